@@ -1,0 +1,130 @@
+"""Shelves: ordered, keyed collections of records, so that a command touches only what it names.
+
+A ruleset, the host model and the conntrack table are each a few shelves. In memory a shelf is three
+dictionaries; in a session it is one SQLite table (`tcemu.session.store`). Both keep this contract:
+
+* every record has ``key`` (unique in its shelf), ``parent`` (what it is listed under), ``rank`` (its place
+  among its siblings, a 63-bit number; equal ranks keep key order) and ``tag`` (a second name, unique among
+  siblings, or empty);
+* a record that was got is a value: change it with `msgspec.structs.replace` or in place, and `put` it back;
+* nothing iterates over a shelf while it puts into it, unless over a list it took first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+
+class Record(Struct, omit_defaults=True, kw_only=True):
+    """What a shelf can hold."""
+
+    key: str
+    parent: str = ""
+    rank: int = 0
+    tag: str = ""
+
+
+R = TypeVar("R", bound=Record)
+
+
+class Shelf(Protocol[R]):
+    """The contract of every shelf."""
+
+    def get(self, key: str) -> R | None:
+        """The record of that key."""
+
+    def put(self, record: R) -> None:
+        """Add the record, or put it in place of the one with its key."""
+
+    def delete(self, key: str) -> None:
+        """Remove the record of that key, if there is one."""
+
+    def find(self, parent: str, tag: str) -> R | None:
+        """The child with that tag."""
+
+    def children(self, parent: str) -> list[R]:
+        """All children in rank order."""
+
+    def between(self, parent: str, low: int, high: int) -> list[R]:
+        """The children with ``low <= rank <= high``, in rank order."""
+
+    def last(self, parent: str) -> R | None:
+        """The child of highest rank."""
+
+    def first(self, parent: str) -> R | None:
+        """The child of lowest rank."""
+
+    def count(self, parent: str) -> int:
+        """How many children there are."""
+
+    def clear(self, parent: str) -> None:
+        """Remove all children."""
+
+    def __iter__(self) -> Iterator[R]:
+        """All records, by parent, rank and key."""
+
+    def __len__(self) -> int: ...
+
+
+class MemoryShelf(Generic[R]):
+    """A shelf in dictionaries, for rulesets that no session keeps."""
+
+    __slots__ = ("_records", "_tags", "_under")
+
+    def __init__(self) -> None:
+        self._records: dict[str, R] = {}
+        self._under: dict[str, dict[str, R]] = {}
+        self._tags: dict[tuple[str, str], str] = {}
+
+    def get(self, key: str) -> R | None:
+        return self._records.get(key)
+
+    def put(self, record: R) -> None:
+        self.delete(record.key)
+        self._records[record.key] = record
+        self._under.setdefault(record.parent, {})[record.key] = record
+        if record.tag:
+            self._tags[record.parent, record.tag] = record.key
+
+    def delete(self, key: str) -> None:
+        record = self._records.pop(key, None)
+        if record is not None:
+            # the record may have been changed in place: look for it by identity of key, not by its fields
+            for children in (self._under.get(record.parent, {}), *self._under.values()):
+                if children.pop(key, None) is not None:
+                    break
+            if record.tag:
+                self._tags.pop((record.parent, record.tag), None)
+
+    def find(self, parent: str, tag: str) -> R | None:
+        key = self._tags.get((parent, tag))
+        return self._records.get(key) if key is not None else None
+
+    def children(self, parent: str) -> list[R]:
+        return sorted(self._under.get(parent, {}).values(), key=lambda record: (record.rank, record.key))
+
+    def between(self, parent: str, low: int, high: int) -> list[R]:
+        return [record for record in self.children(parent) if low <= record.rank <= high]
+
+    def last(self, parent: str) -> R | None:
+        return max(self._under.get(parent, {}).values(), key=lambda record: (record.rank, record.key), default=None)
+
+    def first(self, parent: str) -> R | None:
+        return min(self._under.get(parent, {}).values(), key=lambda record: (record.rank, record.key), default=None)
+
+    def count(self, parent: str) -> int:
+        return len(self._under.get(parent, {}))
+
+    def clear(self, parent: str) -> None:
+        for key in list(self._under.get(parent, {})):
+            self.delete(key)
+
+    def __iter__(self) -> Iterator[R]:
+        for parent in sorted(self._under):
+            yield from self.children(parent)
+
+    def __len__(self) -> int:
+        return len(self._records)

@@ -1,0 +1,34 @@
+"""What a command works on: a ruleset, a host, a clock and a transaction. Sessions are one; tests make smaller ones."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from tcemu.host.model import Host
+from tcemu.ir.ruleset import Ruleset
+
+
+class Reply(NamedTuple):
+    """What a tool gives back: exit code, standard output, standard error."""
+
+    exit_code: int = 0
+    stdout: str = ""
+    stderr: str = ""
+
+
+class World(Protocol):
+    """Handed to every front end.
+
+    strict: exact to the kernel; else a device named first is made, with a note on stderr, and a missing qdisc too.
+    """
+
+    ruleset: Ruleset
+    host: Host
+    strict: bool
+
+    def now(self) -> int:
+        """The session's time in ns: the wall clock, or a capture's."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing: an exception inside leaves the world as it was. May be nested."""
