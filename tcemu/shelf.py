@@ -69,35 +69,47 @@ class Shelf(Protocol[R]):
     def __len__(self) -> int: ...
 
 
+class TagError(AssertionError):
+    """Two siblings were given the same tag: a slip of a front end, never of a user."""
+
+    def __init__(self, parent: str, tag: str) -> None:
+        super().__init__(f"two records under {parent!r} have the tag {tag!r}")
+
+
 class MemoryShelf(Generic[R]):
     """A shelf in dictionaries, for rulesets that no session keeps."""
 
-    __slots__ = ("_records", "_tags", "_under")
+    __slots__ = ("_places", "_records", "_tags", "_under")
 
     def __init__(self) -> None:
         self._records: dict[str, R] = {}
         self._under: dict[str, dict[str, R]] = {}
         self._tags: dict[tuple[str, str], str] = {}
+        # parent and tag as they were put: a record may have been changed in place since
+        self._places: dict[str, tuple[str, str]] = {}
 
     def get(self, key: str) -> R | None:
         return self._records.get(key)
 
     def put(self, record: R) -> None:
+        if record.tag and self._tags.get((record.parent, record.tag), record.key) != record.key:
+            raise TagError(record.parent, record.tag)
         self.delete(record.key)
         self._records[record.key] = record
         self._under.setdefault(record.parent, {})[record.key] = record
+        self._places[record.key] = (record.parent, record.tag)
         if record.tag:
             self._tags[record.parent, record.tag] = record.key
 
     def delete(self, key: str) -> None:
-        record = self._records.pop(key, None)
-        if record is not None:
-            # the record may have been changed in place: look for it by identity of key, not by its fields
-            for children in (self._under.get(record.parent, {}), *self._under.values()):
-                if children.pop(key, None) is not None:
-                    break
-            if record.tag:
-                self._tags.pop((record.parent, record.tag), None)
+        if self._records.pop(key, None) is not None:
+            parent, tag = self._places.pop(key)
+            siblings = self._under[parent]
+            del siblings[key]
+            if not siblings:
+                del self._under[parent]
+            if tag:
+                del self._tags[parent, tag]
 
     def find(self, parent: str, tag: str) -> R | None:
         key = self._tags.get((parent, tag))
