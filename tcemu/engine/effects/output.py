@@ -1,0 +1,55 @@
+"""Sending packets elsewhere: tc mirred, and nft's dup and fwd on devices."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from tcemu.engine.program import AT_EGRESS, Chain, Counter, Env, Op
+from tcemu.ir.verdict import DROP, QUEUE, STOLEN, TRAP
+from tcemu.packet.packet import Packet
+
+NEST_LIMIT: Final = 4  # net/sched/act_mirred.c MIRRED_NEST_LIMIT
+
+
+class OutputOp(Op):
+    """tcf_mirred_act: a redirect hands the packet over, a mirror sends a copy and goes on."""
+
+    def __init__(self, then: i64, to: Chain | None, number: i64, counter: Counter | None, device: i64, ingress: bool, copy: bool) -> None:
+        super().__init__(then, to, number, counter)
+        self.device: i64 = device  # 0: it is gone
+        self.ingress: bool = ingress
+        self.copy: bool = copy
+
+    def run(self, env: Env, p: Packet) -> i64:
+        if env.nesting >= NEST_LIMIT:
+            p.reason = "mirred nests deeper than 4"
+            return DROP
+        counter = self.counter
+        assert counter is not None
+        env.nesting += 1
+        counter.hit(env.length, env.now)
+        try:
+            if self.device == 0 or not env.device_up(self.device):
+                counter.overlimits += 1
+                if env.observer is not None:
+                    env.observer.say("output", "device is gone or down")
+                if not self.copy:
+                    p.reason = "mirred: device is gone or down"
+                    return DROP
+                return self.leave(env)
+            then = self.then
+            # tcf_mirred_can_reinsert: the packet itself can go when nobody looks at it afterwards
+            if not self.copy and env.hook != AT_EGRESS and (then in (STOLEN, DROP, QUEUE, TRAP)):
+                if env.forward(p, self.device, self.ingress, False) != 0:
+                    counter.overlimits += 1
+                return STOLEN
+            if env.forward(p, self.device, self.ingress, True) != 0:
+                counter.overlimits += 1
+                if not self.copy:
+                    p.reason = "mirred: the device refused the packet"
+                    return DROP
+            return self.leave(env)
+        finally:
+            env.nesting -= 1

@@ -1,0 +1,184 @@
+"""tc ct: connection tracking as an action, with its own flow table per zone (net/sched/act_ct.c)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from tcemu.conntrack.entry import Entry
+from tcemu.conntrack.nat import NatRange, act_nat
+from tcemu.engine.program import AT_INGRESS, Chain, Counter, Env, Op
+from tcemu.fields import (
+    CT_FLOWER,
+    CT_LABEL,
+    CT_MARK,
+    CT_STATE,
+    CT_ZONE,
+    FCT_EST,
+    FCT_INV,
+    FCT_NEW,
+    FCT_REL,
+    FCT_RPL,
+    FCT_TRK,
+    G_CT,
+    G_IP4,
+    G_IP6,
+    NCT_ESTABLISHED,
+    NCT_INVALID,
+    NCT_NEW,
+    NCT_RELATED,
+    NCT_UNTRACKED,
+)
+from tcemu.ir.verdict import STOLEN
+from tcemu.offload.flows import ActCtTable
+from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, RELATED_REPLY, UNTRACKED, Packet
+from tcemu.packet.rewrite import trim_to_ip
+
+NF_ACCEPT: Final = 1
+
+
+def show_ct(p: Packet) -> None:
+    """Put what conntrack knows into the packet's slots.
+
+    flower reads net/core/flow_dissector.c skb_flow_dissect_ct with fl_ct_info_to_flower_map (cls_flower.c); nft reads
+    net/netfilter/nft_ct.c nft_ct_get_eval.
+    """
+    f = p.f
+    ct = p.ct
+    info = p.ctinfo
+    if ct is None:
+        f[CT_MARK] = f[CT_LABEL] = f[CT_LABEL + 1] = 0
+        f[CT_STATE] = NCT_UNTRACKED if info == UNTRACKED else NCT_INVALID
+        if p.tracked:
+            f[CT_FLOWER] = FCT_TRK | FCT_INV
+            f[CT_ZONE] = p.track_zone
+            p.groups |= G_CT
+        else:
+            f[CT_FLOWER] = f[CT_ZONE] = 0
+            p.groups &= ~G_CT
+        return
+    p.groups |= G_CT
+    f[CT_ZONE] = ct.zone
+    f[CT_MARK] = ct.mark
+    f[CT_LABEL] = ct.label_high
+    f[CT_LABEL + 1] = ct.label_low
+    if info == ESTABLISHED:
+        f[CT_FLOWER] = FCT_TRK | FCT_EST
+        f[CT_STATE] = NCT_ESTABLISHED
+    elif info == ESTABLISHED_REPLY:
+        f[CT_FLOWER] = FCT_TRK | FCT_EST | FCT_RPL
+        f[CT_STATE] = NCT_ESTABLISHED
+    elif info == NEW:
+        f[CT_FLOWER] = FCT_TRK | FCT_NEW
+        f[CT_STATE] = NCT_NEW
+    elif info == RELATED:
+        f[CT_FLOWER] = FCT_TRK | FCT_REL
+        f[CT_STATE] = NCT_RELATED
+    elif info == RELATED_REPLY:
+        f[CT_FLOWER] = FCT_TRK | FCT_REL | FCT_RPL
+        f[CT_STATE] = NCT_RELATED
+
+
+class TrackOp(Op):
+    """tcf_ct_act. In order: clear? → L3 only → defragment → trim → cached? → flow table → conntrack → NAT → commit → offload."""
+
+    def __init__(self, then: i64, to: Chain | None, number: i64, counter: Counter | None, zone: i64, flows: ActCtTable) -> None:
+        super().__init__(then, to, number, counter)
+        self.zone: i64 = zone
+        self.flows: ActCtTable = flows
+        self.commit: bool = False
+        self.force: bool = False
+        self.clear: bool = False
+        self.mark: i64 = 0
+        self.mark_mask: i64 = 0
+        self.label_high: i64 = 0
+        self.label_low: i64 = 0
+        self.label_mask_high: i64 = 0
+        self.label_mask_low: i64 = 0
+        self.nat: bool = False
+        self.range: NatRange | None = None
+
+    def run(self, env: Env, p: Packet) -> i64:
+        self.count(env)
+        if self.clear:
+            p.tracked = False
+            if p.ct is not None:
+                p.ct = None
+                p.ctinfo = UNTRACKED
+            show_ct(p)
+            return self.leave(env)
+        if (p.groups & (G_IP4 | G_IP6)) == 0:
+            p.reason = "ct: the packet is neither IPv4 nor IPv6"
+            return self.drop(env)
+        held = env.defragment(p, self.zone)
+        if held > 0:
+            return STOLEN
+        if held < 0 or not trim_to_ip(p):
+            p.reason = p.reason or "ct: bad fragment or length"
+            return self.drop(env)
+        code = self._track(env, p)
+        if code < 0:
+            return self.drop(env)
+        p.tracked = True
+        p.track_zone = self.zone
+        show_ct(p)
+        watch = env.observer
+        if watch is not None:
+            watch.say("ct", env.ask("ct", p))
+        return self.leave(env)
+
+    def _track(self, env: Env, p: Packet) -> i64:
+        """From the lookup to the offload; -1 to drop."""
+        table = env.conntrack
+        cached = self._cached(env, p)
+        skip_add = False
+        if not cached:
+            if self.flows.lookup(table, p, env.now):
+                skip_add = True
+            else:
+                if self.zone != 0 or p.ctinfo != UNTRACKED:
+                    # a template of another zone takes the place of what was there; zone 0 has none (tcf_ct_fill_params)
+                    p.ct = None
+                    p.ctinfo = NEW
+                if p.ctinfo != UNTRACKED and table.track(p, self.zone, 3, True) != NF_ACCEPT:
+                    return 0
+        ct = p.ct
+        if not isinstance(ct, Entry):
+            return 0
+        if self.nat and act_nat(table, p, self.range, self.commit) != NF_ACCEPT:
+            p.reason = p.reason or "ct: translation failed"
+            return -1
+        if self.commit:
+            ct.mark = (ct.mark & ~self.mark_mask & 0xFFFFFFFF) | self.mark
+            if self.label_mask_high != 0 or self.label_mask_low != 0:
+                ct.has_labels = True
+                ct.label_high = (ct.label_high & ~self.label_mask_high) | self.label_high
+                ct.label_low = (ct.label_low & ~self.label_mask_low) | self.label_low
+            if table.confirm(p) != NF_ACCEPT:
+                p.reason = p.reason or "ct: the entry was not confirmed"
+                return -1
+        now_ct = p.ct
+        if not skip_add and isinstance(now_ct, Entry):
+            self.flows.offer(now_ct, p.ctinfo, env.now)
+        return 0
+
+    def _cached(self, env: Env, p: Packet) -> bool:
+        """tcf_ct_skb_nfct_cached: the packet was tracked in this zone already."""
+        ct = p.ct
+        if ct is None:
+            return False
+        if ct.zone == self.zone:
+            if not self.force or p.ctinfo < IS_REPLY:
+                return True
+            # "force" wants this direction to be the original one
+            if isinstance(ct, Entry):
+                env.conntrack.kill(ct)
+        p.ct = None
+        p.ctinfo = UNTRACKED
+        return False
+
+
+def at_ingress(env: Env) -> bool:
+    """Is this the ingress hook?"""
+    return env.hook == AT_INGRESS

@@ -1,0 +1,327 @@
+"""The program: what a ruleset is lowered to. Small native classes, linked, nothing to look up while a packet runs.
+
+::
+
+    Chain.first -> Rule -> Rule -> …            in evaluation order, by Rule.next
+                    | guard (slot, mask, value), then tests: Test -> Test   all must hold
+                    | ops:  Op -> Op -> …       each yields a verdict code; PIPE goes on
+
+The first masked comparison of a rule stands in the rule itself, because most rules are left there.
+A verdict that leads to a chain leaves the chain in `Env.target`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr
+
+from tcemu.conntrack.table import Conntrack
+from tcemu.fields import G_META
+from tcemu.ir.verdict import DROP, PIPE
+from tcemu.offload.flows import ActCtTable
+from tcemu.packet.packet import Packet
+
+MAX_RESTARTS: Final = 16  # net/sched/cls_api.c max_reclassify_loop
+JUMP_DEPTH: Final = 16  # include/net/netfilter/nf_tables.h NFT_JUMP_STACK_SIZE
+JUMP_TTL: Final = 32  # net/sched/act_api.c TCA_ACT_MAX_PRIO
+
+AT_INGRESS: Final = 0
+AT_EGRESS: Final = 1
+AT_STACK: Final = 2
+
+
+class Counter:
+    """What one action, counter or quota has seen; copied to and from `tcemu.ir.stats.Stats`."""
+
+    def __init__(self) -> None:
+        self.packets: i64 = 0
+        self.bytes: i64 = 0
+        self.drops: i64 = 0
+        self.overlimits: i64 = 0
+        self.first_used: i64 = -1
+        self.last_used: i64 = -1
+
+    def hit(self, length: i64, now: i64) -> None:
+        """One packet more."""
+        self.packets += 1
+        self.bytes += length
+        self.last_used = now
+        if self.first_used < 0:
+            self.first_used = now
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Observer:
+    """Watches a packet's way; the base class sees nothing. One is set only while somebody traces."""
+
+    def __init__(self) -> None:
+        self.depth: i64 = 0
+
+    def chain(self, name: str) -> None:
+        """The packet enters a chain."""
+
+    def missed(self, rule: str) -> None:
+        """A rule's guards did not hold."""
+
+    def matched(self, rule: str) -> None:
+        """A rule's guards held."""
+
+    def step(self, rule: str, index: i64, what: str, verdict: i64) -> None:
+        """An effect ran."""
+
+    def say(self, kind: str, text: str) -> None:
+        """Anything else worth knowing: conntrack's reason, a route, a device, a drop."""
+
+
+class Env:
+    """What effects may use of the machine they run in. `tcemu.engine.machine.Machine` is the real one."""
+
+    def __init__(self, conntrack: Conntrack) -> None:
+        self.conntrack: Conntrack = conntrack
+        self.now: i64 = 0
+        self.length: i64 = 0  # qdisc_pkt_len: what tc actions count for this packet at this hook
+        self.hook: i64 = AT_INGRESS
+        self.device: i64 = 0  # index of the device whose hook runs
+        self.target: Chain | None = None
+        self.restarts: i64 = 0
+        self.nesting: i64 = 0  # mirred_nest_level
+        self.observer: Observer | None = None
+        self.random: i64 = 1  # state of the seeded generator
+
+    def forward(self, p: Packet, device: i64, ingress: bool, copy: bool) -> i64:
+        """Send the packet, or a copy, to a device's egress or into its ingress; 0, 1 for NET_XMIT_DROP or a negative errno."""
+        return -19
+
+    def defragment(self, p: Packet, zone: i64) -> i64:
+        """Reassemble for tc ct: 0 the packet is whole (perhaps now), 1 the fragment is held, -1 it is bad."""
+        return 0
+
+    def device_up(self, device: i64) -> bool:
+        """Is there such a device, and is it up?"""
+        return False
+
+    def ask(self, what: str, p: Packet) -> str:
+        """Say something to the observer that costs too much to say unasked."""
+        return ""
+
+    def draw(self, below: i64) -> i64:
+        """A pseudo-random number under ``below`` (xorshift; the kernel's generator cannot be known, ours is seeded)."""
+        x = self.random
+        x ^= (x << 13) & 0x7FFFFFFF
+        x ^= x >> 17
+        x ^= (x << 5) & 0x7FFFFFFF
+        self.random = x & 0x7FFFFFFF
+        return self.random % below
+
+
+class Test:
+    """A guard. `next` is the guard behind it."""
+
+    def __init__(self) -> None:
+        self.next: Test | None = None
+
+    def test(self, env: Env, p: Packet) -> bool:
+        """Does it hold?"""
+        return True
+
+
+class Op:
+    """An effect with its verdict. Subclasses do their work in `run`; most end in ``return self.then``."""
+
+    def __init__(self, then: i64, to: Chain | None, number: i64, counter: Counter | None) -> None:
+        self.next: Op | None = None
+        self.then: i64 = then
+        self.to: Chain | None = to
+        self.number: i64 = number
+        self.counter: Counter | None = counter
+        self.name: str = ""
+
+    def run(self, env: Env, p: Packet) -> i64:
+        """Do it; the verdict code. Whoever returns GOTO or JUMP sets ``env.target`` (see `leave`)."""
+        return self.leave(env)
+
+    def leave(self, env: Env) -> i64:
+        """The op's own verdict, its target put where the evaluator finds it."""
+        if self.to is not None:
+            env.target = self.to
+        return self.then
+
+    def count(self, env: Env) -> None:
+        """Count as tc actions do before they act."""
+        counter = self.counter
+        if counter is not None:
+            counter.hit(env.length, env.now)
+
+    def drop(self, env: Env) -> i64:
+        """Count a drop and drop."""
+        counter = self.counter
+        if counter is not None:
+            counter.drops += 1
+        return DROP
+
+
+class Rule:
+    """A lowered rule: guards, then ops."""
+
+    def __init__(self, key: str, slot: i64) -> None:
+        self.key: str = key
+        self.slot: i64 = slot
+        self.next: Rule | None = None
+        self.next_slot: Rule | None = None  # where tc's continue leads
+        self.need: i64 = G_META  # groups that must be there
+        self.guard_slot: i64 = 0
+        self.guard_mask: i64 = 0
+        self.guard_value: i64 = 0
+        self.tests: Test | None = None
+        self.ops: Op | None = None
+        self.hits: i64 = 0
+
+    def op_at(self, index: i64) -> Op | None:
+        """The op that ``index`` ops stand before."""
+        op = self.ops
+        while op is not None and index > 0:
+            op = op.next
+            index -= 1
+        return op
+
+    def op_count(self) -> i64:
+        """How many ops there are."""
+        count: i64 = 0
+        op = self.ops
+        while op is not None:
+            count += 1
+            op = op.next
+        return count
+
+
+class Chain:
+    """A lowered chain; `end` is the verdict behind its last rule."""
+
+    def __init__(self, key: str, end: i64, max_restarts: i64) -> None:
+        self.key: str = key
+        self.first: Rule | None = None
+        self.end: i64 = end
+        self.max_restarts: i64 = max_restarts  # 0 for nft
+        self.entered: i64 = 0
+
+
+class Way:
+    """A chain attached at a hook, in priority order (nf_hook_entries, or a clsact block)."""
+
+    def __init__(self, chain: Chain, priority: i64, kind: str, device: i64) -> None:
+        self.chain: Chain = chain
+        self.priority: i64 = priority
+        self.kind: str = kind
+        self.device: i64 = device  # 0 for all
+        self.next: Way | None = None
+
+
+class MaskedTest(Test):
+    """``slot & mask == value``."""
+
+    def __init__(self, slot: i64, mask: i64, value: i64, negate: bool) -> None:
+        super().__init__()
+        self.slot: i64 = slot
+        self.mask: i64 = mask
+        self.value: i64 = value
+        self.negate: bool = negate
+
+    def test(self, env: Env, p: Packet) -> bool:
+        return ((p.f[self.slot] & self.mask) == self.value) != self.negate
+
+
+class WideTest(Test):
+    """A masked comparison of two slots."""
+
+    def __init__(self, slot: i64, mask_high: i64, mask_low: i64, value_high: i64, value_low: i64, negate: bool) -> None:
+        super().__init__()
+        self.slot: i64 = slot
+        self.mask_high: i64 = mask_high
+        self.mask_low: i64 = mask_low
+        self.value_high: i64 = value_high
+        self.value_low: i64 = value_low
+        self.negate: bool = negate
+
+    def test(self, env: Env, p: Packet) -> bool:
+        same = (p.f[self.slot] & self.mask_high) == self.value_high and (p.f[self.slot + 1] & self.mask_low) == self.value_low
+        return same != self.negate
+
+
+class BitsTest(Test):
+    """Any of the bits is set."""
+
+    def __init__(self, slot: i64, bits: i64, negate: bool) -> None:
+        super().__init__()
+        self.slot: i64 = slot
+        self.bits: i64 = bits
+        self.negate: bool = negate
+
+    def test(self, env: Env, p: Packet) -> bool:
+        return ((p.f[self.slot] & self.bits) != 0) != self.negate
+
+
+class RangeTest(Test):
+    """``low <= slot <= high`` for values that fit 63 bits."""
+
+    def __init__(self, slot: i64, low: i64, high: i64, negate: bool) -> None:
+        super().__init__()
+        self.slot: i64 = slot
+        self.low: i64 = low
+        self.high: i64 = high
+        self.negate: bool = negate
+
+    def test(self, env: Env, p: Packet) -> bool:
+        value = p.f[self.slot]
+        return (self.low <= value <= self.high) != self.negate
+
+
+class NeverTest(Test):
+    """Never holds: the guard asks for something that no packet here can have (``Source: assumed``)."""
+
+    def test(self, env: Env, p: Packet) -> bool:
+        return False
+
+
+class GroupTest(Test):
+    """All these headers are there; for guards in the middle of a body."""
+
+    def __init__(self, groups: i64) -> None:
+        super().__init__()
+        self.groups: i64 = groups
+
+    def test(self, env: Env, p: Packet) -> bool:
+        return (p.groups & self.groups) == self.groups
+
+
+class Guard(Op):
+    """A guard in the middle of a body, behind an effect: a MISS ends the rule."""
+
+    def __init__(self, test: Test) -> None:
+        super().__init__(PIPE, None, 0, None)
+        self.guard: Test = test
+
+    def run(self, env: Env, p: Packet) -> i64:
+        return PIPE if self.guard.test(env, p) else 1
+
+
+class Program:
+    """All chains, and the ways in."""
+
+    def __init__(self) -> None:
+        self.chains: dict[str, Chain] = {}
+        self.rules: list[Rule] = []
+        self.ingress: dict[int, list[Way]] = {}  # by device index: tc first, then netdev by priority
+        self.egress: dict[int, list[Way]] = {}
+        self.hooks: dict[str, list[Way]] = {}  # "ip prerouting" …, sorted by priority
+        self.counters: dict[str, Counter] = {}  # by object key
+        self.anonymous: list[tuple[str, int, Counter]] = []  # rule key, step index, counter
+        self.uses_conntrack: bool = False
+        self.flow_tables: dict[int, ActCtTable] = {}  # by zone
+
+    def flow_table(self, zone: int) -> ActCtTable:
+        """The flow table of tc ct in a zone, made on first use."""
+        table = self.flow_tables.get(zone)
+        if table is None:
+            table = self.flow_tables[zone] = ActCtTable(len(self.flow_tables) + 1, zone)
+        return table

@@ -1,0 +1,126 @@
+"""The evaluator: one loop for tc classification and nft chains.
+
+tc (net/sched/cls_api.c __tcf_classify, act_api.c tcf_action_exec) and nft (net/netfilter/nf_tables_core.c nft_do_chain)
+differ only in which verdicts their rules yield: tc never jumps, nft never reclassifies.
+"""
+
+from __future__ import annotations
+
+from mypy_extensions import i64
+
+from tcemu.engine.program import JUMP_DEPTH, JUMP_TTL, Chain, Env, Observer, Rule
+from tcemu.ir.verdict import ACCEPT, CONTINUE, DROP, GOTO, JUMP, MISS, PIPE, RECLASSIFY, RETURN, STEP
+from tcemu.packet.packet import Packet
+
+
+def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
+    """Run the packet through a chain and all that it leads to; the final verdict code, never a way inside the table."""
+    stack: list[Rule] | None = None
+    depth: i64 = 0
+    restarts: i64 = 0
+    f = p.f
+    watch = env.observer
+    entry.entered += 1
+    if watch is not None:
+        watch.chain(entry.key)
+    rule = entry.first
+    while True:
+        if rule is None:
+            if depth == 0:
+                return entry.end
+            assert stack is not None
+            depth -= 1
+            rule = stack.pop().next
+            continue
+        if (f[rule.guard_slot] & rule.guard_mask) != rule.guard_value or (p.groups & rule.need) != rule.need:
+            if watch is not None:
+                watch.missed(rule.key)
+            rule = rule.next
+            continue
+        test = rule.tests
+        while test is not None:
+            if not test.test(env, p):
+                break
+            test = test.next
+        if test is not None:
+            if watch is not None:
+                watch.missed(rule.key)
+            rule = rule.next
+            continue
+        code = _body(env, p, rule, watch)
+        if code <= MISS:
+            rule = rule.next
+        elif code == CONTINUE:
+            rule = rule.next_slot
+        elif code == JUMP:
+            if depth >= JUMP_DEPTH:  # nft_do_chain: NF_DROP with a warning
+                p.reason = "jumps nest deeper than 16"
+                return DROP
+            if stack is None:
+                stack = []
+            stack.append(rule)
+            depth += 1
+            rule = _enter(env, watch)
+        elif code == GOTO:
+            if entry.max_restarts > 0:
+                if restarts >= entry.max_restarts:
+                    p.reason = "goto chain restarted classification more than 16 times"
+                    return DROP
+                restarts += 1
+            rule = _enter(env, watch)
+        elif code == RETURN:
+            if depth == 0:
+                return entry.end
+            assert stack is not None
+            depth -= 1
+            rule = stack.pop().next
+        elif code == RECLASSIFY:
+            if restarts >= entry.max_restarts:
+                p.reason = "reclassify restarted classification more than 16 times"
+                return DROP
+            restarts += 1
+            rule = entry.first
+        else:
+            return code
+
+
+def _enter(env: Env, watch: Observer | None) -> Rule | None:
+    """Enter the chain that the last verdict named."""
+    target = env.target
+    env.target = None
+    if target is None:
+        return None
+    target.entered += 1
+    if watch is not None:
+        watch.chain(target.key)
+    return target.first
+
+
+def _body(env: Env, p: Packet, rule: Rule, watch: Observer | None) -> i64:
+    """Run a rule's ops in order; PIPE off the end."""
+    rule.hits += 1
+    if watch is not None:
+        watch.matched(rule.key)
+    op = rule.ops
+    ttl: i64 = JUMP_TTL
+    index: i64 = 0
+    while op is not None:
+        code = op.run(env, p)
+        if watch is not None:
+            watch.step(rule.key, index, op.name, code)
+        if code == PIPE:
+            op = op.next
+            index += 1
+            continue
+        if code != STEP:
+            return code
+        # "jump N": the list again from its start, N actions skipped; tcf_action_exec ends in TC_ACT_OK when there are
+        # not that many, or after 32 jumps
+        ttl -= 1
+        if op.number <= 0 or ttl <= 0:
+            return ACCEPT
+        index = op.number
+        op = rule.op_at(index)
+        if op is None:
+            return ACCEPT
+    return PIPE

@@ -1,0 +1,365 @@
+"""Computed values and sets: what matches need beyond one masked slot."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from librt.vecs import append, vec
+from mypy_extensions import i64
+
+from tcemu.engine.program import Env, Test
+from tcemu.packet.packet import Packet
+
+SIGN: Final = -(1 << 63)
+
+LL: Final = 0  # bases of raw loads
+NH: Final = 1
+TH: Final = 2
+
+EQ: Final = 0
+NE: Final = 1
+LT: Final = 2
+LE: Final = 3
+GT: Final = 4
+GE: Final = 5
+
+
+class Value:
+    """A number made from the packet, at most 64 bits. `ok` tells whether it was there at the last `get`."""
+
+    def __init__(self) -> None:
+        self.ok: bool = True
+        self.next: Value | None = None  # the next part of a concatenation
+
+    def get(self, env: Env, p: Packet) -> i64:
+        """The number; sets `ok`."""
+        return 0
+
+
+class SlotValue(Value):
+    """A slot; ``groups`` are any of the headers that give it."""
+
+    def __init__(self, slot: i64, groups: i64) -> None:
+        super().__init__()
+        self.slot: i64 = slot
+        self.groups: i64 = groups
+
+    def get(self, env: Env, p: Packet) -> i64:
+        self.ok = (p.groups & self.groups) != 0
+        return p.f[self.slot]
+
+
+class BitsValue(Value):
+    """``(((of >> right) << left) & mask) ^ xor``."""
+
+    def __init__(self, of: Value, mask: i64, xor: i64, left: i64, right: i64) -> None:
+        super().__init__()
+        self.of: Value = of
+        self.mask: i64 = mask
+        self.xor: i64 = xor
+        self.left: i64 = left
+        self.right: i64 = right
+
+    def get(self, env: Env, p: Packet) -> i64:
+        value = self.of.get(env, p)
+        self.ok = self.of.ok
+        return (((value >> self.right) << self.left) & self.mask) ^ self.xor
+
+
+class RawValue(Value):
+    """Bits of the packet from the start of a header (nft @ll, @nh, @th), at most 64."""
+
+    def __init__(self, base: i64, offset: i64, bits: i64) -> None:
+        super().__init__()
+        self.base: i64 = base
+        self.offset: i64 = offset
+        self.bits: i64 = bits
+
+    def get(self, env: Env, p: Packet) -> i64:
+        start = p.start if self.base == LL else p.l3 if self.base == NH else p.l4
+        at = start + self.offset // 8
+        last = start + (self.offset + self.bits + 7) // 8
+        self.ok = start >= 0 and last <= p.end
+        if not self.ok:
+            return 0
+        value: i64 = 0
+        while at < last:
+            value = ((value & 0x7FFFFFFFFFFFFF) << 8) | (p.data[at] & 0xFF)
+            at += 1
+        spare = (8 - (self.offset + self.bits) % 8) % 8
+        value >>= spare
+        return value if self.bits >= 63 else value & ((1 << self.bits) - 1)
+
+
+class CompareTest(Test):
+    """``value op constant``, unsigned."""
+
+    def __init__(self, value: Value, op: i64, constant: i64) -> None:
+        super().__init__()
+        self.value: Value = value
+        self.op: i64 = op
+        self.constant: i64 = constant ^ SIGN
+
+    def test(self, env: Env, p: Packet) -> bool:
+        value = self.value.get(env, p)
+        if not self.value.ok:
+            return False
+        value ^= SIGN
+        op = self.op
+        if op == EQ:
+            return value == self.constant
+        if op == NE:
+            return value != self.constant
+        if op == LT:
+            return value < self.constant
+        if op == LE:
+            return value <= self.constant
+        if op == GT:
+            return value > self.constant
+        return value >= self.constant
+
+
+class SameTest(Test):
+    """``left == right`` of two values."""
+
+    def __init__(self, left: Value, right: Value, negate: bool) -> None:
+        super().__init__()
+        self.left: Value = left
+        self.right: Value = right
+        self.negate: bool = negate
+
+    def test(self, env: Env, p: Packet) -> bool:
+        left = self.left.get(env, p)
+        right = self.right.get(env, p)
+        return self.left.ok and self.right.ok and (left == right) != self.negate
+
+
+class AnyGroupTest(Test):
+    """At least one of these headers is there."""
+
+    def __init__(self, groups: i64) -> None:
+        super().__init__()
+        self.groups: i64 = groups
+
+    def test(self, env: Env, p: Packet) -> bool:
+        return (p.groups & self.groups) != 0
+
+
+class WideRangeTest(Test):
+    """``low <= two slots <= high``, unsigned 128 bits; halves are given with their sign bit flipped."""
+
+    def __init__(self, slot: i64, low_high: i64, low_low: i64, high_high: i64, high_low: i64, negate: bool) -> None:
+        super().__init__()
+        self.slot: i64 = slot
+        self.low_high: i64 = low_high
+        self.low_low: i64 = low_low
+        self.high_high: i64 = high_high
+        self.high_low: i64 = high_low
+        self.negate: bool = negate
+
+    def test(self, env: Env, p: Packet) -> bool:
+        high = p.f[self.slot] ^ SIGN
+        low = p.f[self.slot + 1] ^ SIGN
+        above = high > self.low_high or (high == self.low_high and low >= self.low_low)
+        below = high < self.high_high or (high == self.high_high and low <= self.high_low)
+        return (above and below) != self.negate
+
+
+class Keys:
+    """A set of exact keys of ``width`` numbers each: open addressing over one vector. `at` gives an element's number."""
+
+    def __init__(self, width: i64, room: i64) -> None:
+        self.width: i64 = width
+        self.count: i64 = 0
+        size: i64 = 8
+        while size < room * 2:
+            size *= 2
+        self.size: i64 = size
+        self.table: vec[i64] = vec[i64]([-1] * size)  # element number or -1
+        self.keys: vec[i64] = vec[i64]()
+
+    def hash(self, key: vec[i64]) -> i64:
+        """A slot of the table for a key."""
+        value: i64 = 0
+        at: i64 = 0
+        while at < self.width:
+            part = key[at]
+            part = (part ^ (part >> 29)) & 0x1FFFFFFF
+            value = ((value ^ part) * 0x2C1B3C6D + ((key[at] >> 29) & 0x7FFFFFFF)) & 0x3FFFFFFFFF
+            at += 1
+        value = (value ^ (value >> 15)) & 0x3FFFFFFF
+        value = (value * 0x297A2D39) & 0x3FFFFFFFFFFFFFF
+        return (value ^ (value >> 21)) & (self.size - 1)
+
+    def add(self, key: vec[i64]) -> i64:
+        """Add a key; its number, new or old."""
+        old = self.at(key)
+        if old >= 0:
+            return old
+        if (self.count + 1) * 2 > self.size:
+            self.grow()
+        place = self.hash(key)
+        while self.table[place] >= 0:
+            place = (place + 1) & (self.size - 1)
+        self.table[place] = self.count
+        at: i64 = 0
+        while at < self.width:
+            self.keys = append(self.keys, key[at])
+            at += 1
+        self.count += 1
+        return self.count - 1
+
+    def at(self, key: vec[i64]) -> i64:
+        """The number of the element with that key, or -1."""
+        place = self.hash(key)
+        width = self.width
+        while True:
+            number = self.table[place]
+            if number < 0:
+                return -1
+            base = number * width
+            at: i64 = 0
+            while at < width and self.keys[base + at] == key[at]:
+                at += 1
+            if at == width:
+                return number
+            place = (place + 1) & (self.size - 1)
+
+    def grow(self) -> None:
+        """Twice the table."""
+        self.size *= 2
+        self.table = vec[i64]([-1] * self.size)
+        key: vec[i64] = vec[i64]([0] * self.width)
+        number: i64 = 0
+        while number < self.count:
+            at: i64 = 0
+            while at < self.width:
+                key[at] = self.keys[number * self.width + at]
+                at += 1
+            place = self.hash(key)
+            while self.table[place] >= 0:
+                place = (place + 1) & (self.size - 1)
+            self.table[place] = number
+            number += 1
+
+
+class Spans:
+    """Disjoint ranges of one number below 2^63, sorted; `at` gives the range's number."""
+
+    def __init__(self, low: list[int], high: list[int]) -> None:
+        self.low: vec[i64] = vec[i64](low)
+        self.high: vec[i64] = vec[i64](high)
+
+    def at(self, value: i64) -> i64:
+        """The number of the range that holds the value, or -1."""
+        left: i64 = 0
+        right: i64 = len(self.low)
+        while left < right:
+            middle = (left + right) >> 1
+            if self.low[middle] <= value:
+                left = middle + 1
+            else:
+                right = middle
+        if left == 0 or self.high[left - 1] < value:
+            return -1
+        return left - 1
+
+
+class KeysTest(Test):
+    """The values, side by side, are one of the exact keys."""
+
+    def __init__(self, first: Value, keys: Keys, negate: bool) -> None:
+        super().__init__()
+        self.first: Value = first
+        self.keys: Keys = keys
+        self.negate: bool = negate
+        self.key: vec[i64] = vec[i64]([0] * keys.width)
+
+    def test(self, env: Env, p: Packet) -> bool:
+        value: Value | None = self.first
+        at: i64 = 0
+        key = self.key
+        while value is not None:
+            key[at] = value.get(env, p)
+            if not value.ok:
+                return False
+            at += 1
+            value = value.next
+        return (self.keys.at(key) >= 0) != self.negate
+
+
+class SpansTest(Test):
+    """The value is in one of the ranges."""
+
+    def __init__(self, value: Value, spans: Spans, negate: bool) -> None:
+        super().__init__()
+        self.value: Value = value
+        self.spans: Spans = spans
+        self.negate: bool = negate
+
+    def test(self, env: Env, p: Packet) -> bool:
+        value = self.value.get(env, p)
+        return self.value.ok and (self.spans.at(value) >= 0) != self.negate
+
+
+class BoxesTest(Test):
+    """The values are in one of the boxes: ranges in each part, looked through in order."""
+
+    def __init__(self, first: Value, width: i64, low: list[int], high: list[int], negate: bool) -> None:
+        super().__init__()
+        self.first: Value = first
+        self.width: i64 = width
+        self.low: vec[i64] = vec[i64]([_signed(value) ^ SIGN for value in low])
+        self.high: vec[i64] = vec[i64]([_signed(value) ^ SIGN for value in high])
+        self.negate: bool = negate
+        self.key: vec[i64] = vec[i64]([0] * width)
+
+    def test(self, env: Env, p: Packet) -> bool:
+        value: Value | None = self.first
+        at: i64 = 0
+        key = self.key
+        while value is not None:
+            key[at] = value.get(env, p) ^ SIGN
+            if not value.ok:
+                return False
+            at += 1
+            value = value.next
+        width = self.width
+        base: i64 = 0
+        end: i64 = len(self.low)
+        while base < end:
+            at = 0
+            while at < width and self.low[base + at] <= key[at] <= self.high[base + at]:
+                at += 1
+            if at == width:
+                return not self.negate
+            base += width
+        return self.negate
+
+
+class OptionsTest(Test):
+    """Tunnel options compare under a mask (flower geneve_opts, vxlan_opts, erspan_opts)."""
+
+    def __init__(self, kind: str, value: bytes, mask: bytes) -> None:
+        super().__init__()
+        self.kind: str = kind
+        self.value: bytes = value
+        self.mask: bytes = mask
+
+    def test(self, env: Env, p: Packet) -> bool:
+        info = p.tunnel
+        if info is None or info.options_kind != self.kind or len(info.options) < len(self.value):
+            return False
+        at: i64 = 0
+        end: i64 = len(self.value)
+        while at < end:
+            if (info.options[at] & self.mask[at]) != self.value[at]:
+                return False
+            at += 1
+        return True
+
+
+def _signed(value: int) -> int:
+    """A 64-bit number as i64 holds it."""
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >> 63 else value
