@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from tcemu.shelf import MemoryShelf, Record, Shelf
 
@@ -12,6 +12,7 @@ class Device(Record):
 
     kind is that of ``ip link`` (dummy, veth, vlan, vxlan, geneve, gre, bridge, ifb …) or tap or physical; ``link`` keeps the
     kind's parameters as words, e.g. ``{"external": "", "dstport": "4789"}``; ``lower`` is the device below (VLANs).
+    ``was_up``: it has been up since it was made, so it has a queueing discipline (``qdisc noqueue`` and not ``noop``).
     """
 
     kind: str = "physical"
@@ -24,6 +25,15 @@ class Device(Record):
     link: dict[str, str] = {}
     alias: str = ""
     noarp: bool = False
+    promisc: bool = False
+    allmulti: bool = False
+    multicast: bool = True
+    qlen: int = 1000
+    was_up: bool = True
+    rx_packets: int = 0
+    rx_bytes: int = 0
+    tx_packets: int = 0
+    tx_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -35,15 +45,36 @@ class Device(Record):
 
 
 class Address(Record):
-    """An address of a device (parent), family 4 or 6."""
+    """An address of a device (parent), family 4 or 6; rank is its place in the device's list.
+
+    ``peer`` is the other end of a point-to-point address, else the address itself or 0; ``flags`` are words as `ip` prints them.
+    """
 
     family: int = 4
     address: int = 0
     prefix: int = 32
+    peer: int = 0
+    broadcast: int = 0
+    scope: str = "global"
+    label: str = ""
+    secondary: bool = False
+    flags: tuple[str, ...] = ()
+
+
+class Hop(Struct, frozen=True, omit_defaults=True):
+    """A next hop of a route that has several."""
+
+    via: int
+    device: str
+    weight: int = 1
 
 
 class Route(Record):
-    """A route (parent: ``4`` or ``6``); ``via`` 0 is a link route; kind unicast, local, blackhole, unreachable or prohibit."""
+    """A route (parent: ``4`` or ``6``); ``via`` 0 is a link route; kind unicast, local, blackhole, unreachable or prohibit.
+
+    The kernel's own routes to connected networks are here (proto ``kernel``), those to the host's own addresses are not: they
+    follow from the addresses. Of a route with several next hops, ``via`` and ``device`` are the first.
+    """
 
     address: int = 0
     prefix: int = 0
@@ -52,20 +83,38 @@ class Route(Record):
     metric: int = 0
     kind: str = "unicast"
     source: int = 0
+    proto: str = "boot"
+    scope: str = "global"
+    onlink: bool = False
+    hops: tuple[Hop, ...] = ()
 
 
 class Neighbour(Record):
-    """A resolved neighbour (parent: its device)."""
+    """A resolved neighbour (parent: its device); state is a word of `ip neigh`: permanent, reachable, stale, noarp, failed …
+
+    Only entries with ``resolved`` have an address that packets are sent to.
+    """
 
     family: int = 4
     address: int = 0
     mac: int = 0
+    state: str = "permanent"
+
+    @property
+    def resolved(self) -> bool:
+        return self.state not in ("none", "incomplete", "failed")
 
 
 class Sysctl(Record):
     """A setting: key is its dotted name."""
 
     value: str = ""
+
+
+class Counter(Record):
+    """A number that only grows: the last interface index that was given out, and the like."""
+
+    value: int = 0
 
 
 class Host(Struct):
@@ -76,6 +125,7 @@ class Host(Struct):
     routes: Shelf[Route]
     neighbours: Shelf[Neighbour]
     sysctls: Shelf[Sysctl]
+    counters: Shelf[Counter] = field(default_factory=MemoryShelf)
 
 
 def empty() -> Host:
