@@ -1,0 +1,1 @@
+"""Connection tracking: who talks to whom, in which state, and for how long it is remembered."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcemu.conntrack.timeouts import Timeouts
 from tcemu.packet.packet import Conn
 
 # enum ip_conntrack_status (include/uapi/linux/netfilter/nf_conntrack_common.h), by bit
@@ -122,6 +123,10 @@ class Entry(Conn):
         self.timeout: i64 = 0
         self.master: Entry | None = None
         self.helper: str = ""
+        self.acct: bool = False  # nf_conntrack_acct was on when it began: it counts
+        self.stamped: bool = False  # nf_conntrack_timestamp was on when it began
+        self.policy: Timeouts | None = None  # timeouts of its own (nft ct timeout)
+        self.index: i64 = -1  # its place in the table's list, -1 while it is in no table
         self.hash_orig: i64 = 0  # for the table
         self.hash_reply: i64 = 0
         # offload: which flow table holds it and since when; the flow's own expiry (struct flow_offload)

@@ -1,0 +1,39 @@
+"""What the tracker counts about itself (struct ip_conntrack_stat, conntrack -S), and who wants to hear of changes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr
+
+from tcemu.conntrack.entry import Entry
+
+# kinds of events, as `conntrack -E` names them
+EVENT_NEW: Final = 0
+EVENT_UPDATE: Final = 1
+EVENT_DESTROY: Final = 2
+
+
+class Stats:
+    """Counters since the table was made."""
+
+    def __init__(self) -> None:
+        self.found: i64 = 0
+        self.invalid: i64 = 0
+        self.insert: i64 = 0
+        self.insert_failed: i64 = 0
+        self.drop: i64 = 0
+        self.early_drop: i64 = 0
+        self.error: i64 = 0
+        self.clash_resolve: i64 = 0
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Watcher:
+    """Told of every connection that begins, changes state or ends; the base class does nothing with it."""
+
+    def __init__(self) -> None:
+        self.seen: i64 = 0
+
+    def event(self, kind: i64, entry: Entry, now: i64) -> None:
+        """kind: EVENT_NEW, EVENT_UPDATE or EVENT_DESTROY; now: ns."""

@@ -1,0 +1,485 @@
+"""The connection table: packets go in, connections come out (net/netfilter/nf_conntrack_core.c, Linux 6.1).
+
+::
+
+    track    packet -> tuple -> found? else a new, unconfirmed entry -> the protocol's judgement -> packet.ct, packet.ctinfo
+    confirm  the unconfirmed entry enters the table, under both tuples
+    turn     capture time goes on: what has expired leaves
+
+Times are nanoseconds and come from packets. An entry that is not confirmed is held by its packet alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from tcemu.conntrack.entry import (
+    ASSURED,
+    CONFIRMED,
+    DYING,
+    EXPECTED,
+    FIXED_TIMEOUT,
+    NAT_CLASH,
+    OFFLOADED,
+    SEEN_REPLY,
+    ZONE_BOTH,
+    Entry,
+    Tuple,
+)
+from tcemu.conntrack.expect import Expectations
+from tcemu.conntrack.hashing import Buckets, zone_of
+from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, generic, gre, icmp, icmpv6, tcp, udp
+from tcemu.conntrack.linux.icmp_error import ABOUT, NEVER, PLAIN
+from tcemu.conntrack.linux.icmp_error import judge as judge_icmp
+from tcemu.conntrack.settings import Settings
+from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, Stats, Watcher
+from tcemu.conntrack.timeouts import SECOND
+from tcemu.conntrack.tuples import GRE, ICMP, ICMPV6, TCP, UDP, UDPLITE, copy, equal, from_packet, hash_of, invert, l3_length
+from tcemu.conntrack.wheel import Wheel
+from tcemu.fields import G_IP4, L4PROTO
+from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, UNTRACKED, Packet
+
+NF_DROP: Final = 0  # include/uapi/linux/netfilter.h
+NF_ACCEPT: Final = 1
+
+DAY: Final = 86_400 * SECOND
+EVICTION_RANGE: Final = 32  # slots that are searched for a victim; NF_CT_EVICTION_RANGE is 8 chains of about four
+
+
+class Conntrack:
+    """All connections of one host."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings: Settings = settings
+        self.buckets: Buckets = Buckets()
+        self.wheel: Wheel = Wheel()
+        self.expectations: Expectations = Expectations()
+        self.stats: Stats = Stats()
+        self.watcher: Watcher | None = None
+        self.count: i64 = 0  # confirmed entries
+        self.serial: i64 = 0  # the last id that was given
+        self.found_reply: bool = False  # the last tuple that was found was a reply tuple
+        self.key: Tuple = Tuple()  # of the packet in hand
+        self.key_hash: i64 = 0
+        self.other: Tuple = Tuple()  # of the packet inside an ICMP error, turned round
+        self.scratch: Tuple = Tuple()
+
+    # ------------------------------------------------------------------ packets
+
+    def track(self, p: Packet, zone: i64, zone_dir: i64, prerouting: bool) -> i64:
+        """nf_conntrack_in: find or begin the packet's connection; NF_ACCEPT or NF_DROP.
+
+        Sets ``p.ct`` (None: invalid, or untracked as ``p.ctinfo`` then says), ``p.ctinfo`` and, when all is not well,
+        ``p.reason``. A packet that has a connection, or is untracked, stays as it is.
+        """
+        if p.ct is not None or p.ctinfo == UNTRACKED:
+            return NF_ACCEPT
+        now = p.ts
+        if now >= self.wheel.due or now < self.wheel.low:
+            self.turn(now)
+        p.ctinfo = NEW
+        if not from_packet(p, self.key):
+            return self.invalid()
+        family: i64 = 4 if (p.groups & G_IP4) != 0 else 6
+        proto = p.f[L4PROTO]
+        s = self.settings
+        verify = prerouting and s.checksum != 0 and p.wire <= p.end - p.start
+        if (proto == ICMP and family == 4) or (proto == ICMPV6 and family == 6):
+            judged = judge_icmp(p, family, verify, self.other, self.scratch)
+            if judged != PLAIN:
+                return self.relate(p, judged, family, zone, zone_dir, now)
+        length = l3_length(p)
+        while True:
+            entry = self.seek(self.key, family, proto, zone, zone_dir, now)
+            info: i64 = NEW
+            way: i64 = 0
+            if entry is None:
+                entry = self.begin(p, family, proto, zone, zone_dir, now)
+                if entry is None:
+                    return NF_DROP if p.reason == TABLE_FULL else self.invalid()
+                if (entry.status & EXPECTED) != 0:
+                    info = RELATED
+            elif self.found_reply:
+                info = ESTABLISHED_REPLY
+                way = 1
+            elif (entry.status & SEEN_REPLY) != 0:
+                info = ESTABLISHED
+            elif (entry.status & EXPECTED) != 0:
+                info = RELATED
+            state = entry.state
+            status = entry.status
+            code = self.judge(s, entry, p, way, length, verify, now)
+            if code >= 0:
+                if (status & FIXED_TIMEOUT) == 0:
+                    entry.expires = code + now if (status & CONFIRMED) != 0 else code
+                if entry.acct:
+                    self.add(entry, way, length)
+            elif code == FINISHED:
+                if entry.acct:
+                    self.add(entry, way, length)
+                self.kill_at(entry, now)
+            elif code == REPEAT:
+                self.kill_at(entry, now)
+                continue
+            elif code == REFUSED:
+                self.stats.drop += 1
+                return NF_DROP
+            elif code != IGNORED:
+                return self.invalid()
+            p.ct = entry
+            p.ctinfo = info
+            if way != 0:
+                entry.status |= SEEN_REPLY
+            if self.watcher is not None and (status & CONFIRMED) != 0:
+                self.tell_change(entry, state, status, now)
+            return NF_ACCEPT
+
+    def judge(self, s: Settings, entry: Entry, p: Packet, way: i64, length: i64, verify: bool, now: i64) -> i64:
+        """nf_conntrack_handle_packet: what the protocol thinks of the packet."""
+        proto = entry.proto
+        if proto == TCP:
+            return tcp.packet(s, entry, p, way, length, verify, now)
+        if proto == UDP:
+            return udp.packet(s, entry, p, length, verify, now)
+        if proto == ICMP:
+            return icmp.packet(s, entry, p)
+        if proto == ICMPV6:
+            return icmpv6.packet(s, entry, p)
+        if proto == GRE:
+            return gre.packet(s, entry)
+        if proto == UDPLITE:
+            return udp.lite_packet(s, entry, p, length, verify)
+        return generic.packet(s, entry)
+
+    def begin(self, p: Packet, family: i64, proto: i64, zone: i64, zone_dir: i64, now: i64) -> Entry | None:
+        """init_conntrack: a new entry for the tuple in `key`, not confirmed; None when there can be none."""
+        s = self.settings
+        key = self.key
+        entry = Entry()
+        if not invert(proto, key, entry.reply):
+            p.reason = f"conntrack: nothing answers ICMP type {key.dport >> 8}, so it begins no connection"
+            return None
+        if s.max != 0 and self.count + 1 > s.max and not self.make_room(now):
+            self.stats.drop += 1
+            p.reason = TABLE_FULL
+            return None
+        copy(key, entry.orig)
+        self.serial += 1
+        entry.id = self.serial
+        entry.family = family
+        entry.proto = proto
+        entry.zone = zone
+        entry.zone_dir = zone_dir
+        entry.acct = s.acct != 0
+        entry.stamped = s.timestamp != 0
+        entry.hash_orig = self.key_hash
+        if len(self.expectations.all) > 0:
+            expected = self.expectations.take(key, family, proto, zone, now)
+            if expected is not None:
+                entry.status |= EXPECTED
+                entry.master = expected.master
+                entry.helper = expected.helper
+                entry.mark = expected.master.mark
+        return entry
+
+    def relate(self, p: Packet, judged: i64, family: i64, zone: i64, zone_dir: i64, now: i64) -> i64:
+        """The second half of nf_conntrack_inet_error: an ICMP error is RELATED to the connection that it is about.
+
+        The packet inside must be of the connection that the error is sent back along.
+        """
+        if judged == NEVER:
+            p.ctinfo = UNTRACKED
+            p.reason = "conntrack: neighbour discovery and group messages are not tracked"
+            return NF_ACCEPT
+        entry: Entry | None = None
+        if judged >= ABOUT:
+            entry = self.seek(self.other, family, judged - ABOUT, zone, zone_dir, now)
+            if entry is None:
+                p.reason = "icmp: the error is about no connection that is known"
+        if entry is None:
+            self.stats.error += 1
+            return self.invalid()
+        t = entry.reply if self.found_reply else entry.orig
+        if t.dst != self.key.dst or t.dst_high != self.key.dst_high:
+            p.reason = "icmp: outer daddr != inner (the error does not go to the sender of what it is about)"
+            self.stats.error += 1
+            return self.invalid()
+        p.ct = entry
+        p.ctinfo = RELATED + IS_REPLY if self.found_reply else RELATED
+        return NF_ACCEPT
+
+    def invalid(self) -> i64:
+        """Count a packet that belongs to no connection; it goes on, without one."""
+        self.stats.invalid += 1
+        return NF_ACCEPT
+
+    def confirm(self, p: Packet) -> i64:
+        """nf_conntrack_confirm: the packet's new connection enters the table; NF_DROP when it may not."""
+        entry = p.ct
+        if not isinstance(entry, Entry) or (entry.status & CONFIRMED) != 0 or p.ctinfo >= IS_REPLY:
+            return NF_ACCEPT
+        now = p.ts
+        if (entry.status & DYING) != 0:
+            self.stats.insert_failed += 1
+            p.reason = "conntrack: the connection was deleted before it was confirmed"
+            return NF_DROP
+        entry.hash_orig = hash_of(entry.orig, entry.family, entry.proto, zone_of(entry, 0))
+        entry.hash_reply = hash_of(entry.reply, entry.family, entry.proto, zone_of(entry, 1))
+        other = self.other_of(entry, entry.orig, entry.hash_orig, now)
+        if other is None:
+            other = self.other_of(entry, entry.reply, entry.hash_reply, now)
+        if other is not None:
+            return self.resolve_clash(p, entry, other, now)
+        entry.expires += now
+        self.enter(entry, False, now)
+        return NF_ACCEPT
+
+    def other_of(self, entry: Entry, t: Tuple, h: i64, now: i64) -> Entry | None:
+        """A living entry that already has the tuple."""
+        found = self.buckets.find(h, t, entry.family, entry.proto, zone_of(entry, 0), zone_of(entry, 1))
+        if found is not None and self.is_over(found, now):
+            self.kill_at(found, now)
+            return None
+        return found
+
+    def enter(self, entry: Entry, only_reply: bool, now: i64) -> None:
+        """Insert a confirmed entry."""
+        entry.started = now
+        entry.status |= CONFIRMED
+        self.restore(entry, only_reply)
+        self.stats.insert += 1
+        watcher = self.watcher
+        if watcher is not None:
+            watcher.event(EVENT_NEW, entry, now)
+
+    def restore(self, entry: Entry, only_reply: bool = False) -> None:
+        """Insert an entry as it is: one that a session kept, or one that was just confirmed. Its id must be new."""
+        entry.hash_orig = hash_of(entry.orig, entry.family, entry.proto, zone_of(entry, 0))
+        entry.hash_reply = hash_of(entry.reply, entry.family, entry.proto, zone_of(entry, 1))
+        self.serial = max(self.serial, entry.id)
+        self.buckets.insert(entry, only_reply)
+        self.wheel.place(entry)
+        self.count += 1
+
+    def resolve_clash(self, p: Packet, mine: Entry, other: Entry, now: i64) -> i64:
+        """nf_ct_resolve_clash: join the connection that was there first, or enter under the reply tuple alone, or drop."""
+        if mine.proto in (UDP, UDPLITE, GRE):
+            if self.join(p, mine, other):
+                return NF_ACCEPT
+            rival = self.other_of(mine, mine.reply, mine.hash_reply, now)
+            if rival is None:
+                mine.expires = now + SECOND
+                mine.status |= FIXED_TIMEOUT | NAT_CLASH
+                self.enter(mine, True, now)
+                self.stats.clash_resolve += 1
+                return NF_ACCEPT
+            if self.join(p, mine, rival):
+                return NF_ACCEPT
+        self.stats.drop += 1
+        self.stats.insert_failed += 1
+        p.reason = "conntrack: another connection has the same tuple"
+        return NF_DROP
+
+    def join(self, p: Packet, mine: Entry, other: Entry) -> bool:
+        """__nf_ct_resolve_clash: the same tuples both ways are the same connection."""
+        if mine.zone != other.zone or mine.zone_dir != other.zone_dir or (other.status & DYING) != 0:
+            return False
+        if not equal(mine.orig, other.orig) or not equal(mine.reply, other.reply):
+            return False
+        if mine.acct and other.acct:
+            other.orig_packets += 1
+            other.orig_bytes += mine.orig_bytes
+        p.ct = other
+        self.stats.clash_resolve += 1
+        return True
+
+    # ------------------------------------------------------------------ looking things up
+
+    def seek(self, t: Tuple, family: i64, proto: i64, zone: i64, zone_dir: i64, now: i64) -> Entry | None:
+        """nf_conntrack_find_get: the living entry that has the tuple; `found_reply` says which way. Expired ones go."""
+        zone_orig = zone if (zone_dir & 1) != 0 else 0
+        zone_reply = zone if (zone_dir & 2) != 0 else 0
+        h = hash_of(t, family, proto, zone_orig)
+        self.key_hash = h
+        found = self.buckets.find(h, t, family, proto, zone_orig, zone_reply)
+        if found is None and zone_orig != zone_reply:
+            found = self.buckets.find(hash_of(t, family, proto, zone_reply), t, family, proto, zone_orig, zone_reply)
+        if found is None:
+            return None
+        if self.is_over(found, now):
+            self.kill_at(found, now)
+            return None
+        self.found_reply = self.buckets.reply
+        return found
+
+    def lookup(self, p: Packet, zone: i64) -> Entry | None:
+        """The packet's connection, if it has one; nothing is judged, counted or begun."""
+        if not from_packet(p, self.key):
+            p.reason = ""
+            return None
+        return self.seek(self.key, 4 if (p.groups & G_IP4) != 0 else 6, p.f[L4PROTO], zone, ZONE_BOTH, p.ts)
+
+    def find(
+        self, family: i64, proto: i64, src_high: i64, src: i64, dst_high: i64, dst: i64, sport: i64, dport: i64, zone: i64, now: i64
+    ) -> Entry | None:
+        """The living connection that has this tuple in either direction."""
+        t = self.key
+        t.src_high = src_high
+        t.src = src
+        t.dst_high = dst_high
+        t.dst = dst
+        t.sport = sport
+        t.dport = dport
+        return self.seek(t, family, proto, zone, ZONE_BOTH, now)
+
+    def taken(self, t: Tuple, mine: Entry, now: i64) -> bool:
+        """nf_conntrack_tuple_taken: does the tuple belong to another connection (but one with the same original tuple)?"""
+        h = hash_of(t, mine.family, mine.proto, zone_of(mine, 1))
+        other = self.buckets.find(h, t, mine.family, mine.proto, zone_of(mine, 0), zone_of(mine, 1))
+        if other is None or other is mine:
+            return False
+        if self.is_over(other, now):
+            self.kill_at(other, now)
+            return False
+        if equal(other.orig, mine.orig) and zone_of(other, 0) == zone_of(mine, 0):
+            return False
+        self.stats.found += 1
+        return True
+
+    def entries(self) -> list[Entry]:
+        """All connections in the order in which they began; what a clash put in under one tuple alone stays hidden."""
+        out: list[Entry] = []
+        for entry in self.buckets.store:
+            if entry is not None and (entry.status & NAT_CLASH) == 0:
+                out.append(entry)
+        out.sort(key=_id_of)
+        return out
+
+    # ------------------------------------------------------------------ time, counters, the end
+
+    def is_over(self, entry: Entry, now: i64) -> bool:
+        """nf_ct_is_expired; the flow table keeps the time of what is offloaded."""
+        return entry.expires <= now and (entry.status & OFFLOADED) == 0
+
+    def turn(self, now: i64) -> None:
+        """gc_worker: let go what expired until ``now``, of what the wheel comes by."""
+        for entry in self.wheel.turn(now):
+            if entry.index < 0:
+                continue
+            if (entry.status & OFFLOADED) != 0:
+                if entry.expires - now < DAY // 2:
+                    entry.expires = now + DAY  # nf_ct_offload_timeout
+            elif entry.expires <= now:
+                self.kill_at(entry, entry.expires)
+                continue
+            self.wheel.place(entry)
+
+    def expire(self, now: i64) -> None:
+        """Let go everything that has expired by ``now``; for listings and savings, packets do it as they come."""
+        self.turn(now)
+        for entry in self.buckets.store:
+            if entry is not None and self.is_over(entry, now):
+                self.kill_at(entry, entry.expires)
+        self.expectations.expire(now)
+
+    def account(self, entry: Entry, reply: bool, p: Packet) -> None:
+        """nf_ct_acct_update for a packet that conntrack does not see (a flow table took it)."""
+        if entry.acct:
+            self.add(entry, 1 if reply else 0, l3_length(p))
+
+    def add(self, entry: Entry, way: i64, length: i64) -> None:
+        """Count a packet of the connection."""
+        if way != 0:
+            entry.reply_packets += 1
+            entry.reply_bytes += length
+        else:
+            entry.orig_packets += 1
+            entry.orig_bytes += length
+
+    def set_timeout(self, entry: Entry, ns: i64, now: i64) -> None:
+        """Give the connection that long from now on (while it is not confirmed: from its confirmation on)."""
+        entry.expires = ns + now if (entry.status & CONFIRMED) != 0 else ns
+
+    def unoffload(self, entry: Entry, timeout: i64, now: i64) -> None:
+        """flow_offload_fixup_ct: the connection comes back from a flow table whose own timeout is ``timeout``.
+
+        What it missed there makes its window useless, and it may live no longer than its state allows, less the time
+        that the flow table had waited.
+        """
+        policy = self.settings.timeouts
+        if entry.proto == TCP:
+            if entry.orig_side is not None and entry.reply_side is not None:
+                entry.orig_side.max_window = 0
+                entry.reply_side.max_window = 0
+            left = policy.tcp[entry.state] - timeout
+        elif entry.proto == UDP:
+            left = (policy.udp_stream if (entry.status & SEEN_REPLY) != 0 else policy.udp) - timeout
+        else:
+            return
+        left = max(left, 0)
+        if entry.expires - now > left:
+            entry.expires = now + left
+
+    def kill(self, entry: Entry) -> None:
+        """nf_ct_kill: forget the connection."""
+        self.kill_at(entry, -1)
+
+    def kill_at(self, entry: Entry, now: i64) -> None:
+        """Forget the connection at that time; -1 when nobody asks for the time."""
+        if (entry.status & DYING) != 0:
+            return
+        entry.status |= DYING
+        if len(self.expectations.all) > 0:
+            self.expectations.forget(entry)
+        if entry.index < 0:
+            return
+        self.buckets.remove(entry)
+        self.count -= 1
+        watcher = self.watcher
+        if watcher is not None:
+            watcher.event(EVENT_DESTROY, entry, now)
+
+    def flush(self) -> None:
+        """Forget all connections (conntrack -F)."""
+        for entry in self.buckets.store:
+            if entry is not None:
+                self.kill_at(entry, -1)
+
+    def make_room(self, now: i64) -> bool:
+        """early_drop: the table is full; forget a connection nearby that is not assured, or several that expired."""
+        buckets = self.buckets
+        at = self.key_hash & buckets.mask
+        dropped = False
+        for _ in range(EVICTION_RANGE):
+            slot = buckets.slots[at]
+            at = (at + 1) & buckets.mask
+            if slot == 0:
+                continue
+            entry = buckets.store[((slot & 0xFFFFFFFF) >> 1) - 1]
+            if entry is None or (entry.status & OFFLOADED) != 0:
+                continue
+            if self.is_over(entry, now):
+                self.kill_at(entry, entry.expires)
+                dropped = True
+            elif (entry.status & ASSURED) == 0:
+                self.kill_at(entry, now)
+                self.stats.early_drop += 1
+                return True
+        return dropped
+
+    def tell_change(self, entry: Entry, state: i64, status: i64, now: i64) -> None:
+        """Tell the watcher when a packet changed what people look at: state, reply seen, assured."""
+        watcher = self.watcher
+        if watcher is None or (entry.status & DYING) != 0:
+            return
+        if ((entry.status ^ status) & (SEEN_REPLY | ASSURED)) != 0 or (entry.state != state and entry.proto != UDP):
+            watcher.event(EVENT_UPDATE, entry, now)
+
+
+TABLE_FULL: Final = "conntrack: the table is full (nf_conntrack_max)"
+
+
+def _id_of(entry: Entry) -> int:
+    return entry.id
