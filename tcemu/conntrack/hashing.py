@@ -58,7 +58,9 @@ class Buckets:
             zone = zone_reply
         if mine.src != t.src or mine.dst != t.dst or mine.sport != t.sport or mine.dport != t.dport:
             return False
-        if entry.proto != proto or entry.family != family or mine.src_high != t.src_high or mine.dst_high != t.dst_high:
+        if entry.proto != proto or entry.family != family:
+            return False
+        if family == 6 and (mine.src_high != t.src_high or mine.dst_high != t.dst_high):
             return False
         return zone_of(entry, way) == zone
 

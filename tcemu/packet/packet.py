@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from librt.vecs import vec
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from tcemu.fields import SLOTS
 
@@ -18,6 +18,7 @@ from tcemu.fields import SLOTS
 LINK_ETHER: Final = 0  # an Ethernet header
 LINK_IP: Final = 1  # IPv4 or IPv6, no link header
 LINK_OTHER: Final = 2  # nothing that is decoded
+LINK_BARE: Final = 3  # the network header that slot PROTOCOL names; after an Ethernet header was taken off
 
 # skb->pkt_type (include/uapi/linux/if_packet.h)
 HOST: Final = 0
@@ -35,6 +36,7 @@ RELATED_REPLY: Final = 4
 UNTRACKED: Final = 7
 
 
+@mypyc_attr(acyclic=True)
 class Conn:
     """What a packet needs to know of its connection; the tracker's entry is a subclass."""
 
@@ -94,5 +96,6 @@ class Packet:
         self.track_zone: i64 = 0
         self.tunnel: TunnelInfo | None = None  # metadata destination
         self.mru: i64 = 0  # the largest fragment it was reassembled from, 0 when it never was one
+        self.pieces: list[int] | None = None  # payload sizes of those fragments, in order: the kernel cuts at the same places
         self.loops: i64 = 0  # nesting of mirred
         self.reason: str = ""  # why it was dropped or found invalid, for those who explain
