@@ -1,0 +1,82 @@
+"""mirred: send the packet, or a copy, to a device.
+
+Source: iproute2 6.1 tc/m_mirred.c, man tc-mirred(8); net/sched/act_mirred.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tcemu.ir.effect import Output
+from tcemu.ir.ruleset import Object
+from tcemu.syntax.words import Word
+from tcemu.tc.actions.base import OK, PIPE, STOLEN, ActionReader
+from tcemu.tc.command import ActionSpec
+from tcemu.tc.complaint import Complaint
+from tcemu.tc.notes import ActionNote
+from tcemu.tc.printers import show_control, show_index
+from tcemu.tc.writer import Writer
+
+
+class MirredReader(ActionReader):
+    """Reads mirred."""
+
+    KIND = "mirred"
+    ILLEGAL_INDEX = 'Illegal "index"'
+
+    def __init__(self, parse: Any, head: Word) -> None:
+        super().__init__(parse, head)
+        self.direction = ""
+        self.copy: bool | None = None
+        self.device = ""
+
+    def on_egress_word(self, _word: Word) -> None:
+        if self.direction == "ingress":
+            self.fail("Can't have both egress and ingress\n")
+        self.direction = "egress"
+
+    def on_ingress_word(self, _word: Word) -> None:
+        if self.direction == "egress":
+            self.fail("Can't have both ingress and egress\n")
+        self.direction = "ingress"
+
+    def on_mirror(self, _word: Word) -> None:
+        self.copy = True
+
+    def on_redirect(self, _word: Word) -> None:
+        self.copy = False
+
+    def on_m_dev(self, word: Word) -> None:
+        self.device = word[:15]
+        try:
+            self.parse.devices(self.device)
+        except Complaint as slip:
+            self.fail(slip.text)
+
+    def finish(self) -> ActionSpec:
+        if self.copy is None:
+            spec = self.spec(None)
+            spec.control = self.control or OK
+            return spec
+        spec = self.spec(Output(self.device, self.direction == "ingress", self.copy))
+        spec.control = (self.control or PIPE) if self.copy else STOLEN
+        return spec
+
+
+READER = MirredReader
+
+
+def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
+    """Print a mirred."""
+    output = action.effect
+    assert isinstance(output, Output)
+    out.string("kind", "%s ", "mirred")
+    side = "ingress" if output.ingress else "egress"
+    what = "mirror" if output.copy else "redirect"
+    out.text(f"({side.capitalize()} {what.capitalize()}")
+    out.string("mirred_action", "", what)
+    out.string("direction", "", side)
+    out.string("to_dev", " to device %s)", output.device or "*")
+    show_control(out, " ", action.then, "")
+    out.newline()
+    show_index(out, "\tindex %u", action, note, now)

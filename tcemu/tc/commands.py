@@ -1,0 +1,259 @@
+"""The program: global options, batches, and the way of a command from words to reply.
+
+    run(argv) --parse--> Command --apply (in a transaction)--> Reply
+                                \\--show--> Reply
+
+Source: iproute2 6.1 tc/tc.c (main, do_cmd), lib/utils.c (do_batch, makeargs); man tc(8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from tcemu.diagnostics import TcemuError
+from tcemu.tc import apply, friendly, qdisc, show
+from tcemu.tc.command import ActionsCommand, ChainCommand, Command, FilterCommand, QdiscCommand
+from tcemu.tc.complaint import REFUSED, USAGE, Complaint, Unwilling, incomplete, no_device
+from tcemu.tc.parse import parse
+from tcemu.tc.usage import usage
+from tcemu.tc.writer import Options, Writer
+from tcemu.world import Reply, World
+
+TALKING: Final = "We have an error talking to the kernel\n"
+
+
+class Settings:
+    """Global options."""
+
+    __slots__ = ("batch", "force", "options")
+
+    def __init__(self) -> None:
+        self.options = Options()
+        self.batch: str | None = None
+        self.force = False
+
+
+def run(argv: Sequence[str], stdin: str, world: World) -> Reply:
+    """One call of tc, without the program's name in front."""
+    settings = Settings()
+    try:
+        early, rest = read_options(list(argv), settings)
+    except Complaint as slip:
+        return Reply(slip.exit_code, "", slip.text)
+    if early is not None:
+        return early
+    if settings.batch is not None:
+        return batch(settings, stdin, world)
+    if not rest:
+        return Reply(0, "", usage("tc"))
+    return command(rest, settings.options, world)
+
+
+# option -> field counted up or switched on; in tc's order of comparison, which shortened ones follow
+COUNTED: Final = (
+    ("-stats", "stats"),
+    ("-statistics", "stats"),
+    ("-details", "details"),
+    ("-raw", "raw"),
+    ("-pretty", "pretty"),
+    ("-graph", ""),
+    ("-Version", "VERSION"),
+    ("-iec", "iec"),
+    ("-help", "HELP"),
+    ("-force", "FORCE"),
+    ("-batch", "BATCH"),
+    ("-netns", "NETNS"),
+    ("-Numeric", "numeric"),
+    ("-names", "names"),
+    ("-nm", "names"),
+    ("-cf", "CONF"),
+    ("-conf", "CONF"),
+    ("-color", "COLOR"),
+    ("-timestamp", "timestamp"),
+    ("-tshort", "timestamp"),
+    ("-json", "json"),
+    ("-oneline", "oneline"),
+    ("-brief", "brief"),
+)
+
+
+def read_options(argv: list[str], settings: Settings) -> tuple[Reply | None, list[str]]:
+    """Read the options in front; a reply if they end the call."""
+    while argv and argv[0].startswith("-"):
+        word = argv.pop(0)
+        field = _option(word)
+        if field == "VERSION":
+            return Reply(0, "tc utility, iproute2-6.1.0, libbpf 1.1.2\n"), []
+        if field == "HELP":
+            return Reply(0, "", usage("tc")), []
+        if field == "FORCE":
+            settings.force = True
+        elif field in ("BATCH", "NETNS", "CONF"):
+            if not argv:
+                if field == "BATCH":
+                    return Reply(0, "", usage("tc")), []
+                raise incomplete()
+            value = argv.pop(0)
+            if field == "BATCH":
+                settings.batch = value
+            elif field == "NETNS":
+                raise Complaint(f'Cannot open network namespace "{value}": No such file or directory\n', USAGE)
+        elif field == "COLOR":
+            settings.options = settings.options._replace(color=not settings.options.json)
+        elif field:
+            settings.options = settings.options._replace(**{field: getattr(settings.options, field) + 1})
+    return None, argv
+
+
+def _option(word: str) -> str:
+    if word == "-echo":
+        return ""
+    for name, field in COUNTED:
+        if name.startswith(word) or (field == "COLOR" and word.startswith("-color=")):
+            return field
+    raise Complaint(f'Option "{word}" is unknown, try "tc -help".\n', USAGE)
+
+
+def command(words: Sequence[str], options: Options, world: World) -> Reply:
+    """One command line; nothing is changed unless it succeeds."""
+    said: list[str] = []
+    out = Writer(options)
+    try:
+        with world.transaction():
+            wanted = parse(words, devices(world, said))
+            perform(wanted, world, out, said)
+    except Complaint as slip:
+        return Reply(slip.exit_code, out.value(), "".join(said) + slip.text)
+    except Unwilling as slip:
+        talking = "" if words[0][0] == "q" else TALKING
+        return Reply(REFUSED, out.value(), "".join(said) + slip.text + talking)
+    return Reply(0, out.value(), "".join(said))
+
+
+def devices(world: World, said: list[str]) -> Callable[[str], int]:
+    """How a device's name becomes its index while words are read: strictly, or by making it."""
+
+    def index(name: str) -> int:
+        device = world.host.devices.get(name)
+        if device is not None:
+            return device.index
+        if world.strict:
+            raise no_device(name)
+        return friendly.make_device(world, name, said)
+
+    return index
+
+
+def perform(wanted: Command, world: World, out: Writer, said: list[str]) -> None:
+    """Apply or show a command."""
+    if isinstance(wanted, FilterCommand):
+        perform_filter(wanted, world, out, said)
+    elif isinstance(wanted, ChainCommand):
+        if wanted.filter.verb == "list":
+            show.chain_list(out, world, wanted)
+        elif wanted.filter.verb == "get":
+            show.chain_get(out, wanted, apply.find_chain(world, wanted))
+        else:
+            friendly.prepare(world, wanted.filter, said)
+            apply.chain_modify(world, wanted)
+    elif isinstance(wanted, QdiscCommand):
+        if wanted.verb == "list":
+            qdisc.listing(out, world, wanted)
+        else:
+            qdisc.modify(world, wanted)
+    else:
+        perform_actions(wanted, world, out)
+
+
+def perform_filter(wanted: FilterCommand, world: World, out: Writer, said: list[str]) -> None:
+    """add, change, replace, delete, get or list."""
+    if wanted.verb == "list":
+        show.filter_list(out, world, wanted)
+    elif wanted.verb == "get":
+        show.filter_get(out, world, wanted, apply.find_filter(world, wanted))
+    elif wanted.verb == "delete":
+        apply.filter_delete(world, wanted)
+    else:
+        friendly.prepare(world, wanted, said)
+        apply.filter_modify(world, wanted)
+
+
+def perform_actions(wanted: ActionsCommand, world: World, out: Writer) -> None:
+    """Commands about actions as objects."""
+    raise Unwilling()
+
+
+# ---------------------------------------------------------------- batches
+def batch(settings: Settings, stdin: str, world: World) -> Reply:
+    """Each line is a command of its own, applied at once; the first failure ends it, unless forced."""
+    name = settings.batch or ""
+    if name == "-":
+        text = stdin
+    else:
+        try:
+            with open(name, encoding="utf-8", errors="surrogateescape") as file:
+                text = file.read()
+        except OSError as slip:
+            return Reply(1, "", f'Cannot open file "{name}" for reading: {slip.strerror}\n')
+    code, out, err = 0, [], []
+    with world.transaction():
+        for number, words in lines(text):
+            reply = one(words, settings.options, world)
+            out.append(reply.stdout)
+            err.append(reply.stderr)
+            if reply.exit_code:
+                if reply.exit_code < 0:
+                    code = -reply.exit_code
+                    break
+                code = 1
+                err.append(f"Command failed {name}:{number}\n")
+                if not settings.force:
+                    break
+    return Reply(code, "".join(out), "".join(err))
+
+
+def one(words: Sequence[str], options: Options, world: World) -> Reply:
+    """A line of a batch; a negative code says that tc would have left there and then."""
+    said: list[str] = []
+    out = Writer(options)
+    try:
+        with world.transaction():
+            perform(parse(words, devices(world, said)), world, out, said)
+    except Complaint as slip:
+        return Reply(-slip.exit_code if slip.dies else slip.exit_code, out.value(), "".join(said) + slip.text)
+    except Unwilling as slip:
+        return Reply(REFUSED, out.value(), "".join(said) + slip.text + ("" if words[0][0] == "q" else TALKING))
+    except TcemuError as slip:
+        return Reply(slip.exit_code, out.value(), "".join(said) + slip.render())
+    return Reply(0, out.value(), "".join(said))
+
+
+def lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers and words: comments and empty lines left out, a backslash at the end joins lines, quotes hold words together."""
+    number = 0
+    joined = ""
+    for line in text.split("\n"):
+        number += 1
+        body = line.split("#", 1)[0] if "#" in line else line
+        if body.endswith("\\"):
+            joined += body[:-1] + " "
+            continue
+        full, joined = joined + body, ""
+        words = split(full) if '"' in full or "'" in full else full.split()
+        if words:
+            yield number, words
+
+
+def split(line: str) -> list[str]:
+    """Words of a line with quotes (makeargs): a word that begins with a quote ends at the next."""
+    words, rest = [], line.strip(" \t\r\n")
+    while rest:
+        if rest[0] in "\"'":
+            word, _, rest = rest[1:].partition(rest[0])
+        else:
+            end = next((place for place, char in enumerate(rest) if char in " \t\r\n"), len(rest))
+            word, rest = rest[:end], rest[end:]
+        words.append(word)
+        rest = rest.lstrip(" \t\r\n")
+    return words

@@ -1,0 +1,46 @@
+"""The written tuples of kinds: which word is which file. A new kind is a file, a row here, and its rules in grammar/tc.lark."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
+
+# kind of filter -> module of tcemu.tc with READER (what reads its keys) and KIND (what applies and shows it)
+FILTERS: Final = {
+    "flower": "flower",
+    "matchall": "matchall",
+}
+
+# kind of action -> module of tcemu.tc.actions with READER and `show`
+ACTIONS: Final = {
+    "gact": "gact",
+    "ct": "ct",
+    "mirred": "mirred",
+    "tunnel_key": "tunnel_key",
+    "vlan": "vlan",
+    "csum": "csum",
+    "skbedit": "skbedit",
+}
+
+
+@cache
+def filter_module(kind: str) -> Any:
+    """The module of a kind of filter."""
+    return import_module(f"tcemu.tc.{FILTERS[kind]}")
+
+
+@cache
+def action_module(kind: str) -> Any:
+    """The module of a kind of action."""
+    return import_module(f"tcemu.tc.actions.{ACTIONS[kind]}")
+
+
+def filter_reader(kind: str) -> Any:
+    """The class that reads the keys of a kind of filter."""
+    return filter_module(kind).READER
+
+
+def action_reader(kind: str) -> Any:
+    """The class that reads the words of a kind of action."""
+    return action_module(kind).READER

@@ -1,0 +1,147 @@
+"""What tc keeps beside the IR: the private notes of tables, chains, slots, rules and objects.
+
+The engine never reads these; `tcemu.tc.show` prints from them, `tcemu.tc.apply` keeps its books in them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tcemu.ir.ruleset import NO_NOTE
+
+N = TypeVar("N", bound=Struct)
+
+
+class BlockNote(Struct, omit_defaults=True):
+    """A table: the kernel's tcf_block. ``index`` is that of a shared block (0: the qdisc's own); ``parent`` the class id
+    of the last command that touched its filters (what listings show); ``made`` counts chains made; ``users`` its qdiscs."""
+
+    index: int = 0
+    parent: int = 0
+    made: int = 0
+    users: int = 0
+
+
+class ChainNote(Struct, omit_defaults=True):
+    """A chain: made by ``chain add``, held by how many goto actions and slots, its lowest automatic priority, its template."""
+
+    explicit: bool = False
+    acts: int = 0
+    slots: int = 0
+    auto: int = 0
+    kind: str = ""
+    template: Raw = NO_NOTE
+
+
+class SlotNote(Struct, omit_defaults=True):
+    """A slot, the kernel's tcf_proto: masks by digest with (order, users), free handles, what one kind keeps in ``extra``."""
+
+    masks: dict[str, tuple[int, int]] = {}
+    made: int = 0
+    count: int = 0
+    free: list[tuple[int, int]] = []
+    extra: dict[str, Any] = {}
+
+
+class RuleNote(Struct, omit_defaults=True):
+    """A filter: its handle, class id, flags (TCA_CLS_FLAGS_*), input device and mask digest; ``extra`` is its kind's."""
+
+    handle: int = 0
+    classid: int = 0
+    flags: int = 0
+    indev: str = ""
+    mask: str = ""
+    extra: dict[str, Any] = {}
+
+
+class ActionNote(Struct, omit_defaults=True):
+    """An action: made by ``tc actions`` (and so held by nothing else), cookie, hw_stats and flags; ``extra`` is its kind's."""
+
+    alone: bool = False
+    cookie: str = ""
+    hw_stats: int = -1  # -1: any
+    no_percpu: bool = False
+    skip: str = ""
+    extra: dict[str, Any] = {}
+
+
+class QdiscNote(Struct, omit_defaults=True):
+    """A qdisc: kind, handle and parent as class ids, the shared blocks of ingress and clsact, options as words."""
+
+    device: str = ""
+    kind: str = ""
+    handle: int = 0
+    parent: int = 0
+    ingress_block: int = 0
+    egress_block: int = 0
+    extra: dict[str, Any] = {}
+
+
+class IndexNote(Struct, omit_defaults=True):
+    """Free indexes of one kind of action."""
+
+    free: list[tuple[int, int]] = []
+
+
+encode: Final = msgspec.json.Encoder().encode
+_decoders: dict[type, Any] = {}
+
+
+def pack(note: Struct) -> Raw:
+    """A note as it stands in a record."""
+    return Raw(encode(note))
+
+
+def unpack(kind: type[N], raw: Raw) -> N:
+    """The note of a record; a fresh one where there is none."""
+    data = bytes(raw)
+    if data == b"null":
+        return kind()
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    note: N = decoder.decode(data)
+    return note
+
+
+def take(free: list[tuple[int, int]], wanted: int = 0) -> int:
+    """The lowest free number, or the wanted one; -1 if it is taken. The list (low, high) is changed in place (the kernel's IDR)."""
+    if not wanted:
+        if not free:
+            return -1
+        low, high = free[0]
+        free[:1] = [(low + 1, high)] if low < high else []
+        return low
+    place = find(free, wanted)
+    if place < 0:
+        return -1
+    low, high = free[place]
+    free[place : place + 1] = [part for part in ((low, wanted - 1), (wanted + 1, high)) if part[0] <= part[1]]
+    return wanted
+
+
+def find(free: list[tuple[int, int]], number: int) -> int:
+    """The place of the stretch that holds a number, or -1."""
+    from bisect import bisect_right
+
+    place = bisect_right(free, (number, 1 << 62)) - 1
+    return place if place >= 0 and free[place][0] <= number <= free[place][1] else -1
+
+
+def give(free: list[tuple[int, int]], number: int) -> None:
+    """Put a number back."""
+    from bisect import bisect_right
+
+    if find(free, number) >= 0:
+        return
+    place = bisect_right(free, (number, 1 << 62))
+    low = high = number
+    if place < len(free) and free[place][0] == number + 1:
+        high = free.pop(place)[1]
+    if place and free[place - 1][1] == number - 1:
+        place -= 1
+        low = free.pop(place)[0]
+    free.insert(place, (low, high))

@@ -1,0 +1,481 @@
+"""From words to commands. Knows no ruleset: of the world only whether a device is there, for tc asks while it reads.
+
+    words --tcemu.syntax, grammar/tc.lark--> reductions --Parse--> Command
+
+The grammar says which words may stand where; a `Parse` gets the reductions in the order of the words and hands keys and values
+to the reader of the kind (tcemu/tc/flower.py FlowerReader, tcemu/tc/actions/ct.py CtReader …), whose own sentences say what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn
+
+from tcemu.syntax.table import load
+from tcemu.syntax.words import Word, WordFailure, parse_words
+from tcemu.tc import kinds, readers
+from tcemu.tc.command import ActionName, ActionsCommand, ActionSpec, ChainCommand, Command, Control, FilterCommand, QdiscCommand
+from tcemu.tc.complaint import USAGE, Complaint, duplicate, incomplete, invalid
+from tcemu.tc.names import ETH_ALL
+from tcemu.tc.usage import usage
+
+ROOT: Final = 0xFFFFFFFF
+INGRESS: Final = 0xFFFFFFF2
+EGRESS: Final = 0xFFFFFFF3
+
+Devices = Callable[[str], int]
+
+
+class Parse:
+    """One command while it is read."""
+
+    def __init__(self) -> None:
+        self.actions: dict[str, Callable[..., Any]] = {
+            name[3:]: getattr(self, name) for name in dir(self) if name.startswith("do_") and callable(getattr(self, name))
+        }
+
+    def reset(self, words: Sequence[str], devices: Devices) -> None:
+        """Be ready for another command."""
+        self.words = words
+        self.devices = devices
+        self.verb = ""
+        self.seen: dict[str, Word] = {}
+        self.dev = ""
+        self.block = 0
+        self.parent = 0
+        self.prio = 0
+        self.protocol = 0
+        self.chain = 0
+        self.handle: str | None = None
+        self.kind = ""
+        self.reader: Any = None
+        self.act: Any = None
+        self.acts: list[ActionSpec] | None = None
+        self.word: Word = Word("", 0, "")
+
+    # ------------------------------------------------------------ the frame
+    def do_verb(self, word: Word) -> str:
+        self.verb = word.terminal.lower().replace("_verb", "")
+        return self.verb
+
+    def do_frame_value(self, name: Word, value: Word) -> None:
+        terminal = name.terminal
+        getattr(self, _FRAME[terminal])(value)
+        self.seen[terminal] = value
+
+    def _dev(self, value: Word) -> None:
+        if self.dev:
+            raise duplicate("dev", value)
+        if self.block:
+            raise Complaint('Error: "dev" and "block" are mutually exclusive\n', USAGE)
+        self.dev = value[:15]
+
+    def _block(self, value: Word) -> None:
+        if self.block:
+            raise duplicate("block", value)
+        if self.dev:
+            raise Complaint('Error: "dev" and "block" are mutually exclusive\n', USAGE)
+        block = readers.unsigned(value, readers.U32, 0)
+        if not block:
+            raise invalid("invalid block index value", value)
+        self.block = block
+
+    def _parent(self, value: Word) -> None:
+        if self.parent:
+            raise duplicate("parent", value)
+        parent = readers.classid(value)
+        if parent is None:
+            raise invalid(f"{'i' if self.verb in _LISTS else 'I'}nvalid parent ID", value)
+        self.parent = parent
+
+    def _handle(self, value: Word) -> None:
+        if self.handle is not None:
+            raise duplicate("handle", value)
+        self.handle = value
+
+    def _prio(self, value: Word) -> None:
+        if self.prio:
+            raise duplicate("priority", value)
+        prio = readers.unsigned(value, readers.U32, 0)
+        if self.verb in _LISTS:
+            if prio is None:
+                raise invalid("invalid preference", value)
+        elif prio is None or prio > readers.U16:
+            raise invalid("invalid priority value", value)
+        self.prio = prio
+
+    def _protocol(self, value: Word) -> None:
+        if "F_PROTOCOL" in self.seen:
+            raise duplicate("protocol", value)
+        protocol = readers.protocol(value)
+        if protocol is None:
+            raise invalid("invalid protocol", value)
+        self.protocol = protocol
+
+    def _chain(self, value: Word) -> None:
+        if "CHAIN" in self.seen:
+            raise duplicate("chain", value)
+        chain = readers.unsigned(value, readers.U32, 0)
+        if chain is None:
+            raise invalid("invalid chain index value", value)
+        self.chain = chain
+
+    def do_frame_hook(self, word: Word) -> None:
+        if self.parent:
+            raise Complaint(f'Error: "{word}" is duplicate parent ID\n', USAGE)
+        self.parent = ROOT if word.terminal == "ROOT" else INGRESS if word.terminal == "INGRESS" else EGRESS
+        self.seen["PARENT"] = word
+
+    def do_frame_help(self, _word: Word) -> None:
+        raise Complaint(usage("chain" if self.words[0].startswith("c") else "filter"), 0)
+
+    def do_frame_estimator(self, *_words: Word) -> None:
+        """Taken and forgotten: the kernel keeps no estimator for filters."""
+
+    def device(self) -> str:
+        """The frame's device, looked up; the empty name if there is none."""
+        if self.dev:
+            self.devices(self.dev)
+        return self.dev
+
+    # ------------------------------------------------------------ kinds of filters
+    def do_filter_head(self, word: Word) -> None:
+        self.begin_kind(str(word))
+
+    def begin_kind(self, kind: str) -> None:
+        """The frame is over: the device is looked up, then the kind's reader reads the handle and goes on."""
+        self.begin_frame(kind)
+        self.reader = kinds.filter_reader(kind)(self)
+
+    def begin_frame(self, kind: str) -> None:
+        """What comes between the frame and the kind's options."""
+        if not self.protocol and "F_PROTOCOL" not in self.seen and (self.verb in ("add", "replace")) and self.words[0][0] == "f":
+            self.protocol = ETH_ALL
+        if self.verb == "get":
+            self.check_get(kind)
+        self.kind = kind
+        self.device()
+
+    def check_get(self, kind: str) -> None:
+        """What tc filter get wants before it looks at anything else."""
+        if "F_PROTOCOL" not in self.seen:
+            raise Complaint("Must specify filter protocol\n", USAGE)
+        if not self.prio:
+            raise Complaint("Must specify filter priority\n", USAGE)
+        self.check_place()
+        if not kind:
+            raise Complaint("Must specify filter type\n", USAGE)
+
+    def check_place(self) -> None:
+        """Get and chain get want a parent and a device or block."""
+        if not self.parent and not self.block:
+            raise Complaint("Must specify filter parent\n", USAGE)
+        if not self.dev and not self.block:
+            raise Complaint('Must specify netdevice "dev" or block index "block"\n', USAGE)
+
+    def do_key_value(self, name: Word, value: Word) -> None:
+        self.reader.value(name.terminal, value)
+
+    def do_key_flag(self, name: Word) -> None:
+        self.reader.flag(name.terminal, name)
+
+    def do_lse_head(self, _word: Word) -> None:
+        self.reader.begin_lse()
+
+    def do_lse_end(self, *_items: Any) -> None:
+        self.reader.end_lse()
+
+    def do_filter_end(self, *_items: Any) -> Any:
+        return self.reader.finish()
+
+    def unknown_kind(self, kind: str, rest: Sequence[str]) -> Command:
+        """A kind that tc has no reader for: options cannot be read, and the kernel has the last word."""
+        self.begin_frame(kind)
+        if rest:
+            raise Complaint(f'Unknown filter "{kind}", hence option "{rest[0]}" is unparsable\n')
+        handle = 0
+        if self.handle is not None:
+            number = readers.unsigned(self.handle, readers.U32, 16)
+            if number is None:
+                raise Complaint(f'Unparsable filter ID "{self.handle}"\n')
+            handle = number
+        return self.command(self.verb)._replace(handle=handle)
+
+    def bad_action(self, text: str) -> Complaint:
+        """What the caller of parse_action adds."""
+        return Complaint(f'{text}Illegal "action"\n', 1 if self.reader is not None else USAGE)
+
+    # ------------------------------------------------------------ actions
+    def do_action_head(self, _word: Word) -> None:
+        if self.acts is None:
+            self.acts = []
+
+    def do_acts_verb(self, word: Word) -> str:
+        self.acts = []
+        return self.do_verb(word)
+
+    def do_act_head(self, word: Word) -> None:
+        self.act = kinds.action_reader(_ACTION_NAME.get(word.terminal, word.terminal.lower()))(self, word)
+
+    def do_act_value(self, name: Word, value: Word) -> None:
+        self.act.value(name.terminal, value)
+
+    def do_act_values(self, *words: Word) -> None:
+        self.act.values(words)
+
+    def do_act_flag(self, name: Word) -> None:
+        self.act.flag(name.terminal, name)
+
+    def do_control(self, word: Word) -> Control:
+        self.word = word
+        return Control(word.terminal, 0)
+
+    def do_control_goto(self, goto: Word, _chain: Word, value: Word) -> Control:
+        self.word = goto
+        chain = readers.unsigned(value, readers.U32)
+        if chain is None or chain > 0x0FFFFFFF:
+            self.bad_control('Illegal "chain index"\n')
+        return Control("GOTO", chain)
+
+    def do_control_jump(self, jump: Word, value: Word) -> Control:
+        self.word = jump
+        count = readers.unsigned(value, readers.U32)
+        if count is None or count > 0x0FFFFFFF:
+            self.bad_control(f'Invalid "jump count" ({value})\n')
+        return Control("JUMP", count)
+
+    def bad_control(self, text: str) -> NoReturn:
+        """A control word that does not parse: gact says its usage; the others fall back, and the word is tried as the next action."""
+        if self.act is not None and self.act.KIND != "gact":
+            text *= 2
+        raise Complaint(text + usage("gact"), USAGE, True)
+
+    def do_act_control(self, control: Control) -> None:
+        self.act.control = control
+
+    def do_act_body(self, *items: Any) -> None:
+        for item in items:
+            if isinstance(item, Control):
+                self.act.control = item
+
+    def do_gact_bare(self, control: Control) -> None:
+        self.act = kinds.action_reader("gact")(self, self.word)
+        self.act.control = control
+
+    def do_gact_index(self, word: Word) -> None:
+        self.act = kinds.action_reader("gact")(self, word)
+
+    def do_gact_bind(self, _head: Any, value: Word) -> None:
+        self.act.value("INDEX", value)
+
+    def do_gact_random(self, _random: Word, how: Word, control: Control, value: Word) -> None:
+        self.act.random(how.terminal.lower(), control, value)
+
+    def do_mirred_end(self, *items: Any) -> None:
+        self.do_act_body(*items)
+        for place, item in enumerate(items):
+            if isinstance(item, Word) and item.terminal == "M_DEV":
+                self.act.value("M_DEV", items[place + 1])
+
+    def do_act_end(self, _body: Any, _c: Any, cookie: Word | None, _h: Any, hw_stats: Word | None, percpu: Any, skip: Any) -> None:
+        assert self.acts is not None
+        spec = self.act.finish()
+        if cookie is not None:
+            spec.cookie = self.act.cookie(cookie)
+        if hw_stats is not None:
+            spec.hw_stats = self.act.hw_stats(hw_stats)
+        spec.no_percpu = percpu is not None
+        spec.skip = "" if skip is None else str(skip)
+        self.acts.append(spec)
+        self.act = None
+
+    # ------------------------------------------------------------ commands
+    def do_filter_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
+        if not self.kind:
+            self.device()
+            if self.handle is not None:
+                raise Complaint('Must specify filter type when using "handle"\n', USAGE)
+            if not self.protocol and verb in ("add", "replace") and "F_PROTOCOL" not in self.seen:
+                self.protocol = ETH_ALL
+        return self.command(verb)
+
+    def command(self, verb: str) -> FilterCommand:
+        """The filter command as the frame and the kind's reader left it."""
+        reader = self.reader
+        return FilterCommand(
+            verb,
+            self.dev,
+            self.block,
+            self.parent,
+            self.prio,
+            self.protocol,
+            self.chain,
+            self.kind,
+            reader.handle if reader is not None else 0,
+            reader.options if reader is not None else None,
+            self.acts or [],
+            frozenset(self.seen),
+        )
+
+    def do_filter_get(self, _object: Word, verb: str, *_items: Any) -> Command:
+        if not self.kind:
+            self.check_get("")
+        if self.handle is None:
+            raise Complaint('Must specify filter "handle"\n', USAGE)
+        return self.command(verb)
+
+    def do_filter_list(self, *_items: Any) -> Command:
+        self.device()
+        return self.command("list")
+
+    def do_filter_help(self, *_items: Any) -> Command:
+        raise Complaint(usage("filter"), 0)
+
+    def do_chain_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
+        if not self.kind:
+            self.device()
+        return ChainCommand(self.command(verb))
+
+    def do_chain_get(self, *_items: Any) -> Command:
+        self.check_place()
+        self.device()
+        return ChainCommand(self.command("get"))
+
+    def do_chain_list(self, *_items: Any) -> Command:
+        self.device()
+        return ChainCommand(self.command("list"))
+
+    def do_chain_help(self, *_items: Any) -> Command:
+        raise Complaint(usage("chain"), 0)
+
+    def do_help(self, _word: Word) -> Command:
+        raise Complaint(usage("tc"), 0)
+
+    # ------------------------------------------------------------ qdiscs
+    def do_qdisc_value(self, name: Word, value: Word) -> None:
+        terminal = name.terminal
+        if terminal == "DEV":
+            if self.dev:
+                raise duplicate("dev", value)
+            self.dev = value[:15]
+        elif terminal in ("INGRESS_BLOCK", "EGRESS_BLOCK"):
+            words = terminal.lower().replace("_", " ")
+            if terminal in self.seen:
+                raise duplicate(terminal.lower(), value)
+            if not readers.unsigned(value, readers.U32, 0):
+                raise invalid(f"invalid {words} index value", value)
+        elif terminal in self.seen:
+            raise duplicate(terminal.lower(), value)
+        self.seen[terminal] = value
+
+    def do_qdisc_hook(self, word: Word) -> None:
+        self.seen[word.terminal] = word
+        self.kind = "clsact" if word.terminal == "CLSACT" else "ingress" if word.terminal == "INGRESS_Q" else self.kind
+
+    def do_qdisc_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
+        self.device()
+        return QdiscCommand(verb, self.dev, self.kind, dict(self.seen))
+
+    def do_qdisc_list(self, *_items: Any) -> Command:
+        self.device()
+        return QdiscCommand("list", self.dev, self.kind, dict(self.seen))
+
+    # ------------------------------------------------------------ actions as objects
+    def do_actions_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
+        return ActionsCommand(verb, self.acts or [])
+
+    def do_act_name(self, *words: Word) -> ActionName:
+        kind, _index, number = words[-3:]
+        value = readers.unsigned(number, readers.U32)
+        if value is None:
+            raise Complaint('Illegal "index"\n', USAGE)
+        return ActionName(str(kind), value)
+
+    def do_actions_get(self, _object: Word, verb: str, *names: ActionName) -> Command:
+        return ActionsCommand(verb, [], list(names))
+
+    def do_actions_list(self, _object: Word, verb: str, *words: Word) -> Command:
+        return ActionsCommand("flush" if verb == "flush" else "list", [], [ActionName(str(words[-1]), 0)])
+
+
+_LISTS: Final = ("list", "show", "lst")
+_FRAME: Final = {
+    "DEV": "_dev",
+    "BLOCK": "_block",
+    "PARENT": "_parent",
+    "HANDLE": "_handle",
+    "PREFERENCE": "_prio",
+    "F_PRIORITY": "_prio",
+    "F_PROTOCOL": "_protocol",
+    "CHAIN": "_chain",
+}
+_ACTION_NAME: Final[dict[str, str]] = {}
+
+_idle: list[Parse] = []
+
+
+def parse(words: Sequence[str], devices: Devices) -> Command:
+    """The command that the words are. Raises Complaint with tc's own sentence when they are none."""
+    reading = _idle.pop() if _idle else Parse()
+    try:
+        reading.reset(words, devices)
+        command: Command = parse_words(load("tc"), words, reading.actions)
+        return command
+    except WordFailure as failure:
+        return _complain(failure, words, reading)
+    finally:
+        _idle.append(reading)
+
+
+def _complain(failure: WordFailure, words: Sequence[str], reading: Parse) -> Command:
+    """Say what tc says of a word that the grammar does not take here.
+
+    The words before it are read as a command of their own first: what was pending there (an action's last checks) is complained of
+    before the word is looked at. When they are complete, the word stands at the beginning of something; else inside.
+    """
+    symbols = failure.symbols
+    word, index = failure.word, failure.index
+    if not symbols:
+        raise Complaint(f'Object "{word}" is unknown, try "tc help".\n', USAGE)
+    if index == len(words):
+        return _ended(failure)
+    reading.reset(words, reading.devices)
+    try:
+        parse_words(load("tc"), words[:index], reading.actions)
+    except WordFailure:
+        return _inside(failure, reading)
+    return _beside(failure, reading)
+
+
+def _ended(failure: WordFailure) -> Command:
+    """The words ended too early."""
+    raise incomplete()
+
+
+def _verb_unknown(failure: WordFailure) -> Command | None:
+    names = {"FILTER": "filter", "QDISC": "qdisc", "CHAIN_OBJECT": "chain", "ACTIONS": "actions", "CLASS": "class"}
+    if len(failure.symbols) == 1 and failure.symbols[0] in names:
+        raise Complaint(f'Command "{failure.word}" is unknown, try "tc {names[failure.symbols[0]]} help".\n', USAGE)
+    return None
+
+
+def _inside(failure: WordFailure, reading: Parse) -> Command:
+    """A word in the middle of something unfinished."""
+    _verb_unknown(failure)
+    return _beside(failure, reading)
+
+
+def _beside(failure: WordFailure, reading: Parse) -> Command:
+    """A word where a key, an action or a kind could begin."""
+    _verb_unknown(failure)
+    word = failure.word
+    if reading.acts is not None:
+        if word == "help":
+            raise reading.bad_action("")
+        raise Complaint(f"Bad action type {word}\n{usage('gact')}", USAGE, True)
+    if reading.reader is not None:
+        reading.reader.complain(word)
+    rest = reading.words[failure.index + 1 :]
+    if reading.verb in _LISTS:
+        raise Complaint(f' What is "{word}"? Try "tc filter help"\n', USAGE)
+    return reading.unknown_kind(word, rest)

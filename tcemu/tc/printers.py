@@ -1,0 +1,126 @@
+"""What tc's printers share: addresses, masks, class ids, control words, indexes, times and counters.
+
+Source: iproute2 6.1 tc/tc_util.c (print_action_control, print_tm, print_tcstats2_attr, print_masked_*), lib/ll_addr.c, lib/utils.c.
+"""
+
+from __future__ import annotations
+
+from socket import AF_INET6, inet_ntop
+from typing import Final
+
+from tcemu.clock import SECOND
+from tcemu.ir import verdict as v
+from tcemu.ir.ruleset import Object
+from tcemu.ir.stats import Stats
+from tcemu.ir.verdict import Verdict
+from tcemu.tc.notes import ActionNote
+from tcemu.tc.writer import Writer
+
+CONTROL_NAME: Final = {
+    v.CONTINUE: "continue",
+    v.ACCEPT: "pass",
+    v.DROP: "drop",
+    v.RECLASSIFY: "reclassify",
+    v.PIPE: "pipe",
+    v.STOLEN: "stolen",
+    v.TRAP: "trap",
+    v.GOTO: "goto",
+    v.STEP: "jump",
+    v.QUEUE: "5",
+    v.REDIRECT: "7",
+}
+USER_HZ: Final = 100
+
+
+def mac_text(value: int) -> str:
+    """Six bytes with colons."""
+    text = f"{value:012x}"
+    return ":".join((text[0:2], text[2:4], text[4:6], text[6:8], text[8:10], text[10:12]))
+
+
+def ipv4_text(value: int) -> str:
+    """A dotted quad."""
+    return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
+
+
+def address_text(family: int, value: int) -> str:
+    """An address of family 4 or 6."""
+    return inet_ntop(AF_INET6, value.to_bytes(16)) if family == 6 else ipv4_text(value)
+
+
+def mask_length(mask: int, width: int) -> int:
+    """The prefix length of a mask, -1 if it has holes or no bits (f_flower.c __mask_bits)."""
+    holes = ~mask & ((1 << width) - 1)
+    return width - holes.bit_length() if mask and holes & (holes + 1) == 0 else -1
+
+
+def classid_text(value: int) -> str:
+    """``1:2`` as print_tc_classid has it."""
+    if value == 0xFFFFFFFF:
+        return "root"
+    if value == 0:
+        return "none"
+    major, minor = value >> 16, value & 0xFFFF
+    return f":{minor:x}" if not major else f"{major:x}:" if not minor else f"{major:x}:{minor:x}"
+
+
+def masked(out: Writer, name: str, value: int, mask: int, limit: int, line: bool = True) -> None:
+    """A number with its mask, unless that is all ones (print_masked_type)."""
+    if line:
+        out.newline()
+        out.text(" ")
+    out.number(name, f" {name} %u", value)
+    if mask != limit:
+        out.hexadecimal(f"{name}_mask", "/0x%x", mask)
+
+
+def show_control(out: Writer, prefix: str, then: Verdict | None, suffix: str) -> None:
+    """A control word; None is the zero of an uninitialised one, which means pass."""
+    out.text(prefix)
+    out.open("control_action")
+    code = v.ACCEPT if then is None else then.code
+    out.string("type", "%s", CONTROL_NAME[code])
+    if then is not None and code == v.GOTO:
+        out.number("chain", " chain %u", int(then.to.rpartition("/")[2]))
+    if then is not None and code == v.STEP:
+        out.number("jump", " %u", then.number)
+    out.close()
+    out.text(suffix)
+
+
+def show_index(out: Writer, form: str, action: Object, note: ActionNote, now: int, tail: str = "") -> None:
+    """Index, references and, with -s, times; ends the line."""
+    out.number("index", form, action.rank)
+    out.number("ref", " ref %d", action.bound + note.alone)
+    out.number("bind", " bind %d", action.bound)
+    if out.stats:
+        show_times(out, action.stats, now)
+    out.text(tail)
+    out.newline()
+
+
+def show_times(out: Writer, stats: Stats, now: int) -> None:
+    """When it was installed and used, as seconds gone by (in JSON too: print_tm divides before it prints)."""
+    installed = max(0, now - stats.installed) // SECOND
+    out.number("installed", " installed %u sec", installed)
+    used = installed if stats.last_used < 0 else max(0, now - stats.last_used) // SECOND
+    out.number("last_used", " used %u sec", used)
+    if stats.first_used >= 0:
+        out.number("first_used", " firstused %u sec", max(0, now - stats.first_used) // SECOND)
+    if "expires" in stats.extra:
+        out.number("expires", " expires %u sec", max(0, stats.extra["expires"]) // SECOND)
+
+
+def show_counters(out: Writer, stats: Stats, prefix: str) -> None:
+    """Packets and bytes (print_tcstats2_attr)."""
+    out.text(prefix)
+    out.number("bytes", "Sent %u bytes", stats.bytes)
+    out.number("packets", " %u pkt", stats.packets)
+    out.number("drops", " (dropped %u", stats.drops)
+    out.number("overlimits", ", overlimits %u", stats.overlimits)
+    out.number("requeues", " requeues %u) ", 0)
+    out.newline()
+    out.text(prefix)
+    out.number("backlog", "backlog %ub", 0)
+    out.number("qlen", " %up", 0)
+    out.text(" requeues 0")

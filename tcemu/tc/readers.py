@@ -1,0 +1,186 @@
+"""Readers of values: each takes a word and gives a number, or None when the word is no such value.
+
+They take what iproute2's helpers take (strtoul and friends: blanks in front, signs, 0x and octal where the base is 0).
+Source: iproute2 6.1 lib/utils.c (get_u32 … get_prefix_1, get_addr_ipv4, hex2mem), lib/ll_addr.c, lib/ll_proto.c, tc/tc_util.c.
+"""
+
+from __future__ import annotations
+
+import re
+from socket import AF_INET6, inet_pton
+from typing import Final, NamedTuple
+
+from tcemu.tc.complaint import Complaint
+from tcemu.tc.names import PROTOCOL_OF
+
+U8: Final = 0xFF
+U16: Final = 0xFFFF
+U32: Final = 0xFFFFFFFF
+U64: Final = 0xFFFFFFFFFFFFFFFF
+_DIGITS: Final = {8: "[0-7]+", 10: "[0-9]+", 16: "[0-9a-fA-F]+"}
+_NUMBER: Final = {base: re.compile(rf"\s*([+-]?)({digits})", re.ASCII) for base, digits in _DIGITS.items()}
+
+
+def strtoul(text: str, base: int) -> tuple[int, str] | None:
+    """The number at the start of a text and the rest, as C's strtoul has it (two's complement for a minus sign)."""
+    found = re.match(r"\s*[+-]?(0[xX](?=[0-9a-fA-F]))?(0)?", text, re.ASCII) if base in (0, 16) else None
+    if found is not None:
+        if base == 0:
+            base = 16 if found[1] else 8 if found[2] else 10
+        if found[1]:
+            head = found.end(1)
+            text = text[: found.start(1)] + text[head:]
+    number = _NUMBER[base].match(text)
+    if number is None:
+        return None
+    value = int(number[2], base)
+    if number[1] == "-":
+        value = -value & U64
+    return value, text[number.end() :]
+
+
+def unsigned(text: str, limit: int, base: int = 10) -> int | None:
+    """A whole word as an unsigned number up to a limit (get_u8, get_u16, get_u32, get_unsigned)."""
+    if text.isdigit() and text.isascii() and (base == 10 or (base == 0 and text[0] != "0")):
+        value = int(text)
+    else:
+        found = strtoul(text, base)
+        if found is None or found[1]:
+            return None
+        value = found[0]
+    return value if value <= limit else None
+
+
+def protocol(text: str) -> int | None:
+    """An ethertype by name or number (ll_proto_a2n)."""
+    number = PROTOCOL_OF.get(text.lower())
+    return unsigned(text, U16, 0) if number is None else number
+
+
+def classid(text: str) -> int | None:
+    """``1:2``, ``1:``, ``:2``, ``root``, ``none`` or a hexadecimal number (get_tc_classid)."""
+    if text == "root":
+        return U32
+    if text == "none":
+        return 0
+    found = strtoul(text, 16)
+    major, rest = (0, text) if found is None else found
+    if found is None and not rest.startswith(":"):
+        return None
+    if not rest.startswith(":"):
+        return None if rest else major & U32
+    if major > U16:
+        return None
+    found = strtoul(rest[1:], 16)
+    minor, rest = (0, rest[1:]) if found is None else found
+    if rest or minor > U16:
+        return None
+    return major << 16 | minor
+
+
+def mac(text: str) -> int | None:
+    """Six hexadecimal bytes; fewer leave the rest zero. Says on its own what is wrong (ll_addr_a2n)."""
+    value = 0
+    parts = text.split(":", 5)
+    for place, part in enumerate(parts):
+        found = strtoul(part, 16)
+        if found is None or found[0] > U8:
+            raise Complaint(f'"{text}" is invalid lladdr.\n')
+        value |= found[0] << (8 * (5 - place))
+    return value
+
+
+def hexbytes(text: str) -> bytes | None:
+    """Pairs of hexadecimal digits; an odd last digit is left out (hex2mem over half the length)."""
+    try:
+        return bytes.fromhex(text[: len(text) // 2 * 2]) if re.fullmatch(r"[0-9a-fA-F]*.?", text) else None
+    except ValueError:
+        return None
+
+
+class Prefix(NamedTuple):
+    """An address with its family (4, 6, or 0 for the word any) and prefix length."""
+
+    family: int
+    address: int
+    bits: int
+
+    @property
+    def mask(self) -> int:
+        """The prefix length as a mask."""
+        width = 128 if self.family == 6 else 32
+        return ((1 << self.bits) - 1) << (width - self.bits)
+
+
+_DOTTED: Final = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
+_VERBOSE: Final = {0: "any valid", 4: "inet", 6: "inet6"}
+
+
+def ipv4(text: str) -> int | None:
+    """A dotted quad, or its first one to three bytes (get_addr_ipv4)."""
+    if found := _DOTTED.fullmatch(text):
+        parts = [int(part) if len(part) == 1 or part[0] != "0" else 256 for part in found.groups()]
+        if max(parts) <= U8:
+            return parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3]
+    value = 0
+    for place in range(4):
+        number = strtoul(text, 0)
+        if number is None or number[0] > U8:
+            return None
+        value |= number[0] << (24 - 8 * place)
+        text = number[1]
+        if not text:
+            return value
+        if place == 3 or text[0] != ".":
+            return None
+        text = text[1:]
+    return None
+
+
+def _address(text: str, family: int) -> tuple[int, int] | None:
+    if ":" in text:
+        if family == 4:
+            return None
+        try:
+            return 6, int.from_bytes(inet_pton(AF_INET6, text))
+        except (OSError, UnicodeError, ValueError):
+            return None
+    if family == 6:
+        return None
+    value = ipv4(text)
+    return None if value is None else (4, value)
+
+
+def address(text: str, family: int = 0) -> Prefix:
+    """An address; a word that is none ends tc with exit code 1 (get_addr)."""
+    if text in ("default", "all", "any"):
+        return Prefix(family, 0, 0)
+    found = _address(text, family)
+    if found is None:
+        raise Complaint(f'Error: {_VERBOSE[family]} address is expected rather than "{text}".\n', 1, True)
+    return Prefix(found[0], found[1], 128 if found[0] == 6 else 32)
+
+
+def prefix(text: str, family: int = 0) -> Prefix:
+    """An address with ``/bits`` or, for IPv4, ``/netmask``; a word that is none ends tc with exit code 1 (get_prefix)."""
+    if text in ("default", "all", "any"):
+        return Prefix(family, 0, 0)
+    name, slash, length = text.partition("/")
+    found = _address(name, family)
+    if found is not None:
+        width = 128 if found[0] == 6 else 32
+        bits = _netmask(length) if slash else width
+        if bits is not None and bits <= width:
+            return Prefix(found[0], found[1], bits)
+    raise Complaint(f'Error: {_VERBOSE[family]} prefix is expected rather than "{text}".\n', 1, True)
+
+
+def _netmask(text: str) -> int | None:
+    bits = unsigned(text, U32, 0)
+    if bits is not None:
+        return bits
+    mask = ipv4(text)
+    if mask is None:
+        return None
+    holes = ~mask & U32
+    return 32 - holes.bit_length() if holes & (holes + 1) == 0 else None

@@ -1,0 +1,253 @@
+"""Listings: filters, chains, as tc prints them. Reads and edits nothing.
+
+Source: iproute2 6.1 tc/tc_filter.c (print_filter, tc_filter_list, tc_filter_get), tc/m_action.c (tc_print_one_action).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tcemu.ir.ruleset import Chain, Object, Rule, Slot
+from tcemu.ir.step import Do
+from tcemu.tc import kinds
+from tcemu.tc.command import ChainCommand, FilterCommand
+from tcemu.tc.complaint import Complaint, Unwilling
+from tcemu.tc.names import protocol_name
+from tcemu.tc.notes import ActionNote, ChainNote, RuleNote, unpack
+from tcemu.tc.places import Place, block_of, find_qdisc
+from tcemu.tc.printers import classid_text, show_counters
+from tcemu.tc.work import Work
+from tcemu.tc.writer import Writer
+from tcemu.world import World
+
+INGRESS = 0xFFFFFFF2
+EGRESS = 0xFFFFFFF3
+HW_STATS = ((1, "immediate"), (2, "delayed"))
+
+
+class View(NamedTuple):
+    """What a listing was asked for, and so does not repeat."""
+
+    device: str = ""
+    block: int = 0
+    parent: int = 0
+    prio: int = 0
+    protocol: int = 0
+    chain: int = -1
+
+
+def view_of(command: FilterCommand) -> View:
+    """A list command's view."""
+    chain = command.chain if "CHAIN" in command.seen else -1
+    return View(command.dev, command.block, command.parent, command.prio, command.protocol, chain)
+
+
+def filter_list(out: Writer, world: World, command: FilterCommand) -> None:
+    """tc filter show."""
+    out.start()
+    for place in places(world, command):
+        show_block(out, world, place, view_of(command))
+    out.finish()
+
+
+def places(world: World, command: FilterCommand) -> Iterable[Place]:
+    """The block that a list command is about, if there is one (tc_dump_tfilter leaves silently)."""
+    work = Work(world)
+    if command.block:
+        key = f"tc block {command.block}"
+        record = work.table(key)
+        if record is None:
+            raise Complaint(f'Cannot find block "{command.block}"\n')
+        return [Place(key, record, "")]
+    if not command.dev or not command.parent:
+        return []
+    qdisc = find_qdisc(work, command.dev, command.parent >> 16)
+    try:
+        key = block_of(qdisc, command.parent) if qdisc is not None else ""
+    except Unwilling:
+        return []
+    record = work.table(key) if key else None
+    return [] if record is None else [Place(key, record, command.dev)]
+
+
+def show_block(out: Writer, world: World, place: Place, view: View) -> None:
+    """All filters of a block, chain by chain in the order in which chains were made."""
+    for chain in world.ruleset.chains.children(place.table):
+        if view.chain >= 0 and int(chain.name) != view.chain:
+            continue
+        slots = world.ruleset.slots.children(chain.key)
+        rules: dict[int, list[Rule]] = {}
+        for rule in world.ruleset.rules.children(chain.key) if slots else ():
+            rules.setdefault(rule.slot, []).append(rule)
+        for slot in slots:
+            if (view.prio and view.prio != slot.rank) or (view.protocol and view.protocol != slot.protocol):
+                continue
+            show_slot(out, world, place, view, chain, slot, rules.get(slot.rank, []))
+
+
+def show_slot(out: Writer, world: World, place: Place, view: View, chain: Chain, slot: Slot, rules: list[Rule]) -> None:
+    """A slot's own line, then its filters in its kind's order."""
+    show_head(out, place, view, chain, slot)
+    out.newline()
+    out.close()
+    for rule in sorted(rules, key=lambda rule: rule.rank & 0xFFFFFFFF):
+        show_filter(out, world, place, view, chain, slot, rule)
+
+
+def show_filter(out: Writer, world: World, place: Place, view: View, chain: Chain, slot: Slot, rule: Rule) -> None:
+    """One filter with its actions."""
+    show_head(out, place, view, chain, slot)
+    out.open("options")
+    kinds.filter_module(slot.kind).show(out, rule, unpack(RuleNote, rule.note))
+    show_actions(out, world, rule)
+    out.close()
+    out.newline()
+    out.close()
+
+
+def show_place(out: Writer, place: Place, view: View) -> None:
+    """Block, or device and parent, as far as the command did not say them."""
+    if place.note.index:
+        if view.block != place.note.index:
+            out.number("block", "block %u ", place.note.index)
+        return
+    if not view.device:
+        out.string("dev", "dev %s ", place.device)
+    parent = place.note.parent
+    if view.parent and view.parent == parent:
+        return
+    if parent == 0xFFFFFFFF:
+        out.flag("root", "root ")
+    elif parent == INGRESS:
+        out.flag("ingress", "ingress ")
+    elif parent == EGRESS:
+        out.flag("egress", "egress ")
+    else:
+        out.string("parent", "parent %s ", classid_text(parent))
+
+
+def show_head(out: Writer, place: Place, view: View, chain: Chain, slot: Slot) -> None:
+    """The beginning of a filter's line."""
+    out.open()
+    out.text("filter ")
+    show_place(out, place, view)
+    if not view.protocol:
+        out.string("protocol", "protocol %s ", protocol_name(slot.protocol))
+    if not view.prio:
+        out.number("pref", "pref %u ", slot.rank)
+    out.string("kind", "%s ", slot.kind)
+    if view.chain < 0:
+        out.number("chain", "chain %u ", int(chain.name))
+
+
+def show_actions(out: Writer, world: World, rule: Rule) -> None:
+    """A filter's list of actions."""
+    keys = [step.obj for step in rule.steps if isinstance(step, Do) and step.obj]
+    if not keys:
+        return
+    out.open_array("actions")
+    for order, key in enumerate(keys, 1):
+        action = world.ruleset.objects.get(key)
+        if action is not None:
+            show_action(out, action, order, world.now())
+    out.close_array()
+
+
+def show_action(out: Writer, action: Object, order: int, now: int) -> None:
+    """One action of a list."""
+    note = unpack(ActionNote, action.note)
+    out.open()
+    out.newline()
+    out.number("order", "\taction order %u: ", order)
+    kinds.action_module(action.kind).show(out, action, note, now)
+    if out.stats:
+        out.text("\tAction statistics:")
+        out.newline()
+        out.open("stats")
+        show_counters(out, action.stats, "\t")
+        out.close()
+        out.newline()
+    if note.cookie:
+        out.string("cookie", "\tcookie %s", note.cookie)
+        out.newline()
+    if note.no_percpu:
+        out.flag("no_percpu", "\tno_percpu")
+        out.newline()
+    if note.hw_stats >= 0:
+        show_hw_stats(out, note.hw_stats)
+    out.close()
+
+
+def show_hw_stats(out: Writer, bits: int) -> None:
+    """The kind of hardware statistics asked for."""
+    out.text("\thw_stats")
+    out.open_array("hw_stats")
+    for name in [name for bit, name in HW_STATS if bits & bit] or ["disabled"]:
+        out.text(f" {name}")
+        out.item(name)
+    out.close_array()
+    out.newline()
+
+
+def filter_get(out: Writer, world: World, command: FilterCommand, found: tuple[Place, Chain, Slot, Rule]) -> None:
+    """tc filter get."""
+    place, chain, slot, rule = found
+    out.start()
+    show_filter(out, world, place, View(command.dev, command.block), chain, slot, rule)
+    out.finish()
+
+
+# ---------------------------------------------------------------- chains
+def chain_list(out: Writer, world: World, command: ChainCommand) -> None:
+    """tc chain show. The dump is asked again until it is empty, and its place is counted without the chains that only gotos
+    hold: with one of those in front, chains come twice (tc_dump_chain of Linux 6.1, recorded in tc-chain-template)."""
+    wanted = command.filter
+    out.start()
+    for place in places(world, wanted):
+        chains = [chain for chain in world.ruleset.chains.children(place.table) if "CHAIN" not in wanted.seen or chain.rank == wanted.chain]
+        start, more = 0, True
+        while more:
+            more, index = False, 0
+            for chain in chains:
+                if index < start:
+                    index += 1
+                    continue
+                note = unpack(ChainNote, chain.note)
+                if note.explicit or note.slots:
+                    show_chain(out, place, view_of(wanted), chain, note)
+                    more = True
+                    index += 1
+            start = index
+    out.finish()
+
+
+def chain_get(out: Writer, command: ChainCommand, found: tuple[Place, Chain]) -> None:
+    """tc chain get."""
+    place, chain = found
+    out.start()
+    show_chain(out, place, View(command.filter.dev, command.filter.block), chain, unpack(ChainNote, chain.note))
+    out.finish()
+
+
+def show_chain(out: Writer, place: Place, view: View, chain: Chain, note: ChainNote) -> None:
+    """A chain, with its template."""
+    out.open()
+    out.text("chain ")
+    if place.note.index:
+        if view.block != place.note.index:
+            out.number("block", "block %u ", place.note.index)
+    else:
+        if not view.device:
+            out.string("dev", "dev %s ", place.device)
+        out.string("parent", "parent %s ", "ffff:")
+    if note.kind:
+        out.string("kind", "%s ", note.kind)
+    if view.chain < 0:
+        out.number("chain", "chain %u ", int(chain.name))
+    if note.kind:
+        out.open("options")
+        kinds.filter_module(note.kind).show_template(out, unpack(RuleNote, note.template))
+        out.close()
+    out.newline()
+    out.close()

@@ -1,0 +1,183 @@
+"""One printer, two faces: every call names the JSON key and the text format, as iproute2's print_* functions do.
+
+So text and JSON cannot drift apart. The JSON face streams like lib/json_writer.c does, because some of tc's printers write bare
+text into the middle of it (connmark, skbmod, fw, basic in 6.1.0) and the recordings hold them to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from json.encoder import encode_basestring as quoted
+from typing import Final, NamedTuple
+
+BREAK: Final = "\n"
+
+
+class Options(NamedTuple):
+    """tc's global options as far as output goes."""
+
+    stats: int = 0
+    details: int = 0
+    raw: int = 0
+    json: bool = False
+    pretty: bool = False
+    oneline: bool = False
+    numeric: bool = False
+    names: bool = False
+    brief: bool = False
+    iec: bool = False
+    timestamp: int = 0
+    color: bool = False
+
+
+class Writer:
+    """Collects what is printed; `value` gives it all."""
+
+    __slots__ = ("_comma", "_depth", "_out", "json", "options", "pretty", "put", "stats")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.json = options.json
+        self.pretty = options.pretty
+        self.stats = options.stats > 0
+        self._out: list[str] = []
+        self.put: Callable[[str], None] = self._out.append
+        self._depth = 0
+        self._comma = ""
+
+    def value(self) -> str:
+        """Everything printed so far."""
+        return "".join(self._out)
+
+    # ------------------------------------------------------------ text alone
+    def text(self, text: str) -> None:
+        """PRINT_FP: not in JSON."""
+        if not self.json:
+            self.put(text)
+
+    def bare(self, text: str) -> None:
+        """fprintf: goes out as it is, into JSON too."""
+        self.put(text)
+
+    def newline(self) -> None:
+        """print_nl: a newline, or a backslash with -oneline; not in JSON."""
+        if not self.json:
+            self.put("\\" if self.options.oneline else "\n")
+
+    # ------------------------------------------------------------ both
+    def string(self, key: str, form: str, value: str) -> None:
+        """PRINT_ANY of a string; an empty format is JSON alone."""
+        if self.json:
+            self._name(key)
+            self.put(quoted(value))
+        elif form:
+            self.put(form % value if "%" in form else form)
+
+    def number(self, key: str, form: str, value: int) -> None:
+        """PRINT_ANY of a number; an empty format is JSON alone."""
+        if self.json:
+            self._name(key)
+            self.put(str(value))
+        elif form:
+            self.put(form % value if "%" in form else form)
+
+    def hexadecimal(self, key: str, form: str, value: int) -> None:
+        """print_hex and its kin: JSON has the digits as a string."""
+        if self.json:
+            self._name(key)
+            self.put(f'"{value:x}"')
+        elif form:
+            self.put(form % value)
+
+    def flag(self, key: str, form: str, value: bool = True) -> None:
+        """PRINT_ANY of a boolean; the text is a fixed one."""
+        if self.json:
+            self._name(key)
+            self.put("true" if value else "false")
+        elif form:
+            self.put(form)
+
+    def null(self, key: str, form: str) -> None:
+        """print_null: JSON null, or the text."""
+        if self.json:
+            self._name(key)
+            self.put("null")
+        else:
+            self.put(form)
+
+    # ------------------------------------------------------------ JSON alone
+    def item(self, value: int | str) -> None:
+        """An element of a JSON array."""
+        if self.json:
+            self._separate()
+            self.put(str(value) if isinstance(value, int) else quoted(value))
+
+    def open(self, key: str = "") -> None:
+        """Begin an object, as a member if it has a key."""
+        if self.json:
+            if key:
+                self._name(key)
+                self._comma = ""
+            self._begin("{")
+
+    def close(self) -> None:
+        """End an object."""
+        if self.json:
+            self._end("}")
+
+    def open_array(self, key: str = "") -> None:
+        """Begin an array, as a member if it has a key."""
+        if self.json:
+            if key:
+                self._name(key)
+                self._comma = ""
+            self._begin("[")
+            if self.pretty:
+                self.put(" ")
+
+    def close_array(self) -> None:
+        """End an array."""
+        if self.json:
+            if self.pretty and self._comma:
+                self.put(" ")
+            self._comma = ""
+            self._end("]")
+
+    def start(self) -> None:
+        """new_json_obj: the outermost array."""
+        self.open_array()
+
+    def finish(self) -> None:
+        """delete_json_obj: the end of the outermost array, and a newline."""
+        if self.json:
+            self.close_array()
+            self.put("\n")
+
+    def _name(self, key: str) -> None:
+        if self._comma:
+            self.put(",")
+        self._comma = ","
+        self._break()
+        self.put(f'"{key}": ' if self.pretty else f'"{key}":')
+
+    def _separate(self) -> None:
+        if self._comma:
+            self.put(",")
+        self._comma = ","
+
+    def _begin(self, bracket: str) -> None:
+        self._separate()
+        self.put(bracket)
+        self._depth += 1
+        self._comma = ""
+
+    def _end(self, bracket: str) -> None:
+        self._depth -= 1
+        if self._comma:
+            self._break()
+        self.put(bracket)
+        self._comma = ","
+
+    def _break(self) -> None:
+        if self.pretty:
+            self.put("\n" + "    " * self._depth)
