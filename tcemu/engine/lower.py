@@ -7,23 +7,73 @@ drops the packet that meets it, with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby, pairwise
 from typing import Final
 
-from tcemu.engine.effects.basics import RefusedOp
+from tcemu.engine.effects.basics import CountOp, LimitOp, QuotaOp, RandomOp, RefusedOp, VerdictOp
 from tcemu.engine.lower_effects import EFFECTS, Making
 from tcemu.engine.lower_tests import lower_match
-from tcemu.engine.program import Chain, Counter, Guard, MaskedTest, Op, Program, Rule, Test, Way
+from tcemu.engine.program import Chain, Counter, Guard, Index, MaskedTest, Op, Program, Rule, Test, Way
 from tcemu.host.model import Host
 from tcemu.ir import operand as operands
 from tcemu.ir.effect import Effect, Nat, NatRange, Offload, Random, SetCt, Track, Untrack
 from tcemu.ir.ruleset import Attachment, Object, Ruleset
-from tcemu.ir.ruleset import Chain as ChainRecord
 from tcemu.ir.ruleset import Rule as RuleRecord
 from tcemu.ir.stats import Stats
-from tcemu.ir.step import Do, Match, Step, Unsupported
+from tcemu.ir.step import Do, Match, Unsupported
 from tcemu.ir.verdict import GOTO, JUMP, Verdict
 
 INET: Final = {"inet": ("ip", "ip6")}
+
+
+PURE: Final = (CountOp, VerdictOp, LimitOp, QuotaOp, RandomOp)  # ops that change nothing which a guard can see
+RUN: Final = 4  # so many rules alike are worth an index
+
+
+class Draft:
+    """A rule on its way: its leading tests, not yet linked, and whether its body leaves all slots as they are."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.tests: list[Test] = []
+        self.pure = True
+
+
+def choose_guards(drafts: list[Draft]) -> None:
+    """Put into each rule, as its guard, the masked comparison that tells most rules of the chain apart; link the other tests."""
+    values: dict[tuple[int, int], set[int]] = {}
+    for draft in drafts:
+        for test in draft.tests:
+            if type(test) is MaskedTest and not test.negate:
+                values.setdefault((test.slot, test.mask), set()).add(test.value)
+    for draft in drafts:
+        masked = [test for test in draft.tests if type(test) is MaskedTest and not test.negate]
+        guard = max(masked, key=lambda test: len(values[test.slot, test.mask]), default=None)
+        rule = draft.rule
+        if guard is not None:
+            rule.guard_slot, rule.guard_mask, rule.guard_value = guard.slot, guard.mask, guard.value
+        others = [test for test in draft.tests if test is not guard]
+        for here, behind in pairwise([*others, None]):
+            assert here is not None
+            here.next = behind
+        rule.tests = others[0] if others else None
+
+
+def index_runs(drafts: list[Draft]) -> None:
+    """Give runs of rules whose guards look at the same bits an index, and let a rule's miss lead to the next that can match."""
+    for _, group in groupby(drafts, key=lambda draft: (draft.rule.guard_slot, draft.rule.guard_mask)):
+        run = list(group)
+        if len(run) < RUN or not run[0].rule.guard_mask:
+            continue
+        index = Index(run[-1].rule.next)
+        for draft in reversed(run):
+            rule = draft.rule
+            rule.miss = index.rules.get(rule.guard_value, index.after)
+            if draft.pure:
+                rule.over = rule.miss
+            index.rules[rule.guard_value] = rule
+        if len(index.rules) > 1:
+            run[0].rule.index = index
 
 
 class Lowering:
@@ -55,54 +105,47 @@ class Lowering:
         return self.program
 
     def _rules(self, key: str, chain: Chain) -> None:
-        before: Rule | None = None
+        """All rules of a chain: made, guarded, linked, and runs of like ones indexed."""
+        made = [self._rule(record) for record in self.ruleset.rules.children(key)]
+        choose_guards(made)
+        rules = [draft.rule for draft in made]
+        for here, behind in pairwise([*rules, None]):
+            assert here is not None
+            here.next = here.miss = here.over = behind
         waiting: list[Rule] = []  # rules of the prio slot at hand, whose continue leads behind it
-        for record in self.ruleset.rules.children(key):
-            rule = self._rule(record)
-            if before is None:
-                chain.first = rule
-            else:
-                before.next = rule
+        for rule in rules:
             if waiting and waiting[-1].slot != rule.slot:
                 for earlier in waiting:
                     earlier.next_slot = rule
                 waiting = []
             waiting.append(rule)
-            before = rule
+        index_runs(made)
+        chain.first = rules[0] if rules else None
 
-    def _rule(self, record: RuleRecord) -> Rule:
+    def _rule(self, record: RuleRecord) -> Draft:
         rule = Rule(record.key, record.slot)
         self.program.rules.append(rule)
-        last_test: Test | None = None
+        draft = Draft(rule)
         last_op: Op | None = None
-        guarded = False
-        for index, step in enumerate(record.steps):
+        for place, step in enumerate(record.steps):
             if isinstance(step, Match):
                 need, tests = lower_match(step, self.ruleset)
                 self._note_conntrack(step)
                 if last_op is None:
                     rule.need |= need
-                    for test in tests:
-                        if not guarded and type(test) is MaskedTest and not test.negate:
-                            rule.guard_slot, rule.guard_mask, rule.guard_value = test.slot, test.mask, test.value
-                            guarded = True
-                            continue
-                        if last_test is None:
-                            rule.tests = test
-                        else:
-                            last_test.next = test
-                        last_test = test
+                    draft.tests += tests
                     continue
                 made: list[Op] = [Guard(test) for test in tests]
             else:
-                made = [self._op(step, record, index)]
+                made = [self._op(step, record, place)]
+                draft.pure = draft.pure and isinstance(made[0], PURE)
             for op in made:
                 if last_op is None:
                     rule.ops = op
                 else:
                     last_op.next = op
                 last_op = op
-        return rule
+        return draft
 
     def _op(self, step: Do | Unsupported, record: RuleRecord, index: int) -> Op:
         if isinstance(step, Unsupported):
@@ -203,11 +246,3 @@ def copy_counter(counter: Counter, stats: Stats) -> bool:
     was = (stats.packets, stats.bytes, stats.drops, stats.overlimits, stats.first_used, stats.last_used)
     stats.packets, stats.bytes, stats.drops, stats.overlimits, stats.first_used, stats.last_used = now
     return now != was
-
-
-def chains_of(ruleset: Ruleset, table: str) -> list[ChainRecord]:
-    """The chains of a table, in order."""
-    return ruleset.chains.children(table)
-
-
-__all__ = ["Lowering", "Step", "lower", "sync"]

@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from tcemu.clock import SECOND
 from tcemu.conntrack.nat import NatRange
 from tcemu.engine.effects.basics import CountOp, LimitOp, QuotaOp, RandomOp, VerdictOp
+from tcemu.engine.effects.header import (
+    DEC_TTL,
+    MAC_PUSH,
+    MODIFY,
+    POP,
+    POP_ETH,
+    PUSH,
+    PUSH_ETH,
+    ChecksumOp,
+    ModifyMacOp,
+    MplsOp,
+    VlanOp,
+)
 from tcemu.engine.effects.meta import SetMetaOp
 from tcemu.engine.effects.output import OutputOp
+from tcemu.engine.effects.police import PoliceOp
 from tcemu.engine.effects.track import TrackOp
 from tcemu.engine.effects.tunnel import TunnelOp
 from tcemu.engine.program import Chain, Counter, Op, Program
@@ -122,6 +137,59 @@ def nat_range(effect: effects.NatRange) -> NatRange | None:
     return made
 
 
+VLAN_OPS: Final = {"pop": POP, "push": PUSH, "modify": MODIFY, "pop_eth": POP_ETH, "push_eth": PUSH_ETH}
+MPLS_OPS: Final = {"pop": POP, "push": PUSH, "modify": MODIFY, "mac_push": MAC_PUSH, "dec_ttl": DEC_TTL}
+
+
+def known(value: int | None, default: int = -1) -> int:
+    """A parameter, or what stands for none."""
+    return default if value is None else value
+
+
+def make_vlan(making: Making, effect: effects.Vlan, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
+    op = VlanOp(then.code, to, then.number, counter, VLAN_OPS[effect.op])
+    op.id, op.tpid, op.priority = known(effect.id, 0), effect.protocol, known(effect.priority)
+    op.target, op.source = effect.target, effect.source
+    return op
+
+
+def make_mpls(making: Making, effect: effects.Mpls, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
+    op = MplsOp(then.code, to, then.number, counter, MPLS_OPS[effect.op])
+    op.protocol, op.label, op.tc, op.bos, op.ttl = (
+        effect.protocol,
+        known(effect.label),
+        known(effect.tc),
+        known(effect.bos),
+        known(effect.ttl, 0),
+    )
+    return op
+
+
+def make_modify_mac(
+    making: Making, effect: effects.ModifyMac, then: Verdict, to: Chain | None, counter: Counter | None, second: Second
+) -> Op:
+    op = ModifyMacOp(then.code, to, then.number, counter)
+    op.target, op.source, op.ethertype, op.swap = known(effect.target), known(effect.source), known(effect.ethertype), effect.swap
+    return op
+
+
+def make_checksum(making: Making, effect: effects.Checksum, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
+    return ChecksumOp(then.code, to, then.number, counter, effect.flags)
+
+
+def make_police(making: Making, effect: effects.Police, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
+    op = PoliceOp(then.code, to, then.number, counter, making.program.bucket(counter))
+    if effect.conform is not None:
+        op.conform, op.conform_number = effect.conform.code, effect.conform.number
+        op.conform_to = making.program.chains.get(effect.conform.to) if effect.conform.to else None
+    op.rate, op.peak, op.packet_rate, op.overhead = effect.rate, effect.peak, effect.packet_rate, effect.overhead
+    op.burst = effect.burst * SECOND // effect.rate if effect.rate else 0
+    op.mtu = effect.mtu or 0xFFFFFFFF
+    op.peak_burst = effect.mtu * SECOND // effect.peak if effect.peak else 0
+    op.packet_burst = effect.packet_burst * SECOND // effect.packet_rate if effect.packet_rate else 0
+    return op
+
+
 EFFECTS: Final[dict[type, Callable[..., Op]]] = {
     type(None): make_verdict,
     effects.Nothing: make_verdict,
@@ -132,4 +200,9 @@ EFFECTS: Final[dict[type, Callable[..., Op]]] = {
     effects.SetMeta: make_set_meta,
     effects.Tunnel: make_tunnel,
     effects.Track: make_track,
+    effects.Vlan: make_vlan,
+    effects.Mpls: make_mpls,
+    effects.ModifyMac: make_modify_mac,
+    effects.Checksum: make_checksum,
+    effects.Police: make_police,
 }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
-from tcemu.engine.program import BitsTest, GroupTest, MaskedTest, NeverTest, RangeTest, Test, WideTest
+from librt.vecs import vec
+from mypy_extensions import i64
+
+from tcemu.engine.program import BitsTest, MaskedTest, NeverTest, RangeTest, Test, WideTest
 from tcemu.engine.values import (
     EQ,
     GE,
@@ -19,6 +23,7 @@ from tcemu.engine.values import (
     CompareTest,
     Keys,
     KeysTest,
+    NumbersTest,
     OptionsTest,
     RawValue,
     SameTest,
@@ -112,7 +117,8 @@ def wide_compare(slot: int, bits: int, test: Compare, negate: bool) -> Test:
     }[test.op]
     if low > high:
         return NeverTest()
-    return WideRangeTest(slot, *(part ^ SIGN for part in (*halves(low), *halves(high))), negate)
+    (low_high, low_low), (high_high, high_low) = halves(low), halves(high)
+    return WideRangeTest(slot, low_high ^ SIGN, low_low ^ SIGN, high_high ^ SIGN, high_low ^ SIGN, negate)
 
 
 def on_key(key: Key, test: TestRecord) -> list[Test]:
@@ -165,7 +171,6 @@ def on_value(left: Operand, test: TestRecord, negate: bool, ruleset: Ruleset) ->
         opposite = negate != (isinstance(test, Compare) and test.op == "!=")
         key = [signed((value >> 64) & HALF), signed(value)]
         masks = halves(mask)
-        chain([BitsValue(part, masks[at], 0, 0, 0) for at, part in enumerate(parts)])
         keys = Keys(2, 1)
         keys.add(_vector(key))
         return [KeysTest(chain([BitsValue(part, masks[at], 0, 0, 0) for at, part in enumerate(parts)]), keys, opposite)]
@@ -189,7 +194,7 @@ def single(value: Value, test: TestRecord, negate: bool) -> Test:
 
 def chain(parts: list[Value]) -> Value:
     """Values linked in order; the first."""
-    for here, behind in zip(parts, parts[1:], strict=False):
+    for here, behind in pairwise(parts):
         here.next = behind
     return parts[0]
 
@@ -214,6 +219,8 @@ def member(parts: list[Value], left: Operand, set_key: str, negate: bool, rulese
     widths = part_widths(left)
     elements: list[Element] = [element for element in ruleset.elements.children(set_key) if len(element.low) == len(widths)]
     ranged = any(element.high and element.high != element.low for element in elements)
+    if not ranged and widths == [1]:
+        return NumbersTest(parts[0], [signed(element.low[0]) for element in elements], negate)
     if not ranged:
         keys = Keys(sum(widths), max(len(elements), 1))
         for element in elements:
@@ -227,11 +234,5 @@ def member(parts: list[Value], left: Operand, set_key: str, negate: bool, rulese
     return BoxesTest(chain(parts), sum(widths), lows, highs, negate)
 
 
-def _vector(numbers: list[int]) -> object:
-    from librt.vecs import vec
-    from mypy_extensions import i64
-
+def _vector(numbers: list[int]) -> vec[i64]:
     return vec[i64](numbers)
-
-
-__all__ = ["GroupTest", "lower_match"]

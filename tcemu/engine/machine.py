@@ -7,12 +7,13 @@
                                                                        └ forward → postrouting → transmit
     transmit → netdev egress → tc egress → the wire, a peer, or a tunnel and transmit again
 
-One packet runs to its end before the next (net/core/dev.c __netif_receive_skb_core, __dev_queue_xmit); what the kernel
-queues to the backlog runs behind it.
+One packet runs to its end before the next (net/core/dev.c __netif_receive_skb_core, __dev_queue_xmit). Linux 6.1 sends
+mirred's nested ingress packets straight on (tc-act-mirred-loop), so nothing is queued here either.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from librt.vecs import vec
@@ -54,7 +55,6 @@ NF_ACCEPT: Final = 1
 XMIT_DROP: Final = 1  # NET_XMIT_DROP
 ENETDOWN: Final = -100
 ENODEV: Final = -19
-BACKLOG_LIMIT: Final = 1000  # net.core.netdev_max_backlog
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -92,7 +92,6 @@ class Machine(Env):
         self.out_ways: list[Way | None] = []
         self.packet: Packet = Packet()
         self.spare: list[Packet] = []
-        self.backlog: list[Packet] = []
         self.defrag: Defrag = Defrag()
         self.cut: i64 = 0  # bytes that the capture did not keep of the packet at hand
         self.friendly: bool = False  # packets that routing cannot place are taken as forwarded
@@ -121,8 +120,8 @@ class Machine(Env):
                 program.flow_tables[zone] = flows
         self.program = program
         for flows in program.flow_tables.values():
-            flows.tcp_timeout = self.conntrack.settings.flowtable_tcp_timeout
-            flows.udp_timeout = self.conntrack.settings.flowtable_udp_timeout
+            flows.tcp_timeout = self.conntrack.settings.flow_tcp
+            flows.udp_timeout = self.conntrack.settings.flow_udp
         self.hooks4 = build(program, "ip")
         self.hooks6 = build(program, "ip6")
         self._ways()
@@ -154,18 +153,6 @@ class Machine(Env):
             self.trapped += 1
         else:
             self.redirected += 1
-        if len(self.backlog) > 0:
-            self._drain()
-
-    def _drain(self) -> None:
-        """Packets that netif_rx queued while another was in hand."""
-        done: i64 = 0
-        while len(self.backlog) > 0 and done < BACKLOG_LIMIT:
-            p = self.backlog.pop(0)
-            done += 1
-            self.ingress(p, p.f[IIF])
-            self.spare.append(p)
-        self.backlog = []
 
     def advance(self, now: i64) -> None:
         """Let time pass: connections, fragments and flows expire."""
@@ -266,7 +253,7 @@ class Machine(Env):
         while stage is not None:
             kind = stage.kind
             if kind == 0:
-                if stage.device == 0 or stage.device == device:
+                if stage.device in (0, device):
                     chain = stage.chain
                     assert chain is not None
                     code = evaluate(self, p, chain)
@@ -382,20 +369,13 @@ class Machine(Env):
         return port is not None and port.up
 
     def forward(self, p: Packet, device: i64, ingress: bool, copy: bool) -> i64:
-        """tcf_mirred_forward; a second nested ingress goes through the backlog (is_mirred_nested)."""
+        """tcf_mirred_forward."""
         port = self.port(device)
         if port is None:
             return ENODEV
         packet = self.copied(p) if copy else p
         if not ingress:
             code = self.transmit(packet, port)
-        elif self.nesting > 1:
-            if len(self.backlog) < BACKLOG_LIMIT:
-                queued = packet if copy else self.copied(p)
-                queued.f[IIF] = device
-                self.backlog.append(queued)
-                return 0
-            return XMIT_DROP
         else:
             code = 0 if self.ingress(packet, device) != DROP else XMIT_DROP
         if copy:
@@ -499,7 +479,11 @@ class Machine(Env):
 
     def defragment(self, p: Packet, zone: i64) -> i64:
         """Reassembly, one queue set per zone of tc ct and one for the hooks (zone -1)."""
-        return self.defrag.add(p, zone)
+        held = self.defrag.add(p, zone)
+        if held == 0 and p.mru > 0:
+            # what is counted from here on is the whole packet (act_ct.c: pkt_len = skb->len)
+            self.length = p.end - p.start if self.hook == AT_EGRESS else self.length_in(p)
+        return held
 
     def ask(self, what: str, p: Packet) -> str:
         if what == "ct":
@@ -534,7 +518,7 @@ class Machine(Env):
         mac = self.tables.neighbour(hop.device, high, low)
         if code != ACCEPT or target is None or mac < 0:
             return 0
-        head = mac.to_bytes(6, "big") + target.mac.to_bytes(6, "big") + (b"\x08\x00" if four else b"\x86\xdd")
+        head = int(mac).to_bytes(6, "big") + int(target.mac).to_bytes(6, "big") + (b"\x08\x00" if four else b"\x86\xdd")
         p.data, p.start, p.link = head + p.data[p.start : p.end], 0, LINK_ETHER
         p.end = len(p.data)
         decode(p)
@@ -561,7 +545,7 @@ def describe_ct(p: Packet) -> str:
 
 
 def _linked(ways: list[Way]) -> Way | None:
-    for here, behind in zip(ways, ways[1:], strict=False):
+    for here, behind in pairwise(ways):
         here.next = behind
     if ways:
         ways[-1].next = None

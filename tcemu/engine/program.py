@@ -74,6 +74,16 @@ class Observer:
         """Anything else worth knowing: conntrack's reason, a route, a device, a drop."""
 
 
+class Bucket:
+    """What a policer remembers between packets; rules that share the action share it. Tokens are nanoseconds."""
+
+    def __init__(self) -> None:
+        self.checked: i64 = -1
+        self.tokens: i64 = 0
+        self.peak_tokens: i64 = 0
+        self.packet_tokens: i64 = 0
+
+
 class Env:
     """What effects may use of the machine they run in. `tcemu.engine.machine.Machine` is the real one."""
 
@@ -161,6 +171,14 @@ class Op:
         return DROP
 
 
+class Index:
+    """A run of rules whose guards look at the same bits: the first rule of each value, and what stands behind the run."""
+
+    def __init__(self, after: Rule | None) -> None:
+        self.rules: dict[int, Rule] = {}
+        self.after: Rule | None = after
+
+
 class Rule:
     """A lowered rule: guards, then ops."""
 
@@ -168,7 +186,10 @@ class Rule:
         self.key: str = key
         self.slot: i64 = slot
         self.next: Rule | None = None
+        self.miss: Rule | None = None  # where a failed guard leads: `next`, or past rules of its run that cannot match either
+        self.over: Rule | None = None  # where a body leads that yields no verdict: `miss` if it changes nothing that guards see
         self.next_slot: Rule | None = None  # where tc's continue leads
+        self.index: Index | None = None  # of the run that starts here
         self.need: i64 = G_META  # groups that must be there
         self.guard_slot: i64 = 0
         self.guard_mask: i64 = 0
@@ -317,6 +338,7 @@ class Program:
         self.counters: dict[str, Counter] = {}  # by object key
         self.anonymous: list[tuple[str, int, Counter]] = []  # rule key, step index, counter
         self.uses_conntrack: bool = False
+        self.buckets: list[tuple[Counter, Bucket]] = []
         self.flow_tables: dict[int, ActCtTable] = {}  # by zone
 
     def flow_table(self, zone: int) -> ActCtTable:
@@ -325,3 +347,13 @@ class Program:
         if table is None:
             table = self.flow_tables[zone] = ActCtTable(len(self.flow_tables) + 1, zone)
         return table
+
+    def bucket(self, counter: Counter | None) -> Bucket:
+        """The bucket that goes with a counter; rules that share the action share both."""
+        for shared, bucket in self.buckets:
+            if shared is counter:
+                return bucket
+        made = Bucket()
+        if counter is not None:
+            self.buckets.append((counter, made))
+        return made

@@ -32,7 +32,21 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
             depth -= 1
             rule = stack.pop().next
             continue
-        if (f[rule.guard_slot] & rule.guard_mask) != rule.guard_value or (p.groups & rule.need) != rule.need:
+        index = rule.index
+        if index is not None and watch is None:
+            found = index.rules.get(f[rule.guard_slot] & rule.guard_mask)
+            if found is None:
+                rule = index.after
+                continue
+            rule = found
+        elif (f[rule.guard_slot] & rule.guard_mask) != rule.guard_value:
+            if watch is not None:
+                watch.missed(rule.key)
+                rule = rule.next
+            else:
+                rule = rule.miss
+            continue
+        if (p.groups & rule.need) != rule.need:
             if watch is not None:
                 watch.missed(rule.key)
             rule = rule.next
@@ -45,11 +59,13 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
         if test is not None:
             if watch is not None:
                 watch.missed(rule.key)
-            rule = rule.next
+                rule = rule.next
+            else:
+                rule = rule.miss
             continue
         code = _body(env, p, rule, watch)
         if code <= MISS:
-            rule = rule.next
+            rule = rule.over if watch is None else rule.next
         elif code == CONTINUE:
             rule = rule.next_slot
         elif code == JUMP:

@@ -12,6 +12,7 @@ conntrack and of defragmentation are there only when the ruleset asks for them (
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from mypy_extensions import i64
@@ -76,6 +77,6 @@ def _line(program: Program, family: str, hook: str) -> Stage | None:
         elif hook in ("input", "postrouting"):
             placed.append((PRIORITY_CONFIRM, -1, Stage(CONFIRM, None, 0)))
     placed.sort(key=lambda entry: entry[:2])
-    for (_, _, here), (_, _, behind) in zip(placed, placed[1:], strict=False):
+    for (_, _, here), (_, _, behind) in pairwise(placed):
         here.next = behind
     return placed[0][2] if placed else None

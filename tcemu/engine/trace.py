@@ -14,7 +14,7 @@ class Event(NamedTuple):
     kind: str
     key: str
     text: str = ""
-    index: int = 0
+    place: int = 0
 
 
 class Tracer(Observer):
@@ -55,7 +55,7 @@ def render(events: list[Event], names: dict[str, str] | None = None) -> str:
             "chain": f"chain {event.key}",
             "missed": f"-    {(names or {}).get(event.key, event.key)}",
             "matched": f"+    {(names or {}).get(event.key, event.key)}",
-            "step": f"{event.index + 1}. {event.text}",
+            "step": f"{event.place + 1}. {event.text}",
             "ct": f"conntrack: {event.text}",
         }.get(event.kind, f"{event.kind}: {event.text}")
         lines.append("  " * INDENT.get(event.kind, 2) + text)

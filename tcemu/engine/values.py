@@ -288,6 +288,20 @@ class KeysTest(Test):
         return (self.keys.at(key) >= 0) != self.negate
 
 
+class NumbersTest(Test):
+    """The value is one of the numbers."""
+
+    def __init__(self, value: Value, numbers: list[int], negate: bool) -> None:
+        super().__init__()
+        self.value: Value = value
+        self.numbers: frozenset[int] = frozenset(numbers)
+        self.negate: bool = negate
+
+    def test(self, env: Env, p: Packet) -> bool:
+        value = self.value.get(env, p)
+        return self.value.ok and (value in self.numbers) != self.negate
+
+
 class SpansTest(Test):
     """The value is in one of the ranges."""
 

@@ -1,0 +1,84 @@
+"""The main job: captures through the machine. One loop, nothing made per packet."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from librt.vecs import vec
+from mypy_extensions import i64, mypyc_attr
+
+from tcemu.capture.link import locate
+from tcemu.capture.merge import Merge
+from tcemu.engine.machine import Machine
+from tcemu.ir.verdict import ACCEPT
+
+STRIDE: Final = 1 << 14  # packets between two looks at progress and interruption
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Progress:
+    """Told now and then how far a replay is; a progress bar is one. Returning False stops it."""
+
+    def __init__(self) -> None:
+        self.told: i64 = 0
+
+    def update(self, packets: int) -> bool:
+        """``packets`` so far."""
+        return True
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Listener:
+    """Told of each packet after it ended, with the machine that ran it; for those who want verdicts one by one."""
+
+    def __init__(self) -> None:
+        self.heard: i64 = 0
+
+    def packet(self, machine: Machine, reader: int) -> None:
+        """The packet is ``machine.packet``, its verdict ``machine.verdict``."""
+
+
+class Replay:
+    """Readers with the devices that their packets arrive on."""
+
+    def __init__(self, machine: Machine, merge: Merge, devices: list[int]) -> None:
+        self.machine: Machine = machine
+        self.merge: Merge = merge
+        self.devices: vec[i64] = vec[i64](devices)
+        self.bytes: i64 = 0
+        self.packets: i64 = 0
+        self.undecoded: i64 = 0
+        self.first: i64 = -1
+        self.last: i64 = -1
+        self.stopped: bool = False
+
+    def run(self, progress: Progress | None = None, listener: Listener | None = None, limit: int = 0) -> i64:
+        """Play all packets, or ``limit`` of them; how many it was. Packets of the same time keep the captures' order."""
+        machine = self.machine
+        merge = self.merge
+        devices = self.devices
+        count: i64 = 0
+        last: i64 = 0
+        until: i64 = limit if limit > 0 else 1 << 62
+        while count < until and merge.next():
+            reader = merge.current
+            link = locate(reader)
+            self.bytes += reader.wire
+            if self.first < 0:
+                self.first = reader.ts
+            last = reader.ts
+            machine.receive(reader.data, reader.first, reader.last, reader.length, last, link, devices[merge.index])
+            count += 1
+            if listener is not None:
+                listener.packet(machine, int(merge.index))
+            if count & (STRIDE - 1) == 0 and progress is not None and not progress.update(count):
+                self.stopped = True
+                break
+        self.packets += count
+        self.last = last
+        return count
+
+
+def accepted(machine: Machine) -> bool:
+    """Was the last packet let through?"""
+    return machine.verdict == ACCEPT
