@@ -18,6 +18,10 @@ class AddressExistsError(Exception):
     """The device has this address already."""
 
 
+class ScopeError(Exception):
+    """Addresses of one network must have one scope."""
+
+
 def key_of(device: str, family: int, address: int, prefix: int) -> str:
     """An address's key: its device, the address and its prefix length."""
     return f"{device} {show_address(family, address)}/{prefix}"
@@ -48,6 +52,8 @@ def add(
         if other.address == address and (family == 6 or (other.prefix == prefix and (other.peer or other.address) & mask == net)):
             raise AddressExistsError
         if family == 4 and other.prefix == prefix and (other.peer or other.address) & mask == net and not other.secondary:
+            if other.scope != scope:
+                raise ScopeError
             secondary = True
         elif family == 4 and not secondary and other.secondary and place == len(siblings):
             place = number  # a primary address goes before the secondary ones

@@ -42,6 +42,9 @@ def add(host: Host, device: Device, index: int = 0) -> Device:
     kind = KINDS.get(device.kind, PLAIN)
     device.rank = index or next_index(host)
     lower = host.devices.get(device.lower) if device.lower else None
+    device.noarp = device.noarp or kind.noarp or bool(lower and kind.inherits and lower.noarp)
+    if lower and kind.inherits:
+        device.multicast = lower.multicast
     if not device.mac and kind.layer == "ether":
         device.mac = lower.mac if lower and kind.inherits else MAC_BASE + device.rank
     host.devices.put(device)
@@ -80,7 +83,31 @@ def remove(host: Host, name: str) -> list[str]:
         elif other.master == name:
             other.master = ""
             host.devices.put(other)
+    if device.master:
+        settle_bridge(host, device.master)
     return gone
+
+
+def settle_bridge(host: Host, name: str) -> None:
+    """A bridge has the lowest MAC address of its ports unless it was given one (br_stp_recalculate_bridge_id)."""
+    bridge = host.devices.get(name)
+    if bridge is not None and bridge.kind == "bridge" and "address" not in bridge.link:
+        bridge.mac = min((port.mac for port in host.devices if port.master == name), default=0)
+        host.devices.put(bridge)
+
+
+def set_mac(host: Host, device: Device, mac: int) -> None:
+    """Give a device another MAC address; VLAN devices that had its old one follow (vlan_sync_address), its bridge too."""
+    for other in list(host.devices):
+        if other.kind == "vlan" and other.lower == device.key and other.mac == device.mac:
+            other.mac = mac
+            host.devices.put(other)
+    device.mac = mac
+    if device.kind == "bridge":
+        device.link = device.link | {"address": ""}
+    host.devices.put(device)
+    if device.master:
+        settle_bridge(host, device.master)
 
 
 def rename(host: Host, name: str, new: str) -> None:
@@ -147,8 +174,9 @@ def running(host: Host, device: Device) -> bool:
         peer = host.devices.get(device.peer)
         return peer is not None and peer.up
     if device.kind == "bridge":
-        return any(port.master == device.key and port.up for port in host.devices)
-    if device.lower:
+        ports = [port for port in host.devices if port.master == device.key]
+        return not ports or any(port.up for port in ports)
+    if device.kind in ("vlan", "macvlan"):
         lower = host.devices.get(device.lower)
         return lower is not None and lower.up
     return True

@@ -74,6 +74,8 @@ _TUNNEL_WORDS: Final = (
     Word("flowlabel", TEXT),
 )
 
+_ERSPAN_WORDS: Final = (Word("erspan_ver", TEXT), Word("erspan", TEXT), Word("erspan_dir", TEXT), Word("erspan_hwid", TEXT))
+
 _VXLAN_WORDS: Final = (
     Word("id", NUMBER, 0xFFFFFF),
     Word("vni", NUMBER, 0xFFFFFF, "id"),
@@ -200,6 +202,7 @@ KINDS: Final = {
     "bridge": LinkKind(words=_BRIDGE_WORDS),
     "bond": LinkKind(words=_BOND_WORDS),
     "vlan": LinkKind(min_mtu=0, inherits=True, words=_VLAN_WORDS),
+    "macvlan": LinkKind(max_mtu=0, words=(Word("mode", TEXT), Word("nopromisc"))),
     "vxlan": LinkKind(words=_VXLAN_WORDS),
     "geneve": LinkKind(max_mtu=65485, words=_GENEVE_WORDS),
     "gre": LinkKind("gre", False, False, True, mtu=1476, min_mtu=0, max_mtu=0, tunnel=True, words=_TUNNEL_WORDS),
@@ -207,6 +210,8 @@ KINDS: Final = {
     "ip6gre": LinkKind("gre6", False, False, True, mtu=1448, min_mtu=0, max_mtu=0, tunnel=True, words=_TUNNEL_WORDS),
     "ip6gretap": LinkKind(mtu=1434, max_mtu=0, tunnel=True, words=_TUNNEL_WORDS),
     "ipip": LinkKind("ipip", False, False, True, mtu=1480, min_mtu=0, max_mtu=0, tunnel=True, words=_TUNNEL_WORDS),
+    "erspan": LinkKind(mtu=1450, max_mtu=0, tunnel=True, words=(*_TUNNEL_WORDS, *_ERSPAN_WORDS)),
+    "sit": LinkKind("sit", False, False, True, mtu=1480, min_mtu=1280, max_mtu=65555, tunnel=True, words=_TUNNEL_WORDS),
     "vrf": LinkKind(multicast=False, noarp=True, mtu=65575, words=(Word("table", NUMBER),)),
     "nlmon": LinkKind("netlink", False, False, True, mtu=3776, min_mtu=0, max_mtu=0),
 }

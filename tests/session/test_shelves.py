@@ -17,7 +17,7 @@ from tcemu.shelf import MemoryShelf, Record, Shelf, TagError
 class Thing(Record):
     """A record with something in it."""
 
-    words: list[str] = []
+    words: tuple[str, ...] = ()
     wide: int = 0
 
 
@@ -40,7 +40,7 @@ def thing(key: str, parent: str = "p", rank: int = 0, tag: str = "") -> Thing:
 @both
 def test_what_was_put_is_got(make: Make) -> None:
     shelf = make()
-    record = Thing(key="a", parent="p", rank=3, tag="t", words=["x", "\u00e9"], wide=1 << 127)
+    record = Thing(key="a", parent="p", rank=3, tag="t", words=("x", "\u00e9"), wide=1 << 127)
     shelf.put(record)
     assert shelf.get("a") == record
     assert shelf.get("b") is None
@@ -134,7 +134,7 @@ class BothShelves(RuleBasedStateMachine):
         outcomes = []
         for shelf in (self.memory, self.table):
             try:
-                shelf.put(Thing(key=key, parent=parent, rank=rank, tag=tag, words=[key]))
+                shelf.put(Thing(key=key, parent=parent, rank=rank, tag=tag, words=(key,)))
                 outcomes.append("put")
             except TagError:
                 outcomes.append("taken")
@@ -150,7 +150,7 @@ class BothShelves(RuleBasedStateMachine):
         self.memory.clear(parent)
         self.table.clear(parent)
 
-    @precondition(lambda self: len(self.memory))
+    @precondition(lambda self: len(self.memory) > 0)
     @rule(key=KEYS)
     def undo(self, key: str) -> None:
         try:
