@@ -53,8 +53,6 @@ class Settings:
         if row.state >= 0:
             states = getattr(holder, row.where)
             states[row.state] = number
-            if row.where == "tcp" and row.state == 1:
-                states[0] = number  # the kernel keeps NONE the same as SYN_SENT
         else:
             setattr(holder, row.where, number)
         return True

@@ -30,13 +30,13 @@ from tcemu.conntrack.entry import (
 )
 from tcemu.conntrack.expect import Expectations
 from tcemu.conntrack.hashing import Buckets, zone_of
-from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, generic, gre, icmp, icmpv6, tcp, udp
+from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, dccp, generic, gre, icmp, icmpv6, sctp, tcp, udp
 from tcemu.conntrack.linux.icmp_error import ABOUT, NEVER, PLAIN
 from tcemu.conntrack.linux.icmp_error import judge as judge_icmp
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, Stats, Watcher
 from tcemu.conntrack.timeouts import SECOND
-from tcemu.conntrack.tuples import GRE, ICMP, ICMPV6, TCP, UDP, UDPLITE, copy, equal, from_packet, hash_of, invert, l3_length
+from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, copy, equal, from_packet, hash_of, invert, l3_length
 from tcemu.conntrack.wheel import Wheel
 from tcemu.fields import G_IP4, L4PROTO
 from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, UNTRACKED, Packet
@@ -149,8 +149,12 @@ class Conntrack:
             return icmpv6.packet(s, entry, p)
         if proto == GRE:
             return gre.packet(s, entry)
+        if proto == SCTP:
+            return sctp.packet(s, entry, p, way, length, verify)
         if proto == UDPLITE:
             return udp.lite_packet(s, entry, p, length, verify)
+        if proto == DCCP:
+            return dccp.packet(s, entry, p, way, length, verify)
         return generic.packet(s, entry)
 
     def begin(self, p: Packet, family: i64, proto: i64, zone: i64, zone_dir: i64, now: i64) -> Entry | None:

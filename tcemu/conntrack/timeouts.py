@@ -19,8 +19,8 @@ TCP_UNACK: Final = 13
 
 # place in the vector -> seconds; the state numbers are those of enum tcp_conntrack and its like
 TCP_DEFAULTS: Final = (120, 120, 60, 432_000, 120, 60, 30, 120, 10, 120, 0, 0, 300, 300)
-SCTP_DEFAULTS: Final = (0, 10, 3, 3, 210, 3, 3, 3, 30)
-DCCP_DEFAULTS: Final = (0, 240, 480, 480, 43_200, 64, 64, 240, 0, 0)
+SCTP_DEFAULTS: Final = (10, 10, 3, 3, 210, 3, 3, 3, 30)
+DCCP_DEFAULTS: Final = (240, 240, 480, 480, 43_200, 64, 64, 240, 0, 0)
 
 
 class Timeouts:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tcemu.conntrack.dump import dump_all
+from tcemu.conntrack.entry import Entry
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.table import Conntrack
+from tcemu.offload.flows import ActCtTable
 from tcemu.packet.decode import load
-from tcemu.packet.packet import LINK_ETHER, Packet
+from tcemu.packet.packet import LINK_ETHER, NEW, Packet
 
 SHARED = Path(os.environ.get("TCEMU_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 SCENARIOS = SHARED / "oracle" / "scenarios"
@@ -54,9 +56,10 @@ def fill(p: Packet, frame: bytes, ts: int) -> None:
     load(p, frame, 0, len(frame), len(frame), ts, LINK_ETHER, 1)
 
 
-def differences(name: str, handle: Handle) -> list[str]:
+def differences(name: str, make: Callable[[Conntrack], Handle]) -> list[str]:
     """Replay a scenario; a line for each packet after which the tables differ."""
     table = table_for(name)
+    handle = make(table)
     p = Packet()
     found = []
     for step in steps(name):
@@ -88,7 +91,35 @@ def same(got: list[dict[str, Any]], want: list[dict[str, Any]]) -> bool:
     return True
 
 
-def forward(table: Conntrack, p: Packet, dev: str) -> None:
+class Forward:
     """A host that forwards all but what is invalid (the nft-tcp-* scenarios): track before, confirm behind."""
-    if table.track(p, 0, 3, True) and p.ct is not None:
-        table.confirm(p)
+
+    def __init__(self, table: Conntrack) -> None:
+        self.table = table
+
+    def __call__(self, table: Conntrack, p: Packet, dev: str) -> None:
+        if table.track(p, 0, 3, True) and p.ct is not None:
+            table.confirm(p)
+
+
+class TcRules:
+    """The rules that most tc-ct-* scenarios share: track, commit what is new on d0, let the flow table see it (act_ct.c)."""
+
+    def __init__(self, table: Conntrack) -> None:
+        settings = table.settings
+        self.flows = ActCtTable(1, 0)
+        self.flows.tcp_timeout = settings.flow_tcp
+        self.flows.udp_timeout = settings.flow_udp
+
+    def __call__(self, table: Conntrack, p: Packet, dev: str) -> None:
+        skip = self.flows.lookup(table, p, p.ts)
+        if not skip and table.track(p, 0, 3, True) != 1:
+            return
+        self.offer(p, skip)
+        if p.ct is not None and p.ctinfo == NEW and dev == "d0" and table.confirm(p) == 1:
+            self.offer(p, skip)
+        self.flows.collect(table, p.ts)
+
+    def offer(self, p: Packet, skip: bool) -> None:
+        if not skip and isinstance(p.ct, Entry):
+            self.flows.offer(p.ct, p.ctinfo, p.ts)

@@ -12,9 +12,9 @@ from mypy_extensions import i64
 
 from tcemu.conntrack.entry import Tuple
 from tcemu.conntrack.linux import icmp, icmpv6
+from tcemu.conntrack.linux.sums import is_intact
 from tcemu.conntrack.tuples import inner, invert
 from tcemu.fields import G_ICMP, G_ICMP6, ICMP_CODE, ICMP_TYPE, IP6_SADDR, IP_TTL
-from tcemu.packet.checksum import verify_l4
 from tcemu.packet.packet import Packet
 
 BROKEN: Final = -1
@@ -32,7 +32,7 @@ def judge(p: Packet, family: i64, verify: bool, answer: Tuple, scratch: Tuple) -
         if (p.groups & G_ICMP) == 0:
             p.reason = "icmp: short packet"
             return BROKEN
-        if verify and not verify_l4(p):
+        if verify and not is_intact(p):
             p.reason = "icmp: bad hw icmp checksum"
             return BROKEN
         kind = p.f[ICMP_TYPE]
@@ -45,7 +45,7 @@ def judge(p: Packet, family: i64, verify: bool, answer: Tuple, scratch: Tuple) -
     if (p.groups & G_ICMP6) == 0:
         p.reason = "icmpv6: short packet"
         return BROKEN
-    if verify and not verify_l4(p):
+    if verify and not is_intact(p):
         p.reason = "icmpv6: ICMPv6 checksum failed"
         return BROKEN
     kind = p.f[ICMP_TYPE]

@@ -29,11 +29,11 @@ from mypy_extensions import i64
 
 from tcemu.conntrack.entry import ASSURED, CONFIRMED, FIXED_TIMEOUT, SEEN_REPLY, Entry, Side
 from tcemu.conntrack.linux import FINISHED, IGNORED, INVALID, REPEAT
+from tcemu.conntrack.linux.sums import is_intact
 from tcemu.conntrack.linux.tcp_options import read_options, read_sack
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.timeouts import SECOND, TCP_RETRANS, TCP_UNACK
 from tcemu.fields import G_TCP, TCP_ACK, TCP_DOFF, TCP_FLAGS, TCP_SEQ, TCP_WINDOW
-from tcemu.packet.checksum import verify_l4
 from tcemu.packet.packet import Packet
 
 NO: Final = 0
@@ -177,7 +177,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
     if (p.groups & G_TCP) == 0 or doff < 20 or size < doff:
         p.reason = "tcp: truncated packet"
         return INVALID
-    if verify and not verify_l4(p):
+    if verify and not is_intact(p):
         p.reason = "tcp: bad checksum"
         return INVALID
     flags = f[TCP_FLAGS] & 0xFF

@@ -11,10 +11,10 @@ from mypy_extensions import i64
 
 from tcemu.conntrack.entry import ASSURED, CONFIRMED, NAT_CLASH, SEEN_REPLY, Entry
 from tcemu.conntrack.linux import INVALID
+from tcemu.conntrack.linux.sums import is_intact
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.timeouts import SECOND
 from tcemu.fields import G_UDP, G_UDPLITE, UDP_CSUM, UDP_LEN
-from tcemu.packet.checksum import verify_l4
 from tcemu.packet.packet import Packet
 
 STREAM_AFTER: Final = 2 * SECOND
@@ -31,7 +31,7 @@ def packet(s: Settings, ct: Entry, p: Packet, length: i64, verify: bool, now: i6
     if told > size or told < 8:
         p.reason = f"udp: truncated/malformed packet (length field {told}, {size} bytes there)"
         return INVALID
-    if verify and f[UDP_CSUM] != 0 and not verify_l4(p):
+    if verify and f[UDP_CSUM] != 0 and not is_intact(p):
         p.reason = "udp: bad checksum"
         return INVALID
     status = ct.status
@@ -60,7 +60,7 @@ def lite_packet(s: Settings, ct: Entry, p: Packet, length: i64, verify: bool) ->
     if f[UDP_CSUM] == 0:
         p.reason = "udplite: checksum missing"
         return INVALID
-    if verify and not verify_l4(p):
+    if verify and not is_intact(p):
         p.reason = "udplite: bad checksum"
         return INVALID
     policy = ct.policy
