@@ -19,14 +19,10 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64
 
 from tcemu.capture.linktypes import link_name
+from tcemu.packet.packet import LINK_ETHER, LINK_IP, LINK_OTHER
 
 if TYPE_CHECKING:
     from tcemu.capture.reader import Reader
-
-# link kinds, equal to those of packet.packet (which is no lower layer, so they cannot be taken from there; a test compares)
-LINK_ETHER: Final = 0
-LINK_IP: Final = 1
-LINK_OTHER: Final = 2
 
 ETH_IP: Final = 0x0800
 ETH_IP6: Final = 0x86DD

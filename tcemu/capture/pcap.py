@@ -29,14 +29,15 @@ FILE_HEADER: Final = 24
 MAGICS: Final = {
     0xA1B2C3D4: (1000, (16, 24, 20), 0),  # the standard; Kuznetsov's first patch and Nokia wrote it too, with longer headers
     0xA1B23C4D: (1, (16,), 0),  # nanoseconds
-    0xA1B2CD34: (1000, (24, 32), 0),  # Kuznetsov's later patches: interface, protocol and packet type in the header
+    0xA1B2CD34: (1000, (24, 28), 0),  # Kuznetsov's later patches: interface, protocol and packet type in the header
     0x1C0001AC: (1, (16,), 4),  # Ixia lcap, hardware: the length of all records behind the file header
     0x1C0001AB: (1000, (16,), 4),  # Ixia lcap, software
 }
 OLDEST_MAJOR: Final = 2
 DG_UX_MAJOR: Final = 543
-MAX_WIRE: Final = 128 * 1024 * 1024  # no packet is longer on the wire, for that guess
-TRIED_RECORDS: Final = 3  # how many records a guess at the length of record headers looks at
+TRIED_RECORDS: Final = 3  # how many records a guess at the length of record headers looks at; for that guess:
+MAX_WIRE: Final = 128 * 1024 * 1024  # no packet is longer on the wire
+LONGEST: Final = 366 * 86_400  # seconds between one packet and the first
 
 # how the two lengths of a record stand (libpcap: they were exchanged in version 2.3)
 _CAPTURED_FIRST: Final = 0
@@ -83,11 +84,13 @@ class PcapReader(Reader):
         major, minor = self.u16(4), self.u16(6)
         if major < OLDEST_MAJOR:
             raise CaptureError(f"{self.name}: byte 4: pcap version {major}.{minor} is not known; it is 2.4 today")
-        self._order = _WIRE_FIRST if major == DG_UX_MAJOR or minor < 3 else _SMALLER_IS_CAPTURED if minor == 3 else _CAPTURED_FIRST
+        if major == DG_UX_MAJOR or (major == 2 and minor < 3):
+            self._order = _WIRE_FIRST
+        elif major == 2 and minor == 3:
+            self._order = _SMALLER_IS_CAPTURED
         self._set_interface(self.u32(16), self._aix_link(magic, major, minor))
-        self._at = FILE_HEADER + gap
-        if gap and not self._more(gap):
-            self._at = self._have
+        self._at = FILE_HEADER
+        self._skip(gap)
         self._header = headers[0]
         if self._order == _CAPTURED_FIRST and len(headers) > 1:
             self._guess_header(headers)
@@ -103,6 +106,7 @@ class PcapReader(Reader):
         """Link type in the low 16 bits; above it ten that must be zero, then F and the FCS length in 16-bit words."""
         link = network & 0xFFFF if network & 0x03FF0000 == 0 else network & 0x03FFFFFF
         interface = Interface(0, link, snaplen)
+        interface.resolution = 9 if self.unit == 1 else 6
         if network & 0x04000000:
             interface.layout = with_fcs(interface.layout, (network >> 28) * 2)
         self.interfaces.append(interface)
@@ -133,9 +137,7 @@ class PcapReader(Reader):
         if self._order != _CAPTURED_FIRST and (self._order == _WIRE_FIRST or captured > wire):
             captured, wire = wire, captured
         if captured > self._limit:
-            return self._stop(
-                f"a record of {captured} bytes cannot be (the most is {self._limit}): the {self.number} packets before it are read"
-            )
+            return self._stop(f"a record of {captured} bytes cannot be (the most is {self._limit})")
         if at + header + captured > self._have:
             if not self._more(header + captured):
                 return self._finish()
@@ -150,33 +152,36 @@ class PcapReader(Reader):
         return True
 
     def _guess_header(self, headers: tuple[int, ...]) -> None:
-        """Take the length of record headers under which the first records look best; the first one wins a tie.
+        """Take another length of record headers where the usual one cannot be right and the other one looks perfect.
 
         Looks only at what is already read, so it never waits for a pipe.
         """
-        best, least = headers[0], 1 << 30
-        for header in headers:
-            misfits = self._misfits(header)
-            if misfits < least:
-                best, least = header, misfits
-        self._header = best
+        if not self._looks_right(headers[0], 1):
+            for header in headers[1:]:
+                if self._looks_right(header, 2):
+                    self._header = header
+                    break
 
-    def _misfits(self, header: int) -> int:
-        """How many fields of the first records cannot be right if record headers are so long."""
+    def _looks_right(self, header: int, least: int) -> bool:
+        """Whether the first records, at least so many, make sense if record headers are so long."""
         at = self._at
-        count = 0
-        for _ in range(TRIED_RECORDS):
+        first = self.u32(at)
+        for number in range(TRIED_RECORDS):
             if at + header > self._have:
-                return count + (at != self._have)
+                return number >= least or (at == self._have and number > 0)
+            away: int = self.u32(at) - first
             fraction, captured, wire = self.u32(at + 4), self.u32(at + 8), self.u32(at + 12)
-            count += (fraction >= 1_000_000) + (captured > self.interfaces[0].snaplen) + (wire > MAX_WIRE) + (captured > wire)
-            if header in (24, 32):  # interface, protocol (an ethertype or one of Linux's own), packet type
-                protocol = self.u16(at + 20)
-                count += (self.u32(at + 16) > 10_000) + (0x17 < protocol < 0x600 and protocol not in (0x60, 0x200, 0x400))
-                count += self.data[at + 22] > 4
-            elif header == 20:
-                count += self.u32(at + 16) & 0x0FFF00F0 != 0x0FBF0000
-            if captured > self._limit:
-                return count + 1
+            if fraction >= 1_000_000 or captured > min(wire, self._limit) or wire > MAX_WIRE or abs(away) > LONGEST:
+                return False
+            if header == 20 and self.u32(at + 16) & 0x0FFF00F0 != 0x0FBF0000:  # always there in Nokia's files
+                return False
+            if header in (24, 28) and not self._looks_patched(at + 16):
+                return False
             at += header + captured
-        return count
+        return True
+
+    def _looks_patched(self, at: int) -> bool:
+        """Kuznetsov's fields: interface; protocol, an ethertype or one of Linux's own; packet type."""
+        protocol = self.u16(at + 4)
+        known = protocol >= 0x600 or protocol <= 0x17 or protocol in (0x60, 0x200, 0x400)
+        return self.u32(at) <= 10_000 and known and self.data[at + 6] <= 4

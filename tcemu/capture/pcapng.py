@@ -116,12 +116,12 @@ class PcapngReader(Reader):
     def _packet(self, start: i64, room: i64, number: i64, high: i64, low: i64, captured: i64, wire: i64, total: i64) -> bool:
         """Take the packet whose bytes begin at ``start`` in a block with ``room`` for them and the options."""
         if number >= len(self._here):
-            return self._stop(f"a packet of interface {number}, which is not described: the {self.number} packets before it are read")
+            return self._stop(f"a packet of interface {number}, which is not described")
         interface = self._here[number]
         stop = self._at + ((total + 3) & 0x1FFFFFFFC)
         trailer = read_i64_be(self.data, stop - 8) if self.big else read_i64_le(self.data, stop - 8) >> 32
         if captured > room or captured > interface.limit or trailer & 0xFFFFFFFF != total:
-            return self._stop(f"the lengths of a packet block contradict each other: the {self.number} packets before it are read")
+            return self._stop("the lengths of a packet block contradict each other")
         if high < interface.fast:
             ts = ((high << 32) | low) * interface.scale + interface.offset
             self.ts = 0 if ts < 0 else ts if ts < LATEST else LATEST
@@ -142,7 +142,7 @@ class PcapngReader(Reader):
     def _block(self, total: i64, least: i64) -> bool:
         """Have the whole block at ``_at``; its length is rounded up to words, as some writers leave the padding out."""
         if total < least or total > self._max_block:
-            return self._stop(f"a block cannot be {total} bytes long: the {self.number} packets before it are read")
+            return self._stop(f"a block cannot be {total} bytes long")
         if not self._more((total + 3) & 0x1FFFFFFFC):
             return self._finish()
         return True
@@ -158,12 +158,12 @@ class PcapngReader(Reader):
         if kind == PB:
             return self._block(total, 32) and self._old_packet(total)
         if total < 12:
-            return self._stop(f"a block cannot be {total} bytes long: the {self.number} packets before it are read")
-        length = (total + 3) & 0x1FFFFFFFC
-        if not self._skip(length - 4) or (self._at + 4 > self._have and not self._more(4)):
-            return self._finish()
+            return self._stop(f"a block cannot be {total} bytes long")
+        place = self.offset()
+        if not self._skip(((total + 3) & 0x1FFFFFFFC) - 4) or not self._more(4):
+            return self._finish(place)
         if self.u32(self._at) != total:
-            return self._stop(f"a block of type {kind:#x} has two lengths: the {self.number} packets before it are read")
+            return self._stop(f"a block of type {kind:#x} has two lengths", place)
         self._at += 4
         return True
 

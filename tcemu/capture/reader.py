@@ -146,22 +146,20 @@ class Reader:
         self._at += count
         return True
 
-    def _stop(self, what: str) -> bool:
-        """The rest of the file cannot be read. Always False, for `next` to return."""
+    def _stop(self, what: str, offset: int = -1) -> bool:
+        """The rest of the file cannot be read, from the offset or from here on. Always False, for `next` to return."""
         if not self.damaged:
             self.damaged = True
-            self.warn(f"byte {self.offset()}: {what}")
+            self.warn(f"byte {self.offset() if offset < 0 else offset}: {what}: the {self.number} packets before it are read")
         self._forget()
         return False
 
-    def _finish(self) -> bool:
-        """There are not enough bytes for another record: the end, or a record that is cut off. Always False."""
-        left = self._have - self._at
-        problem = self._source.problem
-        if problem:
-            self._stop(f"{problem}: the {self.number} packets before it are read")
-        elif left > 0 and not self.damaged:
-            self._stop(f"the last record is cut off: the {self.number} packets before it are read")
+    def _finish(self, offset: int = -1) -> bool:
+        """There are not enough bytes for another record: the end, or one that is cut off (at the offset, or here). Always False."""
+        if self._source.problem:
+            self._stop(self._source.problem, offset)
+        elif offset >= 0 or self._have > self._at:
+            self._stop("the last record is cut off", offset)
         self._forget()
         return False
 

@@ -15,6 +15,7 @@ from typing import IO, Final, Protocol, cast
 from tcemu.diagnostics import CaptureError
 
 CHUNK: Final = 256 * 1024  # bytes asked for at once
+PIECE: Final = 4096  # packed bytes unpacked at once: what comes out of a damaged piece is lost
 GZIP: Final = b"\x1f\x8b"  # RFC 1952 2.3.1
 ZSTD: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878 3.1.1
 ZSTD_WINDOW: Final = 1 << 27  # largest window that is unpacked, as `zstd --long=27`: bounds the memory
@@ -79,32 +80,34 @@ class Gzip:
         self._rest = b""
 
     def read(self, size: int) -> bytes:
-        while not self.problem:
+        parts: list[bytes] = []
+        while size > 0 and not self.problem:
             if self._engine.eof and not self._next_member():
                 break
-            piece = self._rest or self._raw.read(CHUNK)
+            piece = self._rest or self._raw.read(PIECE)
             try:
                 out = self._engine.decompress(piece, size)
             except zlib.error as slip:
                 self.problem = f"the gzip data is damaged ({slip})"
                 break
             self._rest = self._engine.unconsumed_tail
-            if out:
-                return out
-            if not piece and not self._engine.eof:
+            parts.append(out)
+            size -= len(out)
+            if not piece and not out and not self._engine.eof:
                 self.problem = "the gzip data ends before its end"
-        return b""
+        return b"".join(parts)
 
     def _next_member(self) -> bool:
-        rest = self._engine.unused_data or self._raw.read(CHUNK)
+        rest = self._engine.unused_data or self._raw.read(PIECE)
         while rest and not rest.strip(b"\0"):  # padding, as gzip(1) leaves it out
-            rest = self._raw.read(CHUNK)
+            rest = self._raw.read(PIECE)
         rest = rest.lstrip(b"\0")
         if rest and not GZIP.startswith(rest[:2]):
             self.problem = "behind the gzip data there is something else, which is not read"
             return False
-        self._rest = rest
-        self._engine = zlib.decompressobj(wbits=31)
+        if rest:
+            self._rest = rest
+            self._engine = zlib.decompressobj(wbits=31)
         return bool(rest)
 
     def close(self) -> None:
@@ -127,13 +130,18 @@ class Zstd:
         self._stream = unpack.stream_reader(cast("IO[bytes]", raw), read_size=CHUNK, read_across_frames=True)
 
     def read(self, size: int) -> bytes:
-        if self.problem:
-            return b""
-        try:
-            return self._stream.read(size)
-        except self._error as slip:
-            self.problem = f"the zstandard data is damaged ({slip})"
-            return b""
+        parts: list[bytes] = []
+        while size > 0 and not self.problem:
+            try:
+                out = self._stream.read(min(size, 4 * PIECE))
+            except self._error as slip:
+                self.problem = f"the zstandard data is damaged ({slip})"
+                break
+            if not out:
+                break
+            parts.append(out)
+            size -= len(out)
+        return b"".join(parts)
 
     def close(self) -> None:
         self._raw.close()
