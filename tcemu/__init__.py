@@ -5,7 +5,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+if os.environ.get("TCEMU_ENGINE") == "interpreted":
+    from tcemu.form import interpret
+
+    interpret()
 
 if TYPE_CHECKING:
     from tcemu.session.replayed import ReplayResult

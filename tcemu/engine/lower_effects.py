@@ -8,6 +8,7 @@ from typing import Final
 from tcemu.clock import SECOND
 from tcemu.conntrack.nat import NatRange
 from tcemu.engine.effects.basics import CountOp, LimitOp, QuotaOp, RandomOp, VerdictOp
+from tcemu.engine.effects.edit import CongestionOp, EditKey, EditOp, StatelessNatOp
 from tcemu.engine.effects.header import (
     DEC_TTL,
     MAC_PUSH,
@@ -168,8 +169,28 @@ def make_mpls(making: Making, effect: effects.Mpls, then: Verdict, to: Chain | N
 def make_modify_mac(
     making: Making, effect: effects.ModifyMac, then: Verdict, to: Chain | None, counter: Counter | None, second: Second
 ) -> Op:
+    if effect.ecn:
+        return CongestionOp(then.code, to, then.number, counter)
     op = ModifyMacOp(then.code, to, then.number, counter)
     op.target, op.source, op.ethertype, op.swap = known(effect.target), known(effect.source), known(effect.ethertype), effect.swap
+    return op
+
+
+EDIT_BASES: Final = {"network": 0, "eth": 1, "ip4": 2, "ip6": 3, "tcp": 4, "udp": 5}
+
+
+def make_edit(making: Making, effect: effects.Edit, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
+    first: EditKey | None = None
+    for base, how, offset, value, keep, at, offmask, shift in reversed(effect.keys):
+        key = EditKey(EDIT_BASES[base], how == "add", offset, value, keep, at, offmask, shift)
+        key.next = first
+        first = key
+    return EditOp(then.code, to, then.number, counter, first)
+
+
+def make_nat(making: Making, effect: effects.Nat, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
+    op = StatelessNatOp(then.code, to, then.number, counter, effect.egress)
+    op.old, op.new, op.mask = effect.old, effect.new, effect.mask
     return op
 
 
@@ -204,5 +225,7 @@ EFFECTS: Final[dict[type, Callable[..., Op]]] = {
     effects.Mpls: make_mpls,
     effects.ModifyMac: make_modify_mac,
     effects.Checksum: make_checksum,
+    effects.Edit: make_edit,
+    effects.Nat: make_nat,
     effects.Police: make_police,
 }

@@ -8,7 +8,7 @@ from mypy_extensions import i64
 
 from tcemu.conntrack.entry import Entry
 from tcemu.conntrack.nat import NatRange, act_nat
-from tcemu.engine.program import AT_INGRESS, Chain, Counter, Env, Op
+from tcemu.engine.program import Chain, Counter, Env, Op
 from tcemu.fields import (
     CT_FLOWER,
     CT_LABEL,
@@ -22,8 +22,6 @@ from tcemu.fields import (
     FCT_RPL,
     FCT_TRK,
     G_CT,
-    G_IP4,
-    G_IP6,
     NCT_ESTABLISHED,
     NCT_INVALID,
     NCT_NEW,
@@ -33,7 +31,7 @@ from tcemu.fields import (
 from tcemu.ir.verdict import STOLEN
 from tcemu.offload.flows import ActCtTable
 from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, RELATED_REPLY, UNTRACKED, Packet
-from tcemu.packet.rewrite import trim_to_ip
+from tcemu.packet.rewrite import is_ip, trim_to_ip
 
 NF_ACCEPT: Final = 1
 
@@ -108,7 +106,7 @@ class TrackOp(Op):
                 p.ctinfo = UNTRACKED
             show_ct(p)
             return self.leave(env)
-        if (p.groups & (G_IP4 | G_IP6)) == 0:
+        if not is_ip(p):
             p.reason = "ct: the packet is neither IPv4 nor IPv6"
             return self.drop(env)
         held = env.defragment(p, self.zone)
@@ -177,8 +175,3 @@ class TrackOp(Op):
         p.ct = None
         p.ctinfo = UNTRACKED
         return False
-
-
-def at_ingress(env: Env) -> bool:
-    """Is this the ingress hook?"""
-    return env.hook == AT_INGRESS
