@@ -111,7 +111,7 @@ from tcemu.fields import (
 )
 from tcemu.packet.link import frame, payload
 from tcemu.packet.network import ipv4
-from tcemu.packet.packet import BROADCAST, HOST, LINK_ETHER, LINK_IP, MULTICAST, NEW, Packet
+from tcemu.packet.packet import BROADCAST, HOST, LINK_BARE, LINK_ETHER, LINK_IP, MULTICAST, NEW, Packet
 from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6
 
 MAC_MASK: Final = 0xFFFFFFFFFFFF
@@ -137,6 +137,7 @@ def load(p: Packet, data: bytes, start: i64, end: i64, wire: i64, ts: i64, link:
         _forget(p, f)
     p.ctinfo = NEW
     p.mru = 0
+    p.pieces = None
     p.loops = 0
     p.reason = ""
     f[IIF] = iif
@@ -200,8 +201,10 @@ def decode(p: Packet) -> None:
 
 def _bare(p: Packet, f: vec[i64], d: bytes, start: i64, end: i64) -> i64:
     """A packet without a link header: the version tells which IP it is (drivers/net/tun.c tun_get_user)."""
-    f[PROTOCOL] = f[NETPROTO] = 0
     f[PKT_LEN] = p.wire
+    if p.link == LINK_BARE:
+        return payload(p, f, d, f[PROTOCOL], start, end)
+    f[PROTOCOL] = f[NETPROTO] = 0
     if p.link != LINK_IP:
         return 0
     version = d[start] >> 4 if start < end else 0
