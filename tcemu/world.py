@@ -23,9 +23,15 @@ class World(Protocol):
     strict: exact to the kernel; else a device named first is made, with a note on stderr, and a missing qdisc too.
     """
 
-    ruleset: Ruleset
-    host: Host
     strict: bool
+
+    @property
+    def ruleset(self) -> Ruleset:
+        """What the command edits or lists."""
+
+    @property
+    def host(self) -> Host:
+        """The machine around it."""
 
     def now(self) -> int:
         """The session's time in ns: the wall clock, or a capture's."""

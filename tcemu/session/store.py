@@ -135,7 +135,12 @@ class Store:
             self.rows(f"SAVEPOINT s{self._depth}")
         else:
             self._rest()
-            self.rows("BEGIN IMMEDIATE")
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as slip:
+                if not (slip.sqlite_errorname or "").startswith("SQLITE_READONLY"):
+                    raise self._failed(slip) from slip
+                self.rows("BEGIN")  # whoever only reads shall be able to; a write fails where it is tried
         self._depth += 1
 
     def leave(self, keep: bool) -> None:
