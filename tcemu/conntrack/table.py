@@ -15,6 +15,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcemu.conntrack.chance import Chance
 from tcemu.conntrack.entry import (
     ASSURED,
     CONFIRMED,
@@ -24,6 +25,7 @@ from tcemu.conntrack.entry import (
     NAT_CLASH,
     OFFLOADED,
     SEEN_REPLY,
+    SRC_NAT_DONE,
     ZONE_BOTH,
     Entry,
     Tuple,
@@ -34,6 +36,7 @@ from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, dccp, gene
 from tcemu.conntrack.linux.icmp_error import ABOUT, NEVER, PLAIN
 from tcemu.conntrack.linux.icmp_error import judge as judge_icmp
 from tcemu.conntrack.settings import Settings
+from tcemu.conntrack.sources import Sources
 from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, Stats, Watcher
 from tcemu.conntrack.timeouts import SECOND
 from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, copy, equal, from_packet, hash_of, invert, l3_length
@@ -57,6 +60,8 @@ class Conntrack:
         self.wheel: Wheel = Wheel()
         self.expectations: Expectations = Expectations()
         self.stats: Stats = Stats()
+        self.sources: Sources = Sources()  # for NAT
+        self.chance: Chance = Chance()
         self.watcher: Watcher | None = None
         self.count: i64 = 0  # confirmed entries
         self.serial: i64 = 0  # the last id that was given
@@ -265,6 +270,8 @@ class Conntrack:
         self.serial = max(self.serial, entry.id)
         self.buckets.insert(entry, only_reply)
         self.wheel.place(entry)
+        if (entry.status & SRC_NAT_DONE) != 0:
+            self.sources.add(entry)
         self.count += 1
 
     def resolve_clash(self, p: Packet, mine: Entry, other: Entry, now: i64) -> i64:
@@ -440,6 +447,8 @@ class Conntrack:
         if entry.index < 0:
             return
         self.buckets.remove(entry)
+        if (entry.status & SRC_NAT_DONE) != 0:
+            self.sources.remove(entry)
         self.count -= 1
         watcher = self.watcher
         if watcher is not None:

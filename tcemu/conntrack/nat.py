@@ -1,0 +1,403 @@
+"""Network address translation: choosing a connection's other face, and giving its packets that face.
+
+::
+
+    setup      an unconfirmed connection gets its translation: range -> address -> port -> a reply tuple nobody else has
+    translate  a packet's addresses and ports become those of the other direction's tuple, turned round
+    relate     the same for an ICMP error, inside and outside
+    act_nat    what tc ct does with all that
+
+A connection is translated by its reply tuple alone: ``orig`` is what comes in, ``reply`` what the answer will look
+like. Sources: net/netfilter/nf_nat_core.c, nf_nat_proto.c, net/sched/act_ct.c (tcf_ct_act_nat, ct_nat_execute), Linux 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from tcemu.conntrack.chance import jhash4, scale, swap
+from tcemu.conntrack.entry import CONFIRMED, DST_NAT, DST_NAT_DONE, NAT_DONE_MASK, NAT_MASK, SRC_NAT, SRC_NAT_DONE, Entry, Tuple
+from tcemu.conntrack.hashing import zone_of
+from tcemu.conntrack.linux import icmp, icmpv6
+from tcemu.conntrack.linux.sums import is_intact
+from tcemu.conntrack.table import NF_ACCEPT, NF_DROP, Conntrack
+from tcemu.conntrack.tuples import GRE, ICMP, ICMPV6, copy, equal, has_ports, invert
+from tcemu.fields import G_IP4, ICMP_TYPE, L4PROTO
+from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, RELATED_REPLY, Packet
+from tcemu.packet.rewrite import renew_icmp, translate_inner
+from tcemu.packet.rewrite import translate as rewrite
+
+SRC: Final = 0  # enum nf_nat_manip_type
+DST: Final = 1
+
+# NF_NAT_RANGE_* (include/uapi/linux/netfilter/nf_nat.h); MAP_IPS (1) and PROTO_SPECIFIED (2) follow from family and port_high
+PROTO_RANDOM: Final = 4
+PERSISTENT: Final = 8
+PROTO_RANDOM_FULLY: Final = 16
+PROTO_OFFSET: Final = 32
+RANDOM_ALL: Final = PROTO_RANDOM | PROTO_RANDOM_FULLY
+
+MAX_ATTEMPTS: Final = 128  # NF_NAT_MAX_ATTEMPTS
+LEAST_ATTEMPTS: Final = 16
+KEEP: Final = -1
+M32: Final = 0xFFFFFFFF
+SIGN: Final = -0x8000000000000000
+
+
+class NatRange:
+    """Where a translation may lead: addresses and ports, inclusive; addresses are halves as in tuples.
+
+    source: translate the source, else the destination. family: 0 keeps the address. port_high: 0 leaves the port free.
+    """
+
+    def __init__(self) -> None:
+        self.source: bool = True
+        self.family: i64 = 0
+        self.low_high: i64 = 0
+        self.low: i64 = 0
+        self.high_high: i64 = 0
+        self.high: i64 = 0
+        self.port_low: i64 = 0
+        self.port_high: i64 = 0
+        self.port_base: i64 = 0  # PROTO_OFFSET: ports are shifted by port - base
+        self.flags: i64 = 0  # PROTO_RANDOM, PERSISTENT, PROTO_RANDOM_FULLY, PROTO_OFFSET
+
+
+# ---------------------------------------------------------------------- choosing
+
+
+def is_set_up(entry: Entry, manip: i64) -> bool:
+    """nf_nat_initialized: has this half of the connection been decided?"""
+    return (entry.status & (SRC_NAT_DONE if manip == SRC else DST_NAT_DONE)) != 0
+
+
+def setup(table: Conntrack, entry: Entry, wanted: NatRange, manip: i64, now: i64) -> bool:
+    """nf_nat_setup_info: decide one half of a connection's translation. False: drop the packet.
+
+    A confirmed connection stays as it is. When no tuple is free the last one tried stays, and confirming drops the packet.
+    """
+    if (entry.status & CONFIRMED) != 0:
+        return True
+    if is_set_up(entry, manip):
+        return False
+    current = Tuple()
+    chosen = Tuple()
+    invert(entry.proto, entry.reply, current)
+    find_unique(table, entry, wanted, manip, current, chosen, now)
+    if not equal(chosen, current):
+        invert(entry.proto, chosen, entry.reply)
+        entry.status |= SRC_NAT if manip == SRC else DST_NAT
+    entry.status |= SRC_NAT_DONE if manip == SRC else DST_NAT_DONE
+    return True
+
+
+def null_binding(table: Conntrack, entry: Entry, manip: i64, now: i64) -> bool:
+    """nf_nat_alloc_null_binding: keep the address; the port changes only when the tuple is taken."""
+    wanted = NatRange()
+    wanted.family = entry.family
+    reply = entry.reply
+    wanted.low_high = wanted.high_high = reply.dst_high if manip == SRC else reply.src_high
+    wanted.low = wanted.high = reply.dst if manip == SRC else reply.src
+    return setup(table, entry, wanted, manip, now)
+
+
+def find_unique(table: Conntrack, entry: Entry, wanted: NatRange, manip: i64, current: Tuple, out: Tuple, now: i64) -> None:
+    """get_unique_tuple: the tuple that ``current`` becomes, one that nobody has if there is one."""
+    flags = wanted.flags
+    if manip == SRC and (flags & RANDOM_ALL) == 0:
+        if in_range(entry, current, wanted):
+            if not is_used(table, entry, current, now):
+                copy(current, out)
+                return
+        elif find_source(table, entry, current, wanted, out) and not is_used(table, entry, out, now):
+            return  # a source keeps the translation that it has
+    copy(current, out)
+    choose_address(entry, wanted, manip, out)
+    if (flags & RANDOM_ALL) == 0:
+        if wanted.port_high != 0:
+            fits = (flags & PROTO_OFFSET) == 0 and port_in_range(entry, out, manip, wanted)
+            if fits and (wanted.port_low == wanted.port_high or not is_used(table, entry, out, now)):
+                return
+        elif not is_used(table, entry, out, now):
+            return
+    choose_port(table, entry, wanted, manip, out, now)
+
+
+def is_used(table: Conntrack, entry: Entry, t: Tuple, now: i64) -> bool:
+    """nf_nat_used_tuple: would the answers be taken for another connection's?"""
+    answer = Tuple()
+    invert(entry.proto, t, answer)
+    return table.taken(answer, entry, now)
+
+
+def find_source(table: Conntrack, entry: Entry, current: Tuple, wanted: NatRange, out: Tuple) -> bool:
+    """find_appropriate_src: is this source translated already, to where the range leads?"""
+    found = table.sources.of(current, entry.family, entry.proto, zone_of(entry, 0))
+    at = len(found) - 1
+    while at >= 0:
+        other = found[at]
+        t = other.orig
+        same = t.src == current.src and t.src_high == current.src_high and t.sport == current.sport
+        if same and other.proto == entry.proto and other.family == entry.family and zone_of(other, 0) == zone_of(entry, 0):
+            invert(other.proto, other.reply, out)
+            out.dst_high = current.dst_high
+            out.dst = current.dst
+            out.dport = current.dport
+            if in_range(entry, out, wanted):
+                return True
+        at -= 1
+    return False
+
+
+def in_range(entry: Entry, t: Tuple, wanted: NatRange) -> bool:
+    """Does the tuple's source lie in the range already?"""
+    if wanted.family != 0 and not (
+        not is_less(t.src_high, t.src, wanted.low_high, wanted.low) and not is_less(wanted.high_high, wanted.high, t.src_high, t.src)
+    ):
+        return False
+    return wanted.port_high == 0 or port_in_range(entry, t, SRC, wanted)
+
+
+def is_less(a_high: i64, a: i64, b_high: i64, b: i64) -> bool:
+    """a < b as unsigned 128-bit numbers; unsigned order is signed order with the sign bits flipped."""
+    if a_high != b_high:
+        return (a_high ^ SIGN) < (b_high ^ SIGN)
+    return (a ^ SIGN) < (b ^ SIGN)
+
+
+def port_in_range(entry: Entry, t: Tuple, manip: i64, wanted: NatRange) -> bool:
+    """l4proto_in_range."""
+    if entry.proto in (ICMP, ICMPV6):
+        return wanted.port_low <= t.sport <= wanted.port_high
+    if has_ports(entry.proto) or entry.proto == GRE:
+        port = t.sport if manip == SRC else t.dport
+        return wanted.port_low <= port <= wanted.port_high
+    return True
+
+
+def choose_address(entry: Entry, wanted: NatRange, manip: i64, t: Tuple) -> None:
+    """find_best_ips_proto: an address of the range by hash, the same for a source each time it comes."""
+    if wanted.family == 0:
+        return
+    if wanted.low == wanted.high and wanted.low_high == wanted.high_high:
+        put_address(t, manip, wanted.low_high, wanted.low)
+        return
+    persistent = (wanted.flags & PERSISTENT) != 0
+    last = word(t.dst_high, t.dst, 3) if entry.family == 6 else t.dst
+    seed: i64 = 0 if persistent else swap(last) ^ entry.zone
+    if entry.family == 4:
+        j = jhash4(swap(t.src), 0, 0, 0, seed)
+        put_address(t, manip, 0, wanted.low + scale(j, (wanted.high - wanted.low + 1) & M32))
+        return
+    j = jhash4(
+        swap(word(t.src_high, t.src, 0)),
+        swap(word(t.src_high, t.src, 1)),
+        swap(word(t.src_high, t.src, 2)),
+        swap(word(t.src_high, t.src, 3)),
+        seed,
+    )
+    words: list[i64] = []
+    full = False
+    for at in range(4):
+        least = word(wanted.low_high, wanted.low, at)
+        most = word(wanted.high_high, wanted.high, at)
+        span = (most - least + 1) & M32
+        if full:
+            least = 0
+            span = M32
+        part = (least + scale(j, span)) & M32
+        words.append(part)
+        if part != most:
+            full = True
+        if not persistent:
+            j ^= swap(part if manip == DST else word(t.dst_high, t.dst, at))
+    put_address(t, manip, join(words[0], words[1]), join(words[2], words[3]))
+
+
+def word(high: i64, low: i64, at: i64) -> i64:
+    """One of the four 32-bit words of an address."""
+    half = high if at < 2 else low
+    return (half >> 32 if at in (0, 2) else half) & M32
+
+
+def join(high: i64, low: i64) -> i64:
+    """Two 32-bit words as a signed half."""
+    return (high - 0x100000000 if high >= 0x80000000 else high) << 32 | low
+
+
+def put_address(t: Tuple, manip: i64, high: i64, low: i64) -> None:
+    if manip == SRC:
+        t.src_high = high
+        t.src = low
+    else:
+        t.dst_high = high
+        t.dst = low
+
+
+def choose_port(table: Conntrack, entry: Entry, wanted: NatRange, manip: i64, t: Tuple, now: i64) -> None:
+    """nf_nat_l4proto_unique_tuple: try ports from a random one on, over ever smaller stretches, until a tuple is free."""
+    proto = entry.proto
+    given = wanted.port_high != 0
+    is_id = proto in (ICMP, ICMPV6)
+    on_source = is_id or manip == SRC
+    key = t.sport if on_source else t.dport
+    if given:
+        least = min(wanted.port_low, wanted.port_high)
+        size = max(wanted.port_low, wanted.port_high) - least + 1
+    elif is_id:
+        least = 0
+        size = 65_536
+    elif proto == GRE:
+        least = 1
+        size = 65_535
+    elif manip == DST:
+        return  # a destination port is not changed unasked
+    elif key < 512:
+        least = 1
+        size = 511
+    elif key < 1024:
+        least = 600
+        size = 424
+    else:
+        least = 1024
+        size = 64_512
+    if proto == GRE and entry.master is None:
+        return  # not PPTP: there is nothing to choose
+    if not is_id and proto != GRE and not has_ports(proto):
+        return
+    offset = (key - wanted.port_base) & 0xFFFF if (wanted.flags & PROTO_OFFSET) != 0 else table.chance.short()
+    attempts = min(size, MAX_ATTEMPTS)
+    while True:
+        tried: i64 = 0
+        while tried < attempts:
+            port = (least + offset % size) & 0xFFFF
+            if on_source:
+                t.sport = port
+            else:
+                t.dport = port
+            if not is_used(table, entry, t, now):
+                return
+            tried += 1
+            offset = (offset + 1) & 0xFFFF
+        if attempts >= size or attempts < LEAST_ATTEMPTS:
+            return
+        attempts = attempts // 2
+        offset = table.chance.short()
+
+
+# ---------------------------------------------------------------------- packets
+
+
+def translate(p: Packet, entry: Entry, ctinfo: i64, manip: i64) -> i64:
+    """nf_nat_packet: give a packet the face that its connection says; NF_ACCEPT or NF_DROP."""
+    reply = ctinfo >= IS_REPLY
+    bit = SRC_NAT if (manip == SRC) != reply else DST_NAT
+    if (entry.status & bit) == 0:
+        return NF_ACCEPT
+    target = Tuple()
+    invert(entry.proto, entry.orig if reply else entry.reply, target)
+    return put_on(p, entry, target, manip)
+
+
+def put_on(p: Packet, entry: Entry, target: Tuple, manip: i64) -> i64:
+    """nf_nat_manip_pkt."""
+    port = port_of(entry.proto, target, manip)
+    if manip == SRC:
+        good = rewrite(p, True, target.src_high, target.src, port)
+    else:
+        good = rewrite(p, False, target.dst_high, target.dst, port)
+    if good:
+        return NF_ACCEPT
+    p.reason = "nat: the packet is cut or cannot be translated"
+    return NF_DROP
+
+
+def port_of(proto: i64, t: Tuple, manip: i64) -> i64:
+    """What stands for the port when that half of a tuple goes into a packet; an ICMP id belongs to both halves."""
+    if proto in (ICMP, ICMPV6) or manip == SRC:
+        return t.sport
+    return t.dport
+
+
+def translate_error(p: Packet, entry: Entry, ctinfo: i64, manip: i64) -> i64:
+    """nf_nat_icmp_reply_translation and its IPv6 sibling: an ICMP error, and in it the packet that it is about."""
+    wide = (p.groups & G_IP4) == 0
+    if p.l3_end - p.l4 < (48 if wide else 28):
+        p.reason = "nat: the ICMP error is too short"
+        return NF_DROP
+    if not is_intact(p):
+        p.reason = "nat: the ICMP error has a bad checksum"
+        return NF_DROP
+    status = entry.status
+    redirect = p.f[ICMP_TYPE] == (icmpv6.REDIRECT if wide else icmp.REDIRECT)
+    if redirect and ((status & NAT_DONE_MASK) != NAT_DONE_MASK or (status & NAT_MASK) != 0):
+        p.reason = "nat: a redirect of a translated connection would mislead"
+        return NF_DROP
+    reply = ctinfo >= IS_REPLY
+    bit = SRC_NAT if (manip == SRC) != reply else DST_NAT
+    if (status & bit) == 0:
+        return NF_ACCEPT
+    other = entry.orig if reply else entry.reply
+    inside = DST if manip == SRC else SRC
+    port = port_of(entry.proto, other, inside)
+    if inside == SRC:
+        good = translate_inner(p, p.l4 + 8, True, other.src_high, other.src, port)
+    else:
+        good = translate_inner(p, p.l4 + 8, False, other.dst_high, other.dst, port)
+    if not good or not renew_icmp(p):
+        p.reason = "nat: the packet inside the ICMP error is cut"
+        return NF_DROP
+    target = Tuple()
+    invert(entry.proto, other, target)
+    if manip == SRC:
+        good = rewrite(p, True, target.src_high, target.src, KEEP)
+    else:
+        good = rewrite(p, False, target.dst_high, target.dst, KEEP)
+    return NF_ACCEPT if good else NF_DROP
+
+
+# ---------------------------------------------------------------------- tc ct
+
+
+def act_nat(table: Conntrack, p: Packet, wanted: NatRange | None, commit: bool) -> i64:
+    """tcf_ct_act_nat: ``action ct nat``; NF_ACCEPT or NF_DROP.
+
+    A connection that is translated already goes on as it is; a new one gets what the rule wants, or nothing.
+    """
+    entry = p.ct
+    if not isinstance(entry, Entry):
+        return NF_ACCEPT
+    info = p.ctinfo
+    reply = info >= IS_REPLY
+    status = entry.status
+    if info != NEW and (status & NAT_MASK) != 0 and (info != RELATED or commit):
+        manip: i64 = SRC if ((status & SRC_NAT) != 0) != reply else DST
+    elif wanted is not None:
+        manip = SRC if wanted.source else DST
+    else:
+        return NF_ACCEPT
+    verdict = execute(table, p, entry, info, wanted, manip)
+    status = entry.status
+    if verdict != NF_ACCEPT or (status & DST_NAT) == 0:
+        return verdict
+    if (status & SRC_NAT) != 0:
+        return execute(table, p, entry, info, wanted, DST if manip == SRC else SRC)
+    return execute(table, p, entry, info, None, SRC) if not reply else verdict
+
+
+def execute(table: Conntrack, p: Packet, entry: Entry, info: i64, wanted: NatRange | None, manip: i64) -> i64:
+    """ct_nat_execute."""
+    if info in (RELATED, RELATED_REPLY):
+        proto = p.f[L4PROTO]
+        if proto == (ICMP if (p.groups & G_IP4) != 0 else ICMPV6):
+            return translate_error(p, entry, info, manip)
+    if info not in (ESTABLISHED, ESTABLISHED_REPLY) and not is_set_up(entry, manip):
+        if wanted is not None and wanted.family != 0:
+            good = setup(table, entry, wanted, manip, p.ts)
+        else:
+            good = null_binding(table, entry, manip, p.ts)
+        if not good:
+            return NF_DROP
+    return translate(p, entry, info, manip)
