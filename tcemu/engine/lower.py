@@ -12,15 +12,15 @@ from typing import Final
 
 from tcemu.engine.effects.basics import CountOp, LimitOp, QuotaOp, RandomOp, RefusedOp, VerdictOp
 from tcemu.engine.lower_effects import EFFECTS, Making
-from tcemu.engine.lower_tests import lower_match
-from tcemu.engine.program import Chain, Counter, Guard, Index, MaskedTest, Op, Program, Rule, Test, Way
+from tcemu.engine.lower_tests import ADDRESSES, lower_match
+from tcemu.engine.program import Chain, Counter, Guard, Index, MaskedTest, NeverTest, Op, Program, Rule, Test, Way
 from tcemu.host.model import Host
 from tcemu.ir import operand as operands
 from tcemu.ir.effect import Effect, Nat, NatRange, Offload, Random, SetCt, Track, Untrack
 from tcemu.ir.ruleset import Attachment, Object, Ruleset
 from tcemu.ir.ruleset import Rule as RuleRecord
 from tcemu.ir.stats import Stats
-from tcemu.ir.step import Do, Match, Unsupported
+from tcemu.ir.step import Do, Masked, Match, Unsupported
 from tcemu.ir.verdict import GOTO, JUMP, Verdict
 
 INET: Final = {"inet": ("ip", "ip6")}
@@ -37,6 +37,24 @@ class Draft:
         self.rule = rule
         self.tests: list[Test] = []
         self.pure = True
+
+
+def is_blind(step: Match, record: RuleRecord) -> bool:
+    """A flower address under an empty mask, and no other address under a better one: the kernel then does not dissect addresses at
+    all, but still compares their kind, so the filter never matches (cls_flower.c fl_init_dissector, fl_set_key)."""
+    if not step.zero or not is_address(step) or has_mask(step):
+        return False
+    return not any(isinstance(other, Match) and is_address(other) and has_mask(other) for other in record.steps)
+
+
+def is_address(step: Match) -> bool:
+    """Does the match look at an IP address?"""
+    return isinstance(step.left, operands.Load) and step.left.field in ADDRESSES
+
+
+def has_mask(step: Match) -> bool:
+    """Does it look at any bit of it?"""
+    return not isinstance(step.test, Masked) or step.test.mask != 0
 
 
 def choose_guards(drafts: list[Draft]) -> None:
@@ -129,6 +147,9 @@ class Lowering:
         last_op: Op | None = None
         for place, step in enumerate(record.steps):
             if isinstance(step, Match):
+                if is_blind(step, record):
+                    draft.tests.append(NeverTest())
+                    continue
                 need, tests = lower_match(step, self.ruleset)
                 self._note_conntrack(step)
                 if last_op is None:

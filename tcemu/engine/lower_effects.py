@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tcemu.clock import SECOND
-from tcemu.conntrack.nat import NatRange
+from tcemu.conntrack.nat import PERSISTENT, PROTO_OFFSET, PROTO_RANDOM, PROTO_RANDOM_FULLY, NatRange
 from tcemu.engine.effects.basics import CountOp, LimitOp, QuotaOp, RandomOp, VerdictOp
 from tcemu.engine.effects.edit import CongestionOp, EditKey, EditOp, StatelessNatOp
 from tcemu.engine.effects.header import (
@@ -27,6 +27,7 @@ from tcemu.engine.effects.output import OutputOp
 from tcemu.engine.effects.police import PoliceOp
 from tcemu.engine.effects.track import TrackOp
 from tcemu.engine.effects.tunnel import TunnelOp
+from tcemu.engine.ports import halves
 from tcemu.engine.program import Chain, Counter, Op, Program
 from tcemu.ir import effect as effects
 from tcemu.ir.ruleset import Ruleset
@@ -129,13 +130,15 @@ def nat_range(effect: effects.NatRange) -> NatRange | None:
     made = NatRange()
     made.source = effect.manip == "src"
     made.family = effect.family
-    if effect.family == 6:
-        made.low_high, made.low = signed(effect.low >> 64), signed(effect.low)
-        made.high_high, made.high = signed(effect.high >> 64), signed(effect.high)
-    else:
-        made.low, made.high = effect.low, effect.high
+    made.low_high, made.low = halves(effect.low) if effect.family == 6 else (0, effect.low)
+    made.high_high, made.high = halves(effect.high) if effect.family == 6 else (0, effect.high)
     made.port_low, made.port_high = effect.port_low, effect.port_high
+    for flag in effect.flags:
+        made.flags |= NAT_FLAGS[flag]
     return made
+
+
+NAT_FLAGS: Final = {"random": PROTO_RANDOM, "fully-random": PROTO_RANDOM_FULLY, "persistent": PERSISTENT, "netmap": PROTO_OFFSET}
 
 
 VLAN_OPS: Final = {"pop": POP, "push": PUSH, "modify": MODIFY, "pop_eth": POP_ETH, "push_eth": PUSH_ETH}

@@ -41,6 +41,7 @@ from tcemu.ir.step import Test as TestRecord
 
 HALF: Final = (1 << 64) - 1
 OPERATORS: Final = {"==": EQ, "!=": NE, "<": LT, "<=": LE, ">": GT, ">=": GE}
+ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
 BASES: Final = {"ll": 0, "nh": 1, "th": 2}
 
 
@@ -66,8 +67,11 @@ def lower_match(match: Match, ruleset: Ruleset) -> tuple[int, list[Test]]:
 
 
 def presence(field: Field, zero: bool) -> tuple[int, list[Test]]:
-    """What has to be there before the field may be read; nothing where an absent header reads zero."""
-    if zero or field.group == G_META:
+    """What has to be there before the field may be read; nothing where an absent header reads zero.
+
+    flower compares the kind of addresses with the addresses (cls_flower.c fl_set_key, control.addr_type), so those must be there.
+    """
+    if (zero and field.name not in ADDRESSES) or field.group == G_META:
         return 0, []
     if field.group & (field.group - 1):
         return 0, [AnyGroupTest(field.group)]

@@ -374,6 +374,12 @@ class Machine(Env):
         if port is None:
             return ENODEV
         packet = self.copied(p) if copy else p
+        if packet.ct is not None or packet.tracked:
+            # "all mirred/redirected skbs should clear previous ct info" (nf_reset_ct); post_ct goes with the classifier's cb
+            packet.ct = None
+            packet.ctinfo = 0
+            packet.tracked = False
+            show_ct(packet)
         if not ingress:
             code = self.transmit(packet, port)
         else:

@@ -186,7 +186,7 @@ class Rule:
         self.key: str = key
         self.slot: i64 = slot
         self.next: Rule | None = None
-        self.miss: Rule | None = None  # where a failed guard leads: `next`, or past rules of its run that cannot match either
+        self.miss: Rule | None = None  # where failed tests behind a good guard lead: `next`, or past what of its run cannot match
         self.over: Rule | None = None  # where a body leads that yields no verdict: `miss` if it changes nothing that guards see
         self.next_slot: Rule | None = None  # where tc's continue leads
         self.index: Index | None = None  # of the run that starts here

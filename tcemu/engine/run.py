@@ -42,9 +42,7 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
         elif (f[rule.guard_slot] & rule.guard_mask) != rule.guard_value:
             if watch is not None:
                 watch.missed(rule.key)
-                rule = rule.next
-            else:
-                rule = rule.miss
+            rule = rule.next
             continue
         if (p.groups & rule.need) != rule.need:
             if watch is not None:

@@ -22,16 +22,22 @@ from tcemu.fields import (
     FCT_RPL,
     FCT_TRK,
     G_CT,
+    G_IP4,
+    G_IP6,
+    G_PPPOE,
     NCT_ESTABLISHED,
     NCT_INVALID,
     NCT_NEW,
     NCT_RELATED,
     NCT_UNTRACKED,
+    NETPROTO,
 )
 from tcemu.ir.verdict import STOLEN
 from tcemu.offload.flows import ActCtTable
 from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, RELATED_REPLY, UNTRACKED, Packet
-from tcemu.packet.rewrite import is_ip, trim_to_ip
+from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6
+from tcemu.packet.rewrite import trim_to_ip
+from tcemu.packet.tags import net_offset
 
 NF_ACCEPT: Final = 1
 
@@ -78,6 +84,15 @@ def show_ct(p: Packet) -> None:
         f[CT_STATE] = NCT_RELATED
 
 
+def _is_ip(p: Packet) -> bool:
+    """tcf_ct_skb_nf_family by the ethertype behind all tags, and room for a header (tcf_ct_ipv4_is_fragment)."""
+    if (p.groups & (G_IP4 | G_IP6)) != 0:
+        return (p.groups & G_PPPOE) == 0
+    kind = p.f[NETPROTO]
+    room = p.end - net_offset(p)
+    return (kind == ETH_P_IP and room >= 20) or (kind == ETH_P_IPV6 and room >= 40)
+
+
 class TrackOp(Op):
     """tcf_ct_act. In order: clear? → L3 only → defragment → trim → cached? → flow table → conntrack → NAT → commit → offload."""
 
@@ -106,15 +121,17 @@ class TrackOp(Op):
                 p.ctinfo = UNTRACKED
             show_ct(p)
             return self.leave(env)
-        if not is_ip(p):
+        if not _is_ip(p):
             p.reason = "ct: the packet is neither IPv4 nor IPv6"
             return self.drop(env)
-        held = env.defragment(p, self.zone)
-        if held > 0:
-            return STOLEN
-        if held < 0 or not trim_to_ip(p):
-            p.reason = p.reason or "ct: bad fragment or length"
-            return self.drop(env)
+        if (p.groups & (G_IP4 | G_IP6)) != 0:
+            held = env.defragment(p, self.zone)
+            if held > 0:
+                return STOLEN
+            if held < 0 or not trim_to_ip(p):
+                p.reason = p.reason or "ct: bad fragment or length"
+                return self.drop(env)
+        # else conntrack finds the header broken, and the packet invalid
         code = self._track(env, p)
         if code < 0:
             return self.drop(env)
