@@ -109,6 +109,7 @@ def _change(
 ) -> None:
     """The kind's change(): actions first, then the match, then the handle."""
     module = kinds.filter_module(slot.kind)
+    work.place = place.table
     bound = [bind(work, spec, place.table, command) for spec in command.actions]
     old_note = unpack(RuleNote, old.note) if old is not None else None
     made = module.configure(work, command, note, old_note, chain_note.template and unpack_template(chain_note))

@@ -8,14 +8,14 @@ Source: iproute2 6.1 tc/tc.c (main, do_cmd), lib/utils.c (do_batch, makeargs); m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tcemu.diagnostics import TcemuError
 from tcemu.tc import apply, friendly, qdisc, show
 from tcemu.tc.command import ActionsCommand, ChainCommand, Command, FilterCommand, QdiscCommand
-from tcemu.tc.complaint import REFUSED, USAGE, Complaint, Unwilling, incomplete, no_device
-from tcemu.tc.parse import parse
+from tcemu.tc.complaint import REFUSED, USAGE, Complaint, Unwilling, incomplete
+from tcemu.tc.parse import Names, parse
 from tcemu.tc.usage import usage
 from tcemu.tc.writer import Options, Writer
 from tcemu.world import Reply, World
@@ -117,32 +117,18 @@ def _option(word: str) -> str:
 
 def command(words: Sequence[str], options: Options, world: World) -> Reply:
     """One command line; nothing is changed unless it succeeds."""
-    said: list[str] = []
+    names = Names(world)
+    said = names.said
     out = Writer(options)
     try:
         with world.transaction():
-            wanted = parse(words, devices(world, said))
-            perform(wanted, world, out, said)
+            perform(parse(words, names), world, out, said)
     except Complaint as slip:
         return Reply(slip.exit_code, out.value(), "".join(said) + slip.text)
     except Unwilling as slip:
         talking = "" if words[0][0] == "q" else TALKING
         return Reply(REFUSED, out.value(), "".join(said) + slip.text + talking)
     return Reply(0, out.value(), "".join(said))
-
-
-def devices(world: World, said: list[str]) -> Callable[[str], int]:
-    """How a device's name becomes its index while words are read: strictly, or by making it."""
-
-    def index(name: str) -> int:
-        device = world.host.devices.get(name)
-        if device is not None:
-            return device.index
-        if world.strict:
-            raise no_device(name)
-        return friendly.make_device(world, name, said)
-
-    return index
 
 
 def perform(wanted: Command, world: World, out: Writer, said: list[str]) -> None:
@@ -215,11 +201,12 @@ def batch(settings: Settings, stdin: str, world: World) -> Reply:
 
 def one(words: Sequence[str], options: Options, world: World) -> Reply:
     """A line of a batch; a negative code says that tc would have left there and then."""
-    said: list[str] = []
+    names = Names(world)
+    said = names.said
     out = Writer(options)
     try:
         with world.transaction():
-            perform(parse(words, devices(world, said)), world, out, said)
+            perform(parse(words, names), world, out, said)
     except Complaint as slip:
         return Reply(-slip.exit_code if slip.dies else slip.exit_code, out.value(), "".join(said) + slip.text)
     except Unwilling as slip:

@@ -21,6 +21,17 @@ ACTIONS: Final = {
     "vlan": "vlan",
     "csum": "csum",
     "skbedit": "skbedit",
+    "pedit": "pedit",
+    "nat": "nat",
+    "police": "police",
+    "mpls": "mpls",
+    "skbmod": "skbmod",
+    "sample": "sample",
+    "connmark": "connmark",
+    "ctinfo": "ctinfo",
+    "simple": "simple",
+    "ife": "ife",
+    "gate": "gate",
 }
 
 

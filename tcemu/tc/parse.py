@@ -13,17 +13,34 @@ from typing import Any, Final, NoReturn
 
 from tcemu.syntax.table import load
 from tcemu.syntax.words import Word, WordFailure, parse_words
-from tcemu.tc import kinds, readers
+from tcemu.tc import friendly, kinds, readers
 from tcemu.tc.command import ActionName, ActionsCommand, ActionSpec, ChainCommand, Command, Control, FilterCommand, QdiscCommand
-from tcemu.tc.complaint import USAGE, Complaint, duplicate, incomplete, invalid
+from tcemu.tc.complaint import USAGE, Complaint, duplicate, incomplete, invalid, no_device
 from tcemu.tc.names import ETH_ALL
 from tcemu.tc.usage import usage
+from tcemu.world import World
 
 ROOT: Final = 0xFFFFFFFF
 INGRESS: Final = 0xFFFFFFF2
 EGRESS: Final = 0xFFFFFFF3
 
-Devices = Callable[[str], int]
+
+class Names:
+    """What the reading of words needs of the world: devices by name, whether it is strict, and where notes go."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.strict = world.strict
+        self.said: list[str] = []
+
+    def index(self, name: str) -> int:
+        """A device's index; a friendly world makes the device."""
+        device = self.world.host.devices.get(name)
+        if device is not None:
+            return device.index
+        if self.strict:
+            raise no_device(name)
+        return friendly.make_device(self.world, name, self.said)
 
 
 class Parse:
@@ -34,10 +51,12 @@ class Parse:
             name[3:]: getattr(self, name) for name in dir(self) if name.startswith("do_") and callable(getattr(self, name))
         }
 
-    def reset(self, words: Sequence[str], devices: Devices) -> None:
+    def reset(self, words: Sequence[str], names: Names) -> None:
         """Be ready for another command."""
         self.words = words
-        self.devices = devices
+        self.names = names
+        self.devices = names.index
+        self.said = names.said
         self.verb = ""
         self.seen: dict[str, Word] = {}
         self.dev = ""
@@ -54,6 +73,10 @@ class Parse:
         self.word: Word = Word("", 0, "")
 
     # ------------------------------------------------------------ the frame
+    def say(self, text: str) -> None:
+        """What a reader says on standard error though nothing is wrong."""
+        self.said.append(text)
+
     def do_verb(self, word: Word) -> str:
         self.verb = word.terminal.lower().replace("_verb", "")
         return self.verb
@@ -271,6 +294,24 @@ class Parse:
     def do_gact_random(self, _random: Word, how: Word, control: Control, value: Word) -> None:
         self.act.random(how.terminal.lower(), control, value)
 
+    def do_words(self, *words: Word | None) -> tuple[Word, ...]:
+        return tuple([word for word in words if word is not None])
+
+    def do_munge(self, header: Word, field: Word, command: tuple[Word, ...]) -> None:
+        self.act.munge((header, field, *command))
+
+    def do_munge_raw(self, *items: Any) -> None:
+        self.act.raw((*(item for item in items[:-1] if item is not None), *items[-1]))
+
+    def do_police_control(self, control: Control) -> None:
+        self.act.exceed(control)
+
+    def do_police_conform(self, *items: Any) -> None:
+        self.act.conform_exceed(items)
+
+    def do_gate_entry(self, *words: Word) -> None:
+        self.act.entry(words)
+
     def do_mirred_end(self, *items: Any) -> None:
         self.do_act_body(*items)
         for place, item in enumerate(items):
@@ -414,11 +455,11 @@ _ACTION_NAME: Final[dict[str, str]] = {}
 _idle: list[Parse] = []
 
 
-def parse(words: Sequence[str], devices: Devices) -> Command:
+def parse(words: Sequence[str], names: Names) -> Command:
     """The command that the words are. Raises Complaint with tc's own sentence when they are none."""
     reading = _idle.pop() if _idle else Parse()
     try:
-        reading.reset(words, devices)
+        reading.reset(words, names)
         command: Command = parse_words(load("tc"), words, reading.actions)
         return command
     except WordFailure as failure:
@@ -438,8 +479,8 @@ def _complain(failure: WordFailure, words: Sequence[str], reading: Parse) -> Com
     if not symbols:
         raise Complaint(f'Object "{word}" is unknown, try "tc help".\n', USAGE)
     if index == len(words):
-        return _ended(failure)
-    reading.reset(words, reading.devices)
+        return _ended(failure, reading)
+    reading.reset(words, reading.names)
     try:
         parse_words(load("tc"), words[:index], reading.actions)
     except WordFailure:
@@ -447,8 +488,13 @@ def _complain(failure: WordFailure, words: Sequence[str], reading: Parse) -> Com
     return _beside(failure, reading)
 
 
-def _ended(failure: WordFailure) -> Command:
-    """The words ended too early."""
+def _ended(failure: WordFailure, reading: Parse) -> Command:
+    """The words ended too early; a few kinds say more of it than that a value is missing."""
+    symbols, act = failure.symbols, reading.act
+    if act is not None and hasattr(act, "ended"):
+        for place in range(len(symbols) - 1, -1, -1):
+            if symbols[place] == "MUNGE":
+                act.ended([value for value in failure.values[place + 1 :] if isinstance(value, Word)])
     raise incomplete()
 
 

@@ -88,15 +88,15 @@ def show_control(out: Writer, prefix: str, then: Verdict | None, suffix: str) ->
     out.text(suffix)
 
 
-def show_index(out: Writer, form: str, action: Object, note: ActionNote, now: int, tail: str = "") -> None:
-    """Index, references and, with -s, times; ends the line."""
+def show_index(out: Writer, form: str, action: Object, note: ActionNote, now: int, end: bool = True) -> None:
+    """Index, references and, with -s, times; ends the line, unless told not to."""
     out.number("index", form, action.rank)
     out.number("ref", " ref %d", action.bound + note.alone)
     out.number("bind", " bind %d", action.bound)
     if out.stats:
         show_times(out, action.stats, now)
-    out.text(tail)
-    out.newline()
+    if end:
+        out.newline()
 
 
 def show_times(out: Writer, stats: Stats, now: int) -> None:
@@ -124,3 +124,33 @@ def show_counters(out: Writer, stats: Stats, prefix: str) -> None:
     out.number("backlog", "backlog %ub", 0)
     out.number("qlen", " %up", 0)
     out.text(" requeues 0")
+
+
+def rate_text(rate: int, iec: bool = False) -> str:
+    """Bytes a second as bits with a unit (tc_print_rate)."""
+    kilo, letter = (1024, "i") if iec else (1000, "")
+    bits, unit = rate << 3, 0
+    while unit < 4:
+        if bits < kilo or (bits % kilo and bits < 1000 * kilo):
+            break
+        bits //= kilo
+        unit += 1
+    return f"{bits}{'' if not unit else 'KMGT'[unit - 1] + letter}bit"
+
+
+def size_text(size: int) -> str:
+    """Bytes with a unit where they are near a round number of it (print_size)."""
+    mega, kilo = 1 << 20, 1 << 10
+    if size >= mega and abs(mega * round(size / mega) - size) < kilo:
+        return f"{round(size / mega):g}Mb"
+    if size >= kilo and abs(kilo * round(size / kilo) - size) < 16:
+        return f"{round(size / kilo):g}Kb"
+    return f"{size}b"
+
+
+def time_text(nanoseconds: int) -> str:
+    """A time with the largest unit that it reaches (sprint_time64)."""
+    for unit, name in ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")):
+        if nanoseconds >= unit:
+            return f"{nanoseconds / unit:.3g}{name}"
+    return f"{nanoseconds}ns"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from socket import AF_INET6, inet_pton
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tcemu.tc.complaint import Complaint
 from tcemu.tc.names import PROTOCOL_OF
@@ -184,3 +184,87 @@ def _netmask(text: str) -> int | None:
         return None
     holes = ~mask & U32
     return 32 - holes.bit_length() if holes & (holes + 1) == 0 else None
+
+
+_FLOAT: Final = re.compile(r"\s*[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)", re.ASCII)
+_RATES: Final = {
+    "": 1,
+    "bit": 1,
+    "kibit": 1 << 10,
+    "kbit": 10**3,
+    "mibit": 1 << 20,
+    "mbit": 10**6,
+    "gibit": 1 << 30,
+    "gbit": 10**9,
+    "tibit": 1 << 40,
+    "tbit": 10**12,
+    "bps": 8,
+    "kibps": 8 << 10,
+    "kbps": 8 * 10**3,
+    "mibps": 8 << 20,
+    "mbps": 8 * 10**6,
+    "gibps": 8 << 30,
+    "gbps": 8 * 10**9,
+    "tibps": 8 << 40,
+    "tbps": 8 * 10**12,
+}
+_SIZES: Final[dict[str, float]] = {
+    "": 1,
+    "b": 1,
+    "k": 1 << 10,
+    "kb": 1 << 10,
+    "m": 1 << 20,
+    "mb": 1 << 20,
+    "g": 1 << 30,
+    "gb": 1 << 30,
+    "kbit": 1024 / 8,
+    "mbit": 1024 * 1024 / 8,
+    "gbit": 1024 * 1024 * 1024 / 8,
+}
+_TIMES: Final = {"": 1, "s": 10**9, "sec": 10**9, "secs": 10**9, "ms": 10**6, "msec": 10**6, "msecs": 10**6}
+_TIMES_MORE: Final = {"us": 10**3, "usec": 10**3, "usecs": 10**3, "ns": 1, "nsec": 1, "nsecs": 1}
+
+
+def _scaled(text: str, units: dict[str, Any]) -> float | None:
+    found = _FLOAT.match(text)
+    if found is None:
+        return None
+    scale = units.get(text[found.end() :].lower())
+    return None if scale is None else float(found[0]) * scale
+
+
+def rate(text: str) -> int | None:
+    """A rate in bytes a second (get_rate64)."""
+    bits = _scaled(text, _RATES)
+    return None if bits is None else int(bits / 8)
+
+
+def size(text: str) -> int | None:
+    """A size in bytes, 32 bits of it (get_size)."""
+    number = _scaled(text, _SIZES)
+    return None if number is None else int(number) & U32
+
+
+def time(text: str) -> int | None:
+    """A time in ns (get_time64)."""
+    number = _scaled(text, {**_TIMES, **_TIMES_MORE})
+    return None if number is None else int(number)
+
+
+def u16(text: str) -> int | None:
+    """A decimal number of 16 bits."""
+    return unsigned(text, U16)
+
+
+def u64(text: str) -> int | None:
+    """A decimal number of 64 bits."""
+    return unsigned(text, U64)
+
+
+def signed(text: str, bits: int, base: int = 0) -> int | None:
+    """A whole word as a signed number (get_s32, get_s64, get_integer)."""
+    found = strtoul(text, base)
+    if found is None or found[1]:
+        return None
+    value = found[0] - (1 << 64) if found[0] >> 63 else found[0]
+    return value if -(1 << bits - 1) <= value < 1 << bits - 1 else None

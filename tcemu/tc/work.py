@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from tcemu.ir.ruleset import Attachment, Chain, Object, Rule, Slot, Table
 from tcemu.ir.step import Step
 from tcemu.shelf import Record
+from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import Unwilling
 from tcemu.tc.notes import IndexNote, RuleNote, pack, unpack
 from tcemu.world import World
@@ -29,6 +30,7 @@ class Work:
     def __init__(self, world: World) -> None:
         self.world = world
         self.now = world.now()
+        self.place = ""
         self._dirty: dict[tuple[str, str], Record | None] = {}
         self._indexes: dict[str, IndexNote] = {}
 
@@ -88,6 +90,10 @@ class Work:
             record = self.table(f"tc index {kind}")
             note = self._indexes[kind] = unpack(IndexNote, record.note) if record is not None else IndexNote([(1, MAX_INDEX)])
         return note
+
+    def table_of(self, command: FilterCommand | None) -> str:
+        """The block that the command under way is about."""
+        return self.place if command is not None else ""
 
     def device_index(self, name: str) -> int:
         """A device's index, or the kernel's refusal."""

@@ -61,7 +61,7 @@ class ActionReader:
 
     def fail(self, text: str) -> NoReturn:
         """A reader that returns -1: its own sentence, then those of everybody above it."""
-        left = len(self.parse.words) - self.head.index
+        left = len(self.parse.words) - self.head.place
         raise self.parse.bad_action(f"{text}bad action parsing\nparse_action: bad value ({left}:{self.head})!\n")
 
     def explain(self, text: str = "") -> NoReturn:
@@ -70,7 +70,7 @@ class ActionReader:
 
     def ends_early(self, word: Word) -> bool:
         """Whether a word is the last of the line."""
-        return word.index == len(self.parse.words) - 1
+        return word.place == len(self.parse.words) - 1
 
     def finish(self) -> ActionSpec:
         """The action asked for."""

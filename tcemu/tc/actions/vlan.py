@@ -44,7 +44,7 @@ class VlanReader(ActionReader):
     def value(self, name: str, word: Word) -> None:
         ops = ("push_eth",) if name in ("DST_MAC", "SRC_MAC") else ("push", "modify")
         if name != "INDEX" and self.op not in ops:
-            raise invalid(f"only valid for {'/'.join(ops)}", self.parse.words[word.index - 1])
+            raise invalid(f"only valid for {'/'.join(ops)}", self.parse.words[word.place - 1])
         super().value(name, word)
 
     def on_id(self, word: Word) -> None:
