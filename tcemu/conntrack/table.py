@@ -359,11 +359,14 @@ class Conntrack:
         self.stats.found += 1
         return True
 
-    def entries(self) -> list[Entry]:
-        """All connections in the order in which they began; what a clash put in under one tuple alone stays hidden."""
+    def entries(self, now: i64 = -1) -> list[Entry]:
+        """All connections in the order in which they began, without those that have expired by ``now`` (-1: with them).
+
+        What a clash put in under one tuple alone stays hidden, as in the kernel's listings.
+        """
         out: list[Entry] = []
         for entry in self.buckets.store:
-            if entry is not None and (entry.status & NAT_CLASH) == 0:
+            if entry is not None and (entry.status & NAT_CLASH) == 0 and not (now >= 0 and self.is_over(entry, now)):
                 out.append(entry)
         out.sort(key=_id_of)
         return out
@@ -388,7 +391,13 @@ class Conntrack:
             self.wheel.place(entry)
 
     def expire(self, now: i64) -> None:
-        """Let go everything that has expired by ``now``; for listings and savings, packets do it as they come."""
+        """Let time pass without a packet. What has just expired may stay up to a minute, unseen: lookups and listings know."""
+        if now >= self.wheel.due or now < self.wheel.low:
+            self.turn(now)
+            self.expectations.expire(now)
+
+    def sweep(self, now: i64) -> None:
+        """Let go all that has expired, looking at every connection: before a session keeps the table."""
         self.turn(now)
         for entry in self.buckets.store:
             if entry is not None and self.is_over(entry, now):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tcemu.conntrack.defrag import Defrag
 from tcemu.conntrack.dump import dump_all
 from tcemu.conntrack.entry import Entry
 from tcemu.conntrack.settings import Settings
@@ -67,7 +68,7 @@ def differences(name: str, make: Callable[[Conntrack], Handle]) -> list[str]:
         fill(p, bytes.fromhex(step["in"]), now)
         handle(table, p, step["dev"])
         table.expire(now)
-        got = [comparable(entry) for entry in dump_all(table.entries(), now)]
+        got = [comparable(entry) for entry in dump_all(table.entries(now), now)]
         want = [comparable(entry) for entry in step.get("ct", [])]
         if not same(got, want):
             found.append(f"packet {step['n']}: want {want}\n    got {got}\n    reason {p.reason}")
@@ -107,11 +108,14 @@ class TcRules:
 
     def __init__(self, table: Conntrack) -> None:
         settings = table.settings
+        self.defrag = Defrag(settings)
         self.flows = ActCtTable(1, 0)
         self.flows.tcp_timeout = settings.flow_tcp
         self.flows.udp_timeout = settings.flow_udp
 
     def __call__(self, table: Conntrack, p: Packet, dev: str) -> None:
+        if self.defrag.add(p, 0) != 0:
+            return
         skip = self.flows.lookup(table, p, p.ts)
         if not skip and table.track(p, 0, 3, True) != 1:
             return
