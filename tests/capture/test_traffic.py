@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def test_there_are_as_many_packets_as_asked_for_of_about_90_bytes(traffic: Path)
     packets = drain(open_capture(traffic))
     assert len(packets) == 20_000
     assert 85 < sum(len(packet.data) for packet in packets) / len(packets) < 95
-    assert all(left.ts <= right.ts for left, right in zip(packets, packets[1:], strict=False))
+    assert all(left.ts <= right.ts for left, right in pairwise(packets))
 
 
 def test_the_same_seed_gives_the_same_bytes(traffic: Path, tmp_path: Path) -> None:
