@@ -22,11 +22,12 @@ from tcemu.engine.effects.header import (
     MplsOp,
     VlanOp,
 )
-from tcemu.engine.effects.meta import SetMetaOp
+from tcemu.engine.effects.meta import CountedOp, CtInfoOp, MarkFromCtOp, SetMetaOp
 from tcemu.engine.effects.output import OutputOp
 from tcemu.engine.effects.police import PoliceOp
 from tcemu.engine.effects.track import TrackOp
 from tcemu.engine.effects.tunnel import TunnelOp
+from tcemu.engine.lower_tests import geneve_bytes
 from tcemu.engine.ports import halves
 from tcemu.engine.program import Chain, Counter, Op, Program
 from tcemu.ir import effect as effects
@@ -96,6 +97,13 @@ def make_set_meta(making: Making, effect: effects.SetMeta, then: Verdict, to: Ch
     return op
 
 
+def option_bytes(effect: effects.Tunnel) -> bytes:
+    """Tunnel options as they go onto the wire; VXLAN's group policy is a number (RFC 8926; the kernel's vxlan_metadata)."""
+    if effect.options_kind == "geneve":
+        return geneve_bytes(effect.options)
+    return int(effect.options).to_bytes(4, "big") if effect.options_kind == "vxlan" else b""
+
+
 def make_tunnel(making: Making, effect: effects.Tunnel, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
     if not effect.family:
         return TunnelOp(then.code, to, then.number, counter, None)
@@ -106,7 +114,7 @@ def make_tunnel(making: Making, effect: effects.Tunnel, then: Verdict, to: Chain
     info.has_key = effect.key is not None
     info.key = effect.key or 0
     info.dport, info.tos, info.ttl, info.csum, info.nofrag = effect.port, effect.tos, effect.ttl, effect.csum, effect.nofrag
-    info.options, info.options_kind = bytes.fromhex(effect.options), effect.options_kind
+    info.options, info.options_kind = option_bytes(effect), effect.options_kind
     info.transmit = True
     return TunnelOp(then.code, to, then.number, counter, info)
 
@@ -179,6 +187,23 @@ def make_modify_mac(
     return op
 
 
+def make_log(making: Making, effect: effects.Log, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
+    return CountedOp(then.code, to, then.number, counter)
+
+
+def make_connmark(
+    making: Making, effect: effects.MarkFromCt, then: Verdict, to: Chain | None, counter: Counter | None, second: Second
+) -> Op:
+    return MarkFromCtOp(then.code, to, then.number, counter, effect.zone)
+
+
+def make_ctinfo(making: Making, effect: effects.CtInfo, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
+    op = CtInfoOp(then.code, to, then.number, counter, effect.zone)
+    op.dscp_mask, op.dscp_state, op.mark_mask = effect.dscp_mask, effect.dscp_state, known(effect.mark_mask)
+    op.dscp_shift = (effect.dscp_mask & -effect.dscp_mask).bit_length() - 1 if effect.dscp_mask else 0
+    return op
+
+
 EDIT_BASES: Final = {"network": 0, "eth": 1, "ip4": 2, "ip6": 3, "tcp": 4, "udp": 5}
 
 
@@ -229,6 +254,9 @@ EFFECTS: Final[dict[type, Callable[..., Op]]] = {
     effects.ModifyMac: make_modify_mac,
     effects.Checksum: make_checksum,
     effects.Edit: make_edit,
+    effects.Log: make_log,
+    effects.MarkFromCt: make_connmark,
+    effects.CtInfo: make_ctinfo,
     effects.Nat: make_nat,
     effects.Police: make_police,
 }

@@ -127,9 +127,21 @@ def wide_compare(slot: int, bits: int, test: Compare, negate: bool) -> Test:
 
 def on_key(key: Key, test: TestRecord) -> list[Test]:
     """Keys that are no slot: tunnel options (flower), and those whose evaluation is not written yet never match."""
-    if key.what in ("geneve_opts", "vxlan_opts", "erspan_opts") and len(key.args) >= 2:
-        return [OptionsTest(key.what.split("_", maxsplit=1)[0], bytes.fromhex(key.args[0]), bytes.fromhex(key.args[1]))]
+    if key.what == "geneve_opts" and len(key.args) >= 2:
+        return [OptionsTest("geneve", geneve_bytes(key.args[0]), geneve_bytes(key.args[1], True))]
+    if key.what == "vxlan_opts" and len(key.args) >= 2:
+        return [OptionsTest("vxlan", int(key.args[0]).to_bytes(4, "big"), int(key.args[1]).to_bytes(4, "big"))]
     return [NeverTest()]
+
+
+def geneve_bytes(text: str, mask: bool = False) -> bytes:
+    """``CLASS:TYPE:DATA,…`` in hexadecimal as on the wire (RFC 8926, 3.5); of a mask the lengths count whole."""
+    out = b""
+    for option in text.split(","):
+        number, kind, data = option.split(":")
+        words = len(data) // 8
+        out += bytes.fromhex(number + kind) + bytes([0xFF if mask else words]) + bytes.fromhex(data)
+    return out
 
 
 def values(operand: Operand) -> list[Value]:

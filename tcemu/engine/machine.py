@@ -240,6 +240,9 @@ class Machine(Env):
         placeless = self.friendly and not self.tables.configured
         if p.f[PKTTYPE] == OTHERHOST and not placeless:
             return ACCEPT  # promiscuous taps saw it; ip_rcv lets it go without a word
+        if p.broken.startswith("IPv"):
+            p.reason = p.broken
+            return DROP
         p.f[PKT_LEN] = p.end - p.l3 + self.cut
         if (groups & G_IP4) != 0:
             return self._ip4(p, port, placeless)

@@ -362,10 +362,14 @@ class OptionsTest(Test):
 
     def test(self, env: Env, p: Packet) -> bool:
         info = p.tunnel
-        if info is None or info.options_kind != self.kind or len(info.options) < len(self.value):
+        if info is None or info.options_kind != self.kind:
             return False
         at: i64 = 0
         end: i64 = len(self.value)
+        length: i64 = len(info.options)
+        # cls_flower.c compares the lengths under the filter's own length as a mask
+        if (length & end) != end:
+            return False
         while at < end:
             if (info.options[at] & self.mask[at]) != self.value[at]:
                 return False

@@ -219,6 +219,8 @@ class FlowerReader:
             high = readers.unsigned(second, readers.U16)
             if high is None:
                 self.illegal(name)
+            if low == 0 or high == 0:
+                self.illegal(name)
             if high <= low:
                 raise Complaint(f'max value should be greater than min value\nIllegal "{name}"\n')
             if self.ip_proto not in PORTED:
@@ -226,7 +228,7 @@ class FlowerReader:
             self.ranges[field] = (low, high)
             return
         text, slash, tail = word.partition("/")
-        if low is None and not slash or self.ip_proto not in PORTED:
+        if (not low and not slash) or self.ip_proto not in PORTED:
             self.illegal(name)
         value = readers.unsigned(text, readers.U16, 0 if slash else 10)
         mask = readers.unsigned(tail, readers.U16, 0) if slash else readers.U16
@@ -535,6 +537,9 @@ def _options(kind: str, word: str) -> tuple[str, str] | None:
 
 
 # ---------------------------------------------------------------- the kernel's side
+ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
+
+
 class Built(NamedTuple):
     """A filter's match: steps, digests of mask and key, and values as given where bits lie outside the mask."""
 
@@ -573,6 +578,10 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
         steps.append(Match(Load(field), test, field in IMPLIED, True))
         masks.append(f"{field}/{mask}")
         texts.append(text)
+    for field, (_, bits) in keys.values.items():
+        if not bits and field in ADDRESSES:
+            # an address without a mask is not dumped, but the kernel compares the kind of addresses from then on
+            steps.append(Match(Load(field), Masked(0, 0), True, True))
     if keys.options is not None:
         kind, key, mask = keys.options
         steps.append(Match(Key(f"{kind}_opts", (key, mask)), Masked(1, 1), False, True))
