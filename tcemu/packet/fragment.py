@@ -97,11 +97,12 @@ def _cut6(p: Packet, mtu: i64, ident: i64) -> list[bytes]:
     w = BytesWriter()
     w.write(d[p.start : at])
     put8(w, l3 + pointer - p.start, IPPROTO_FRAGMENT)
+    extra = at - l3 - 40 + 8
     offset: i64 = 0
     frames: list[bytes] = []
     for count, piece in enumerate(sizes):
         size: i64 = piece
-        put16(w, l3 + 4 - p.start, at - l3 - 40 + 8 + size)
+        put16(w, l3 + 4 - p.start, extra + size)
         more: i64 = 1 if count + 1 < len(sizes) else 0
         frames.append(w.getvalue() + be16(inner << 8) + be16(offset | more) + be32(ident) + d[at : at + size])
         at += size

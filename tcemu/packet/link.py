@@ -163,7 +163,7 @@ def _tags(p: Packet, f: vec[i64], d: bytes, kind: i64, at: i64, end: i64) -> i64
 
 
 def _arp(p: Packet, f: vec[i64], d: bytes, at: i64, end: i64) -> i64:
-    """RFC 826. Addresses are read when they are Ethernet and IPv4 by their lengths, and all there; else their slots are zero."""
+    """RFC 826. Addresses are read as the flow dissector reads them: of Ethernet and IPv4, in requests and replies; else they are zero."""
     if end - at < 8:
         p.broken = "ARP header cut"
         return 0
@@ -178,7 +178,7 @@ def _arp(p: Packet, f: vec[i64], d: bytes, at: i64, end: i64) -> i64:
     f[ARP_SHA] = f[ARP_SIP] = f[ARP_THA] = f[ARP_TIP] = 0
     if end - at < 8 + 2 * (hlen + plen):
         p.broken = "ARP addresses cut"
-    elif hlen == 6 and plen == 4:
+    elif hlen == 6 and plen == 4 and f[ARP_HTYPE] == 1 and f[ARP_PTYPE] == 0x0800 and (f[ARP_OP] == 1 or f[ARP_OP] == 2):
         f[ARP_SHA] = (read_i64_be(d, at + 8) >> 16) & 0xFFFFFFFFFFFF
         f[ARP_SIP] = (read_i64_be(d, at + 10)) & 0xFFFFFFFF
         f[ARP_THA] = (read_i64_be(d, at + 18) >> 16) & 0xFFFFFFFFFFFF

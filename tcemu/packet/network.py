@@ -54,13 +54,12 @@ def ipv4(p: Packet, f: vec[i64], d: bytes, at: i64, end: i64) -> i64:
     first = (w >> 56) & 0xFF
     ihl: i64 = 20
     if first != 0x45:
-        if first >> 4 != 4:
-            p.broken = "IPv4 version is not 4"
-            return 0
-        if first < 0x45:
+        ihl = (first & 0xF) * 4
+        if ihl < 20:
             p.broken = "IPv4 header length below 20"
             return 0
-        ihl = (first & 0xF) * 4
+        if first >> 4 != 4:
+            p.broken = "IPv4 version is not 4"  # ip_rcv drops it, but neither flower nor tc ct looks at the version
     total = (w >> 32) & 0xFFFF
     fragment = w & 0xFFFF
     f[IP_TOS] = (w >> 48) & 0xFF
@@ -107,7 +106,6 @@ def ipv6(p: Packet, f: vec[i64], d: bytes, at: i64, end: i64) -> i64:
     w = read_i64_be(d, at)
     if (w >> 60) & 0xF != 6:
         p.broken = "IPv6 version is not 6"
-        return 0
     length = (w >> 16) & 0xFFFF
     proto = (w >> 8) & 0xFF
     f[IP_TOS] = (w >> 52) & 0xFF

@@ -203,7 +203,7 @@ def mark_congestion(p: Packet) -> bool:
         put8(w, at + 1, tos | 3)
         put16(w, at + 10, check + 1 if check > 0xFFFF else check)
     else:
-        put8(w, at + 1, (p.data[p.l3 + 1] & 0xF) | 0x30 | (tos & 3) << 4)
+        put8(w, at + 1, p.data[p.l3 + 1] | 0x30)
     finish(p, w)
     return True
 

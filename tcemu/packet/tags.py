@@ -141,7 +141,7 @@ def label_entry(entry: i64, label: i64, tc: i64, bos: i64, ttl: i64) -> i64:
 
 def mpls_push(p: Packet, kind: i64, label: i64, tc: i64, bos: i64, ttl: i64) -> bool:
     """Put a label in front of the network header; ``bos`` -1 sets the bottom of stack bit when no MPLS is below."""
-    if not is_mpls(kind):
+    if not is_mpls(kind) or (p.link == LINK_ETHER and p.groups & G_ETH == 0):
         return False
     entry = label_entry(0, label, tc, bos, ttl)
     if bos == KEEP and not is_mpls(_inmost(p)):
@@ -156,7 +156,7 @@ def mpls_push(p: Packet, kind: i64, label: i64, tc: i64, bos: i64, ttl: i64) -> 
 
 def mpls_mac_push(p: Packet, kind: i64, label: i64, tc: i64, bos: i64, ttl: i64) -> bool:
     """Put a label in front of the whole frame. What is left has no link header: it is MPLS from its first byte."""
-    if not is_mpls(kind):
+    if not is_mpls(kind) or (p.link == LINK_ETHER and p.groups & G_ETH == 0):
         return False
     entry = label_entry(0, label, tc, bos, ttl)
     if bos == KEEP and (p.link == LINK_ETHER or not is_mpls(p.f[PROTOCOL])):

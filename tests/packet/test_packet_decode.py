@@ -297,6 +297,10 @@ def altered(name: str, at: int, new: str) -> bytes:
     return raw[:at] + data + raw[at + len(data) :]
 
 
+# neither flower nor tc ct looks at the version, so what is there is shown
+TCP4 = fields.G_META | fields.G_ETH | fields.G_IP4 | fields.G_L4 | fields.G_PORTS | fields.G_TCP
+TCP6 = TCP4 ^ fields.G_IP4 ^ fields.G_IP6
+
 BROKEN = [
     ("ethernet-cut", samples()["tcp"][:13], "Ethernet header cut", fields.G_META),
     ("vlan-cut", samples()["vlan"][:18], "VLAN tag cut", fields.G_META | fields.G_ETH),
@@ -310,7 +314,7 @@ BROKEN = [
     ("arp-addresses-cut", samples()["arp"][:30], "ARP addresses cut", fields.G_META | fields.G_ETH | fields.G_ARP),
     ("cfm-cut", samples()["cfm"][:17], "CFM header cut", fields.G_META | fields.G_ETH),
     ("ip4-cut", samples()["tcp"][:33], "IPv4 header cut", fields.G_META | fields.G_ETH),
-    ("ip4-version", altered("tcp", 14, "65"), "IPv4 version is not 4", fields.G_META | fields.G_ETH),
+    ("ip4-version", altered("tcp", 14, "65"), "IPv4 version is not 4", TCP4),
     ("ip4-ihl", altered("tcp", 14, "44"), "IPv4 header length below 20", fields.G_META | fields.G_ETH),
     ("ip4-options-cut", samples()["tcp-ip-options"][:36], "IPv4 options cut", fields.G_META | fields.G_ETH | fields.G_IP4),
     ("ip4-short-total", altered("tcp", 16, "0013"), "IPv4 total length below the header's", fields.G_META | fields.G_ETH | fields.G_IP4),
@@ -321,7 +325,7 @@ BROKEN = [
         fields.G_META | fields.G_ETH | fields.G_IP4 | fields.G_L4 | fields.G_UDP | fields.G_PORTS,
     ),
     ("ip6-cut", samples()["tcp6"][:53], "IPv6 header cut", fields.G_META | fields.G_ETH),
-    ("ip6-version", altered("tcp6", 14, "45"), "IPv6 version is not 6", fields.G_META | fields.G_ETH),
+    ("ip6-version", altered("tcp6", 14, "45"), "IPv6 version is not 6", TCP6),
     ("ip6-extension-cut", samples()["hop-by-hop"][:55], "IPv6 extension header cut", fields.G_META | fields.G_ETH | fields.G_IP6),
     ("ip6-fragment-cut", samples()["first-fragment6"][:60], "IPv6 fragment header cut", fields.G_META | fields.G_ETH | fields.G_IP6),
     ("tcp-cut", samples()["tcp"][:53], "TCP header cut", fields.G_META | fields.G_ETH | fields.G_IP4 | fields.G_PORTS),
@@ -384,3 +388,11 @@ def test_sixteen_tags_are_counted_of_more() -> None:
     raw = samples()["tcp"][:12] + b"\x81\x00\x00\x05" * 20 + samples()["tcp"][12:]
     p = taken(raw)
     assert (p.f[fields.VLAN_COUNT], p.f[fields.NETPROTO], p.groups & fields.G_L3) == (16, 0x8100, 0)
+
+
+@pytest.mark.parametrize(("at", "new"), [(15, "06"), (17, "dd"), (21, "03")], ids=["hardware", "protocol", "operation"])
+def test_addresses_of_unusual_arp_stay_zero(at: int, new: str) -> None:
+    # source: net/core/flow_dissector.c __skb_flow_dissect_arp
+    p = taken(altered("arp", at, new))
+    assert p.groups & fields.G_ARP
+    assert [p.f[slot] for slot in (fields.ARP_SHA, fields.ARP_SIP, fields.ARP_THA, fields.ARP_TIP)] == [0, 0, 0, 0]
