@@ -17,11 +17,12 @@ from tcemu.ir.stats import Stats
 from tcemu.ir.step import Do
 from tcemu.ir.verdict import Verdict
 from tcemu.tc import kinds
-from tcemu.tc.command import ActionSpec, Control, FilterCommand
+from tcemu.tc.command import ActionName, ActionsCommand, ActionSpec, Control, FilterCommand
 from tcemu.tc.complaint import Unwilling
 from tcemu.tc.notes import ActionNote, ChainNote, give, pack, take, unpack
 from tcemu.tc.places import Place, hold_chain, release_chain
 from tcemu.tc.work import Work
+from tcemu.world import World
 
 CODES: Final = {
     "CONTINUE": v.CONTINUE,
@@ -68,12 +69,7 @@ def make(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None
     if index < 0:
         raise Unwilling("", errno.EEXIST if spec.index else errno.ENOSPC)
     then = verdict_of(work, spec.control, table)
-    otherwise = None
-    if spec.otherwise is not None:
-        how, value, control = spec.otherwise
-        if control.word == "GOTO":
-            raise Unwilling("goto chain not allowed on fallback")
-        otherwise = Random(how, value, verdict_of(work, control, table))
+    otherwise = second_of(work, spec, table)
     return Object(
         key=object_key(spec.kind, index),
         parent=f"tc {spec.kind}",
@@ -87,11 +83,21 @@ def make(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None
     )
 
 
+def second_of(work: Work, spec: ActionSpec, table: str) -> Random | None:
+    """gact's random verdict."""
+    if spec.otherwise is None:
+        return None
+    how, value, control = spec.otherwise
+    if control.word == "GOTO":
+        raise Unwilling("goto chain not allowed on fallback")
+    return Random(how, value, verdict_of(work, control, table))
+
+
 def verdict_of(work: Work, control: Control, table: str) -> Verdict:
     """A control word as a verdict; a goto takes hold of its chain."""
     if control.word == "GOTO":
         if not table:
-            raise Unwilling("can't goto NULL chain")
+            raise Unwilling("can't goto NULL proto/chain")
         return goto_target(work, table, control.number)
     return Verdict(CODES[control.word], number=control.number) if control.word == "JUMP" else PLAIN[control.word]
 
@@ -126,8 +132,81 @@ def drop(work: Work, action: Object) -> None:
     work.delete("objects", action.key)
     give(work.indexes(action.kind).free, action.rank)
     if action.then.code == v.GOTO:
-        chain = work.chain(action.then.to)
-        if chain is not None:
-            note = unpack(ChainNote, chain.note)
-            note.acts -= 1
-            release_chain(work, chain, note)
+        _let_go(work, action.then.to)
+
+
+def _let_go(work: Work, key: str) -> None:
+    """A goto lets go of its chain."""
+    chain = work.chain(key)
+    if chain is not None:
+        note = unpack(ChainNote, chain.note)
+        note.acts -= 1
+        release_chain(work, chain, note)
+
+
+# ---------------------------------------------------------------- actions as objects
+NOT_FOUND: Final = "TC action with specified index not found"
+
+
+def modify(world: World, command: ActionsCommand) -> None:
+    """add, change or replace; all or none."""
+    work = Work(world)
+    for spec in command.actions:
+        if spec.kind not in kinds.ACTIONS:
+            raise Unwilling("Failed to load TC action module", errno.ENOENT)
+        old = work.object(object_key(spec.kind, spec.index)) if spec.index else None
+        if old is not None and command.verb == "add":
+            raise Unwilling("", errno.EEXIST)
+        if old is None:
+            made = make(work, spec, "", None, True)
+            work.put("objects", made)
+        else:
+            change(work, spec, old)
+    work.commit()
+
+
+def change(work: Work, spec: ActionSpec, old: Object) -> None:
+    """New parameters for an action that is there; its index, counters and users stay."""
+    module = kinds.action_module(spec.kind)
+    effect = module.check(work, spec, None) if hasattr(module, "check") else spec.effect
+    note = unpack(ActionNote, old.note)
+    then = verdict_of(work, spec.control, "")
+    if old.then.code == v.GOTO:
+        _let_go(work, old.then.to)
+    old.effect, old.then = effect, then
+    old.otherwise = second_of(work, spec, "")
+    fresh = spec.note(note.alone)
+    if not fresh.cookie:
+        fresh.cookie = note.cookie
+    old.note = pack(fresh)
+    work.put("objects", old)
+
+
+def delete(world: World, command: ActionsCommand) -> None:
+    """Delete by kind and index; what a filter uses stays (tca_action_gd, tcf_del_notify)."""
+    work = Work(world)
+    for name in command.names:
+        action = find(work, name)
+        if action.bound:
+            raise Unwilling("Failed to delete TC action", errno.EPERM)
+        drop(work, action)
+    work.commit()
+
+
+def find(work: Work, name: ActionName) -> Object:
+    """An action by kind and index."""
+    action = work.object(object_key(name.kind, name.index)) if name.index else None
+    if action is None:
+        raise Unwilling(NOT_FOUND, errno.ENOENT)
+    return action
+
+
+def flush(world: World, name: ActionName) -> bool:
+    """Remove all unused actions of a kind; False if none could go though some are there (tcf_del_walker)."""
+    work = Work(world)
+    actions = world.ruleset.objects.children(f"tc {name.kind}")
+    idle = [action for action in actions if not action.bound]
+    for action in idle:
+        drop(work, action)
+    work.commit()
+    return bool(idle) or not actions

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tcemu.diagnostics import TcemuError
-from tcemu.tc import apply, friendly, qdisc, show
+from tcemu.tc import action_apply, apply, friendly, qdisc, show
 from tcemu.tc.command import ActionsCommand, ChainCommand, Command, FilterCommand, QdiscCommand
 from tcemu.tc.complaint import REFUSED, USAGE, Complaint, Unwilling, incomplete
 from tcemu.tc.parse import Names, parse
@@ -119,7 +119,7 @@ def command(words: Sequence[str], options: Options, world: World) -> Reply:
     """One command line; nothing is changed unless it succeeds."""
     names = Names(world)
     said = names.said
-    out = Writer(options)
+    out = printer(options, world)
     try:
         with world.transaction():
             perform(parse(words, names), world, out, said)
@@ -129,6 +129,13 @@ def command(words: Sequence[str], options: Options, world: World) -> Reply:
         talking = "" if words[0][0] == "q" else TALKING
         return Reply(REFUSED, out.value(), "".join(said) + slip.text + talking)
     return Reply(0, out.value(), "".join(said))
+
+
+def printer(options: Options, world: World) -> Writer:
+    """A writer that knows which devices there are."""
+    out = Writer(options)
+    out.exists = lambda name: world.host.devices.get(name) is not None
+    return out
 
 
 def perform(wanted: Command, world: World, out: Writer, said: list[str]) -> None:
@@ -166,8 +173,25 @@ def perform_filter(wanted: FilterCommand, world: World, out: Writer, said: list[
 
 
 def perform_actions(wanted: ActionsCommand, world: World, out: Writer) -> None:
-    """Commands about actions as objects."""
-    raise Unwilling()
+    """Commands about actions as objects. A failed get or delete leaves tc at the word "action", which it takes for a command."""
+    if wanted.verb in ("add", "change", "replace"):
+        try:
+            action_apply.modify(world, wanted)
+        except Unwilling as slip:
+            raise Complaint(slip.text + TALKING, USAGE) from None
+    elif wanted.verb in ("delete", "get"):
+        try:
+            if wanted.verb == "get":
+                show.action_get(out, world, wanted.names)
+            else:
+                action_apply.delete(world, wanted)
+        except Unwilling as slip:
+            raise Complaint(f'{slip.text}{TALKING}Command "action" is unknown, try "tc actions help".\n', USAGE) from None
+    elif wanted.verb == "flush":
+        if not action_apply.flush(world, wanted.names[0]):
+            raise Complaint("RTNETLINK answers: Operation not permitted\nWe have an error flushing\n", 1)
+    else:
+        show.action_list(out, world, wanted.names[0].kind)
 
 
 # ---------------------------------------------------------------- batches
@@ -203,7 +227,7 @@ def one(words: Sequence[str], options: Options, world: World) -> Reply:
     """A line of a batch; a negative code says that tc would have left there and then."""
     names = Names(world)
     said = names.said
-    out = Writer(options)
+    out = printer(options, world)
     try:
         with world.transaction():
             perform(parse(words, names), world, out, said)

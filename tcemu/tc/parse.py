@@ -506,8 +506,14 @@ def _verb_unknown(failure: WordFailure) -> Command | None:
 
 
 def _inside(failure: WordFailure, reading: Parse) -> Command:
-    """A word in the middle of something unfinished."""
+    """A word in the middle of something unfinished: the kind under way says what it thinks of it."""
     _verb_unknown(failure)
+    if reading.act is not None:
+        last = failure.symbols[-1]
+        if last == "GOTO":
+            reading.bad_control('"chain index" expected\n')
+        values = [value for value in failure.values if isinstance(value, Word)]
+        reading.act.stray(failure.word, last, values)
     return _beside(failure, reading)
 
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from tcemu.ir.ruleset import Chain, Object, Rule, Slot
 from tcemu.ir.step import Do
 from tcemu.tc import kinds
-from tcemu.tc.command import ChainCommand, FilterCommand
+from tcemu.tc.action_apply import find
+from tcemu.tc.command import ActionName, ChainCommand, FilterCommand
 from tcemu.tc.complaint import Complaint, Unwilling
 from tcemu.tc.names import protocol_name
 from tcemu.tc.notes import ActionNote, ChainNote, RuleNote, unpack
@@ -154,7 +155,7 @@ def show_actions(out: Writer, world: World, rule: Rule) -> None:
     out.close_array()
 
 
-def show_action(out: Writer, action: Object, order: int, now: int) -> None:
+def show_action(out: Writer, action: Object, order: int, now: int, alone: bool = False) -> None:
     """One action of a list."""
     note = unpack(ActionNote, action.note)
     out.open()
@@ -171,11 +172,53 @@ def show_action(out: Writer, action: Object, order: int, now: int) -> None:
     if note.cookie:
         out.string("cookie", "\tcookie %s", note.cookie)
         out.newline()
-    if note.no_percpu:
-        out.flag("no_percpu", "\tno_percpu")
-        out.newline()
+    _show_flags(out, note, alone)
     if note.hw_stats >= 0:
         show_hw_stats(out, note.hw_stats)
+    out.close()
+
+
+def _show_flags(out: Writer, note: ActionNote, alone: bool) -> None:
+    """no_percpu, skip_hw, skip_sw and, in listings of actions, that no hardware has it."""
+    if note.no_percpu:
+        out.flag("no_percpu", "\tno_percpu")
+    if note.skip:
+        out.flag(note.skip, f"\t{note.skip}")
+    if alone and note.skip != "skip_hw":
+        out.flag("not_in_hw", "\tnot_in_hw")
+    if note.no_percpu or note.skip or alone:
+        out.newline()
+
+
+def action_list(out: Writer, world: World, kind: str) -> None:
+    """tc actions list."""
+    actions = world.ruleset.objects.children(f"tc {kind}")
+    out.start()
+    if actions:
+        _show_table(out, world, actions, len(actions), 0)
+    out.finish()
+
+
+def action_get(out: Writer, world: World, names: list[ActionName]) -> None:
+    """tc actions get."""
+    work = Work(world)
+    actions = [find(work, name) for name in names]
+    out.start()
+    _show_table(out, world, actions, 0, 1)
+    out.finish()
+
+
+def _show_table(out: Writer, world: World, actions: list[Object], total: int, first: int) -> None:
+    """print_action: a count, then the actions."""
+    out.open()
+    out.number("total acts", "total acts %u", total)
+    out.newline()
+    out.close()
+    out.open()
+    out.open_array("actions")
+    for order, action in enumerate(actions, first):
+        show_action(out, action, order, world.now(), True)
+    out.close_array()
     out.close()
 
 

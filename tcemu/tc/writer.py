@@ -33,13 +33,14 @@ class Options(NamedTuple):
 class Writer:
     """Collects what is printed; `value` gives it all."""
 
-    __slots__ = ("_comma", "_depth", "_out", "json", "options", "pretty", "put", "stats")
+    __slots__ = ("_comma", "_depth", "_out", "exists", "json", "options", "pretty", "put", "stats")
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.json = options.json
         self.pretty = options.pretty
         self.stats = options.stats > 0
+        self.exists: Callable[[str], bool] = bool  # whether there is a device of that name
         self._out: list[str] = []
         self.put: Callable[[str], None] = self._out.append
         self._depth = 0

@@ -68,6 +68,9 @@ class ActionReader:
         """As `fail`, with the usage text."""
         self.fail(text + usage(self.KIND))
 
+    def stray(self, word: str, last: str, words: list[Word]) -> None:
+        """A word that cannot stand behind ``last``, the symbol on top; ``words`` is what is still unreduced. Raises, or leaves it to others."""
+
     def ends_early(self, word: Word) -> bool:
         """Whether a word is the last of the line."""
         return word.place == len(self.parse.words) - 1

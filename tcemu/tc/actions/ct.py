@@ -87,6 +87,10 @@ class CtReader(ActionReader):
         else:
             self.last = words[3]
 
+    def stray(self, word: str, last: str, words: list[Word]) -> None:
+        if last in ("SRC", "DST"):
+            self.usage()
+
     def finish(self) -> ActionSpec:
         if self.last is not None and self.ends_early(self.last):
             raise incomplete()

@@ -37,6 +37,12 @@ class GactReader(ActionReader):
             self.fail(f"Illegal probability val  0x{value:x}\n")
         self.second = (how, value, control)
 
+    def stray(self, word: str, last: str, words: list[Word]) -> None:
+        if last == "RANDOM":
+            self.fail('Illegal "random type"\n')
+        if last in ("NETRAND", "DETERM", "gact_head"):
+            self.usage("" if word == "help" and last == "gact_head" else f"Bad action type {word}\n")
+
     def finish(self) -> ActionSpec:
         spec = self.spec(Nothing())
         spec.control = self.control or OK

@@ -79,6 +79,10 @@ class IfeReader(ActionReader):
         if value:
             self.set[name] = value
 
+    def stray(self, word: str, last: str, words: list[Word]) -> None:
+        if last in ("ALLOW", "USE"):
+            raise invalid("Illegal meta define" if last == "ALLOW" else "Illegal meta use type", word)
+
     def finish(self) -> ActionSpec:
         if not self.mode and not self.index:
             self.usage("IFE requires decode/encode specified\n")

@@ -12,7 +12,7 @@ from tcemu.ir.ruleset import Object
 from tcemu.syntax.words import Word
 from tcemu.tc.actions.base import OK, PIPE, STOLEN, ActionReader
 from tcemu.tc.command import ActionSpec
-from tcemu.tc.complaint import Complaint
+from tcemu.tc.complaint import Complaint, incomplete
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
 from tcemu.tc.writer import Writer
@@ -40,11 +40,16 @@ class MirredReader(ActionReader):
             self.fail("Can't have both ingress and egress\n")
         self.direction = "ingress"
 
-    def on_mirror(self, _word: Word) -> None:
-        self.copy = True
+    def on_mirror(self, word: Word) -> None:
+        self._what(word, True)
 
-    def on_redirect(self, _word: Word) -> None:
-        self.copy = False
+    def on_redirect(self, word: Word) -> None:
+        self._what(word, False)
+
+    def _what(self, word: Word, copy: bool) -> None:
+        if not self.direction:
+            self.fail(f"mirred option not supported {word}\n")
+        self.copy = copy
 
     def on_m_dev(self, word: Word) -> None:
         self.device = word[:15]
@@ -52,6 +57,13 @@ class MirredReader(ActionReader):
             self.parse.devices(self.device)
         except Complaint as slip:
             self.fail(slip.text)
+
+    def stray(self, word: str, last: str, words: list[Word]) -> None:
+        if last == "mirred_head":
+            if word == "help":
+                self.usage()
+            self.fail(f"mirred option not supported {word}\n")
+        raise incomplete()  # words that are none are skipped, up to the end
 
     def finish(self) -> ActionSpec:
         if self.copy is None:
@@ -76,7 +88,7 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     out.text(f"({side.capitalize()} {what.capitalize()}")
     out.string("mirred_action", "", what)
     out.string("direction", "", side)
-    out.string("to_dev", " to device %s)", output.device or "*")
+    out.string("to_dev", " to device %s)", output.device if out.exists(output.device) else "*")
     show_control(out, " ", action.then, "")
     out.newline()
     show_index(out, "\tindex %u", action, note, now)

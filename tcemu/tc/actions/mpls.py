@@ -90,7 +90,16 @@ class MplsReader(ActionReader):
             raise required("protocol")
         protocol = self.protocol or (ETH_MPLS_UC if self.op in PUSHES else 0)
         parts = self.parts
-        return self.spec(Mpls(self.op, protocol, parts.get("label"), parts.get("tc"), parts.get("ttl", DEFAULT_TTL if self.op in PUSHES else None), parts.get("bos")))
+        return self.spec(
+            Mpls(
+                self.op,
+                protocol,
+                parts.get("label"),
+                parts.get("tc"),
+                parts.get("ttl", DEFAULT_TTL if self.op in PUSHES else None),
+                parts.get("bos"),
+            )
+        )
 
 
 READER = MplsReader

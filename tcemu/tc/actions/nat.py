@@ -37,10 +37,13 @@ class NatReader(ActionReader):
             try:
                 addresses.append(readers.prefix(word, 4))
             except Complaint:
-                self.explain(f"Illegal nat construct ({word})\n")
+                self.explain(f"Illegal nat construct ({words[0]})\n")
         old, new = addresses
         mask = old.mask if old.bits else readers.U32  # a shift by 32 on x86 is none (parse_nat_args)
         self.nat = Nat(words[0].terminal == "EGRESS_WORD", old.address, new.address, mask)
+
+    def stray(self, word: str, last: str, words: list[Word]) -> None:
+        self.explain(f"Illegal nat construct ({word})\n")
 
     def finish(self) -> ActionSpec:
         return self.spec(self.nat)

@@ -110,10 +110,13 @@ class PeditReader(ActionReader):
             self.explain("'ex' must be before first 'munge'\n")
         self.extended = True
 
-    def bad(self, head: Word, text: str = "") -> NoReturn:
-        """A munge that does not parse."""
-        layer = "" if head.terminal == "OFFSET" else "bad pedit parsing\n"
-        self.explain(f"{text}{layer}Bad pedit construct ({head})\n")
+    def bad(self, head: Word, text: str = "", at: int = -1) -> NoReturn:
+        """A munge that does not parse. tc names the header, or where it stopped in a raw one (``at``, a place among the words)."""
+        if head.terminal == "OFFSET":
+            words = self.parse.words
+            at = head.place + 1 if at < 0 else at
+            self.explain(f"{text}Bad pedit construct ({words[at] if at < len(words) else '(null)'})\n")
+        self.explain(f"{text}bad pedit parsing\nBad pedit construct ({head})\n")
 
     def munge(self, words: tuple[Word, ...]) -> None:
         """``HEADER FIELD CMD [VALUE] [retain MASK]``."""
@@ -154,6 +157,7 @@ class PeditReader(ActionReader):
     def pack(self, head: Word, base: str, field: Field, command: Word, rest: tuple[Word, ...], at: tuple[int, int, int]) -> None:
         """Make the keys of one command (parse_cmd)."""
         retain, value, mask, op = field.retain, 0, 0, "set"
+        here, behind = command.place, (rest[-1] if rest else command).place + 1
         full = {1: 0xFF, 2: 0xFFFF, 4: ALL}.get(field.length, 0xFF)
         words = list(rest)
         name = command.terminal
@@ -162,33 +166,33 @@ class PeditReader(ActionReader):
         elif name in ("SET_CMD", "ADD_CMD"):
             op = "add" if name == "ADD_CMD" else "set"
             if op == "add" and not self.extended:
-                self.bad(head, "Non extended mode. only 'set' command is supported\n")
-            value = self.read(head, field.kind, words.pop(0))
+                self.bad(head, "Non extended mode. only 'set' command is supported\n", here)
+            value = self.read(head, field.kind, words.pop(0), here)
         elif name == "DECREMENT":
             if not field.decrement:
-                self.bad(head, "decrement command is not supported for this field\n")
+                self.bad(head, "decrement command is not supported for this field\n", here)
             if not self.extended:
-                self.bad(head, "Non extended mode. only 'set' command is supported\n")
+                self.bad(head, "Non extended mode. only 'set' command is supported\n", here)
             op, value = "add", retain
         elif name == "PRESERVE":
             retain = 0
         if words:
             kept = readers.unsigned(words[1], readers.U32, 0)
             if kept is None:
-                self.bad(head)
+                self.bad(head, "", here)
             retain = kept
         if field.length > 4 and retain != ALL:
             self.bad(head, "retain is not supported for fields longer the 32 bits\n")
         if not self.extended and base != "network":
             self.bad(head, "Munge parameters not supported. Use 'pedit ex munge ...'.\n")
-        for offset, number, keep in self.words(head, field, value, mask, retain):
+        for offset, number, keep in self.words(head, field, value, mask, retain, behind):
             if offset % 4:
-                self.bad(head, "offsets MUST be in 32 bit boundaries\n")
+                self.bad(head, "offsets MUST be in 32 bit boundaries\n", behind)
             if len(self.keys) >= MAX_KEYS:
-                self.bad(head)
+                self.bad(head, "", behind)
             self.keys.append((base, op, offset, number, keep, *at))
 
-    def read(self, head: Word, kind: int, word: Word) -> int:
+    def read(self, head: Word, kind: int, word: Word, here: int) -> int:
         """A value of a kind."""
         value: int | None = None
         if kind == INT:
@@ -197,17 +201,17 @@ class PeditReader(ActionReader):
             try:
                 value = readers.mac(word) if word.count(":") >= 5 else None
             except Complaint as slip:
-                self.bad(head, slip.text)
+                self.bad(head, slip.text, here)
         else:
             try:
                 value = readers.prefix(word, 6 if kind == ADDRESS6 else 4).address
             except Complaint:
                 value = None
         if value is None:
-            self.bad(head)
+            self.bad(head, "", here)
         return value
 
-    def words(self, head: Word, field: Field, value: int, mask: int, retain: int) -> list[tuple[int, int, int]]:
+    def words(self, head: Word, field: Field, value: int, mask: int, retain: int, behind: int) -> list[tuple[int, int, int]]:
         """Offset, value and bits to keep of each word that a field covers (pack_key8 …)."""
         offset, length = field.offset, field.length
         if length == 16:
@@ -218,19 +222,27 @@ class PeditReader(ActionReader):
             return [(offset - 2, value >> 32, 0xFFFF0000), (offset + 2, value & ALL, 0)]
         if length == 4:
             if offset % 4:
-                self.bad(head, "pack_key32: 32 bit offsets must begin in 32bit boundaries\n")
+                self.bad(head, "pack_key32: 32 bit offsets must begin in 32bit boundaries\n", behind)
             return [(offset, value & retain, (mask | ~retain) & ALL)]
         width = 8 * length
         limit = (1 << width) - 1
         if value > limit or mask > limit:
             text = "pack_key16 bad value\n" if length == 2 else f"pack_key8 bad value (val {value:x} mask {mask:x}\n"
-            self.bad(head, text)
+            self.bad(head, text, behind)
         place = offset & 3
         if length == 2 and place == 3:
-            self.bad(head, f"pack_key16 bad index value {place}\n")
+            self.bad(head, f"pack_key16 bad index value {place}\n", behind)
         shift = 8 * (4 - length - place)
         outside = ~(limit << shift) & ALL
         return [(offset & ~3, (value & retain) << shift & ALL, ((mask | ~retain) << shift | outside) & ALL)]
+
+    def stray(self, word: str, last: str, words: list[Word]) -> None:
+        munge = max((place for place, value in enumerate(words) if value.terminal == "MUNGE"), default=-1)
+        rest = words[munge + 1 :] if munge >= 0 else []
+        if last == "MUNGE":
+            self.explain(f'Unknown action  hence option "{word}" is unparsable\nbad pedit parsing\nBad pedit construct ({word})\n')
+        if rest:
+            self.bad(rest[0], "", rest[-1].place + 1 if len(rest) > 2 else -1)
 
     def ended(self, words: list[Word]) -> NoReturn:
         """The words end inside a munge: a field without a command is a bad construct, else a value is missing."""
