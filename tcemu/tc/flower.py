@@ -175,7 +175,7 @@ class FlowerReader:
         if self.eth_type not in (ETH_IP, ETH_IPV6, 0):
             self.illegal(name)
         found = readers.prefix(word, {ETH_IP: 4, ETH_IPV6: 6}.get(self.eth_type, 0))
-        if found.bits:
+        if found.family:
             self.values[f"ip{'6' if found.family == 6 else ''}.{side}"] = (found.address, found.mask)
 
     def read_enc_address(self, side: str, _name: str, word: Word) -> None:
