@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from tcemu import clock
-from tcemu.host import devices, model
+from tcemu.host import model
 from tcemu.host.model import Host
 from tcemu.session.rows import TableShelf
 from tcemu.session.store import IN_MEMORY, Store
@@ -69,6 +69,8 @@ class Session:
         self._connections: TableShelf[EntryRecord] | None = None
         self._now: int | None = None
         if self.store.fresh:
+            from tcemu.host import devices
+
             with self.store.transaction():
                 devices.loopback(self.host)
 
@@ -101,6 +103,10 @@ class Session:
         """Move the session to a moment of a capture; None gives it back to the wall clock."""
         self.store.set_meta(CLOCK, now)
         self._now = now
+
+    def forget_clock(self) -> None:
+        """Ask the file for the session's time anew (after a transaction that was undone)."""
+        self._now = None
 
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing; may be nested."""

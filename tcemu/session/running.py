@@ -1,0 +1,159 @@
+"""A session in flight: its ruleset lowered, its host plugged in, its connections in the tracker, and the way back to the shelves.
+
+::
+
+    shelves --Running()--> machine --packets--> machine --save()--> shelves
+                              ^                    |
+                              +---- refresh() <----+  a command between packets: sync(), run it, refresh()
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from tcemu.conntrack.record import fill_table, to_record
+from tcemu.conntrack.settings import Settings
+from tcemu.engine.lower import lower, sync
+from tcemu.engine.machine import Machine, Sink
+from tcemu.engine.ports import plug
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tcemu.conntrack.entry import Entry
+    from tcemu.session.session import Result, Session
+
+Print = tuple[int, ...]
+T = TypeVar("T")
+
+
+class _Undo(Exception):  # noqa: N818
+    """Leaves a transaction without keeping it."""
+
+
+def undone(session: Session, work: Callable[[], T]) -> T:
+    """Do something to a session and take it back, keeping only what was found out."""
+    found: list[T] = []
+    try:
+        with session.transaction():
+            found.append(work())
+            raise _Undo
+    except _Undo:
+        session.forget_clock()
+    return found[0]
+
+
+class Running:
+    """A machine that runs a session's ruleset. Nothing is written to the session until `sync` or `save`."""
+
+    def __init__(self, session: Session, sink: Sink | None = None, seed: int = 1) -> None:
+        self.session = session
+        self.machine = Machine(self.settings(), sink)
+        self.machine.friendly = not session.strict
+        self.machine.random = seed & 0x7FFFFFFF or 1
+        self.names: dict[int, str] = {}  # of devices by index
+        self.kinds: dict[int, str] = {}
+        self._kept: dict[int, Print] = {}
+        self._load_connections()
+        self.refresh()
+
+    def settings(self) -> Settings:
+        """The tracker's settings as the session's sysctls have them."""
+        settings = Settings()
+        for sysctl in self.session.host.sysctls:
+            settings.set(sysctl.key, sysctl.value)
+        return settings
+
+    def refresh(self) -> None:
+        """Take over what the session's ruleset and host are now."""
+        devices = list(self.session.host.devices)
+        self.names = {device.index: device.name for device in devices}
+        self.kinds = {device.index: device.kind for device in devices}
+        self.machine.set_tables(plug(self.session.host))
+        self.machine.load(lower(self.session.ruleset, self.session.host))
+
+    def sync(self) -> None:
+        """Write counters back to the ruleset."""
+        with self.session.transaction():
+            sync(self.machine.program, self.session.ruleset)
+
+    def save(self, now: int | None = None) -> None:
+        """Write counters, connections and devices' counters back; the session's clock stands at ``now`` (ns) from then on."""
+        with self.session.transaction():
+            sync(self.machine.program, self.session.ruleset)
+            self.save_connections()
+            self._save_devices()
+            if now is not None:
+                self.session.set_now(now)
+
+    def command(self, tool: str, argv: Sequence[str], stdin: str = "") -> Result:
+        """Run a tool's command between two packets."""
+        self.save()
+        result: Result = getattr(self.session, tool)(argv, stdin=stdin)
+        if tool == "conntrack":
+            self._reload_connections()
+        self.refresh()
+        return result
+
+    # ------------------------------------------------------------ connections
+
+    def _load_connections(self) -> None:
+        tracker = self.machine.conntrack
+        fill_table(tracker, self.session.connections.all())
+        self._kept = {entry.id: _print(entry) for entry in tracker.entries()}
+
+    def _reload_connections(self) -> None:
+        """A conntrack command may have changed any row: entries whose row is gone go, rows without an entry come."""
+        rows = {record.rank: record for record in self.session.connections.all()}
+        tracker = self.machine.conntrack
+        for entry in tracker.entries():
+            record = rows.get(entry.id)
+            if record is None:
+                tracker.kill(entry)
+            elif record != to_record(entry):
+                tracker.kill(entry)
+                continue
+            rows.pop(entry.id, None)
+        fill_table(tracker, rows.values())
+        self._kept = {entry.id: _print(entry) for entry in tracker.entries()}
+
+    def save_connections(self) -> None:
+        """Write the rows of connections that changed, and delete those of connections that ended."""
+        shelf = self.session.connections
+        tracker = self.machine.conntrack
+        entries = tracker.entries()
+        prints = {entry.id: _print(entry) for entry in entries}
+        for number in self._kept.keys() - prints.keys():
+            shelf.delete(str(number))
+        shelf.put_all(to_record(entry) for entry in entries if self._kept.get(entry.id) != prints[entry.id])
+        self._kept = prints
+
+    def _save_devices(self) -> None:
+        devices = self.session.host.devices
+        for port in self.machine.tables.ports:
+            if port is None or not (port.rx_packets or port.tx_packets):
+                continue
+            device = devices.get(port.name)
+            if device is not None:
+                device.rx_packets += port.rx_packets
+                device.tx_packets += port.tx_packets
+                devices.put(device)
+                port.rx_packets = port.tx_packets = 0
+
+
+def _print(entry: Entry) -> Print:
+    """What changes whenever anything of a connection does."""
+    return (
+        entry.expires,
+        entry.status,
+        entry.orig_packets,
+        entry.reply_packets,
+        entry.mark,
+        entry.label_high,
+        entry.label_low,
+        entry.state,
+        entry.flow_table,
+        entry.flow_expires,
+        entry.last_index,
+        entry.last_seq,
+    )
