@@ -34,15 +34,21 @@ class Choice:
         self.namespace = ""
         self.strict = strict or os.environ.get("TCEMU_STRICT", "") not in ("", "0")
 
+    def file(self) -> str:
+        """Where the session lies; the default one where none was named."""
+        from tcemu.session.places import locate
+
+        return locate(self.path, self.namespace)
+
+    def exists(self) -> bool:
+        """Has the session been made?"""
+        return os.path.exists(self.file())
+
     def open(self) -> Session:
-        """The session; the default one where none was named."""
+        """The session."""
         from tcemu.session.session import Session
 
-        if not self.path and not self.namespace:
-            from tcemu.session.places import DEFAULT
-
-            return Session(strict=self.strict, namespace=DEFAULT)
-        return Session(self.path or None, strict=self.strict, namespace=self.namespace)
+        return Session(self.file(), strict=self.strict)
 
 
 # ---------------------------------------------------------------- entry points
@@ -250,5 +256,7 @@ def usage(sentence: str) -> Exception:
     return TcemuError(sentence, (Diagnostic(sentence, hint="see tcemu --help"),), exit_code=2)
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # python -m tcemu.cli.main: the module proper, so that its classes are those that others import
+    from tcemu.cli import main as module
+
+    module.main()

@@ -57,7 +57,7 @@ def _tc_texts(session: Session, table: str) -> dict[str, str]:
         elif line.startswith("filter "):
             key = ""
         elif key and (line.startswith(("  ", "\taction order"))):
-            text = re.sub(r"^action order \d+: ", "action ", line.strip())
+            text = " ".join(re.sub(r"^action order \d+: ", "action ", line.strip()).split())
             if text not in ("not_in_hw", "in_hw") and not text.startswith("eth_type"):
                 words.append(text)
         if key:

@@ -15,7 +15,7 @@ from tcemu.host.kinds import KINDS, PLAIN
 from tcemu.ir.verdict import NAMES
 from tcemu.session.labels import Label, labels
 from tcemu.session.moment import enter_capture_time
-from tcemu.session.running import Running, undone
+from tcemu.session.running import Running, numbers, undone
 
 if TYPE_CHECKING:
     from tcemu.capture.reader import Reader
@@ -192,12 +192,8 @@ def _tell(running: Running, result: ReplayResult) -> None:
     named = labels(running.session, [key for key, _ in hits])
     result.rules = [RuleHits(key, named[key], count) for key, count in hits]
     result.connections = int(machine.conntrack.count)
-    stats = machine.conntrack.stats
-    result.tracker = {
-        name: int(getattr(stats, name))
-        for name in ("found", "invalid", "insert", "insert_failed", "drop", "early_drop")
-        if hasattr(stats, name)
-    }
+    before = running.stats_before
+    result.tracker = {name: value - before[name] for name, value in numbers(machine.conntrack.stats).items()}
 
 
 # ---------------------------------------------------------------- where packets come from and go to

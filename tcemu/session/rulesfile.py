@@ -6,6 +6,7 @@ Which one is told by the name's suffix (``.nft``, ``.tc``, ``.batch``, ``.ip``),
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tcemu.diagnostics import Diagnostic, Span, TcemuError
@@ -25,9 +26,16 @@ HARMLESS: Final = ("set", "#!/bin/sh", "#!/bin/bash", "echo", ":", "exit", "true
 
 
 class RulesError(TcemuError):
-    """A rule file that does not load; the tool's own words."""
+    """A rule file that does not load. ``words`` is what the tool itself said, which is shown as it is."""
 
     exit_code = 1
+
+    def __init__(self, message: str, diagnostics: Sequence[Diagnostic] = (), words: str = "") -> None:
+        super().__init__(message or words, diagnostics)
+        self.words = words
+
+    def render(self) -> str:
+        return self.words or super().render()
 
 
 def load_rules(session: Session, path: str) -> str:
@@ -46,7 +54,7 @@ def load_rules(session: Session, path: str) -> str:
     option = "-f" if kind == "nft" else "-batch"
     result = getattr(session, kind)([option, path])
     if result.exit_code:
-        raise _failed(result.stderr)
+        raise RulesError(f"rules {path} do not load", words=result.stderr)
     return str(result.stderr)
 
 
@@ -97,16 +105,16 @@ def _script(session: Session, path: str, text: str) -> str:
         if not tool:
             if line.split()[0] in HARMLESS:
                 continue
-            raise RulesError("", (_point(path, number, raw, "a line that is neither tc, nft, ip nor conntrack"),))
+            raise RulesError(f"rules {path} do not load", (_point(path, number, raw, "a line that is neither tc, nft, ip nor conntrack"),))
         try:
             words = shlex.split(line, comments=True)
         except ValueError as slip:
-            raise RulesError("", (_point(path, number, raw, str(slip)),)) from slip
+            raise RulesError(f"rules {path} do not load", (_point(path, number, raw, str(slip)),)) from slip
         while os.path.basename(words[0]).removeprefix("tcemu-") != tool:
             words.pop(0)
         result = getattr(session, tool)(words[1:])
         if result.exit_code:
-            raise RulesError("", (_point(path, number, raw, result.stderr.rstrip("\n") or f"{tool} failed"),))
+            raise RulesError(f"rules {path} do not load", (_point(path, number, raw, result.stderr.rstrip("\n") or f"{tool} failed"),))
         said.append(result.stderr)
     return "".join(said)
 
@@ -114,8 +122,3 @@ def _script(session: Session, path: str, text: str) -> str:
 def _point(path: str, number: int, line: str, sentence: str) -> Diagnostic:
     start = len(line) - len(line.lstrip()) + 1
     return Diagnostic(sentence, (Span(path, number, start, len(line) + 1),), line)
-
-
-def _failed(stderr: str) -> RulesError:
-    """The tool's own words, which name the file and the line themselves."""
-    return RulesError(stderr.rstrip("\n"), exit_code=1)

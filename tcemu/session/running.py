@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import json
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tcemu.conntrack.record import fill_table, to_record
 from tcemu.conntrack.settings import Settings
+from tcemu.conntrack.stats import Stats
 from tcemu.engine.lower import lower, sync
 from tcemu.engine.machine import Machine, Sink
 from tcemu.engine.ports import plug
@@ -25,6 +27,23 @@ if TYPE_CHECKING:
 
 Print = tuple[int, ...]
 T = TypeVar("T")
+STATS: Final = "conntrack"  # meta: the tracker's counters as JSON
+STAT_NAMES: Final = ("found", "invalid", "insert", "insert_failed", "drop", "early_drop", "error", "clash_resolve")
+
+
+def numbers(stats: Stats) -> dict[str, int]:
+    """The tracker's counters by name."""
+    return {name: int(getattr(stats, name)) for name in STAT_NAMES}
+
+
+def kept_stats(session: Session) -> Stats:
+    """The tracker's counters as the session keeps them."""
+    stats = Stats()
+    kept = session.store.meta(STATS)
+    for name, value in json.loads(kept).items() if isinstance(kept, str) else ():
+        if name in STAT_NAMES and isinstance(value, int):
+            setattr(stats, name, value)
+    return stats
 
 
 class _Undo(Exception):  # noqa: N818
@@ -54,6 +73,8 @@ class Running:
         self.names: dict[int, str] = {}  # of devices by index
         self.kinds: dict[int, str] = {}
         self._kept: dict[int, Print] = {}
+        self.machine.conntrack.stats = kept_stats(session)
+        self.stats_before = numbers(self.machine.conntrack.stats)
         self._load_connections()
         self.refresh()
 
@@ -83,6 +104,7 @@ class Running:
             sync(self.machine.program, self.session.ruleset)
             self.save_connections()
             self._save_devices()
+            self.session.store.set_meta(STATS, json.dumps(numbers(self.machine.conntrack.stats)))
             if now is not None:
                 self.session.set_now(now)
 

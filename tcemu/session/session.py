@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tcemu.conntrack.record import EntryRecord
+    from tcemu.conntrack.stats import Stats
     from tcemu.ir.ruleset import Ruleset
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.traced import Trace
-    from tcemu.world import Reply, World
+    from tcemu.world import Reply
 
 CLOCK = "clock"  # meta: the capture time in ns at which the session stands, once it has replayed something
 
@@ -91,6 +92,13 @@ class Session:
 
             self._connections = TableShelf(self.store, "connections", EntryRecord)
         return self._connections
+
+    @property
+    def tracker_stats(self) -> Stats:
+        """What the tracker counted over all replays (`conntrack -S`)."""
+        from tcemu.session.running import kept_stats
+
+        return kept_stats(self)
 
     def now(self) -> int:
         """The session's time in ns since 1970: where the last replayed capture ended, or the wall clock before any."""
@@ -155,7 +163,7 @@ class Session:
         with self.store.reading():
             return Result(*run(_words(args), stdin, self))
 
-    def _run(self, run: Callable[[Sequence[str], str, World], Reply], words: list[str], stdin: str) -> Result:
+    def _run(self, run: Callable[[Sequence[str], str, Session], Reply], words: list[str], stdin: str) -> Result:
         with self.store.reading():
             return Result(*run(words, stdin, self))
 

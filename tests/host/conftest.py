@@ -18,6 +18,7 @@ class Box:
     def __init__(self) -> None:
         self.host = model.empty()
         devices.loopback(self.host)
+        self.strict = True
         self.forgotten: list[str] = []
         self.renamed: list[tuple[str, str]] = []
 

@@ -114,6 +114,12 @@ def test_a_renamed_device_keeps_everything(box: Box) -> None:
     assert box.ok("route show") == "10.0.0.0/24 dev eb proto kernel scope link src 10.0.0.1 \n"
 
 
+def test_a_friendly_machine_makes_taps_by_a_line(box: Box) -> None:
+    box.strict = False
+    box.ok("link add name eth0 type tap", "link set eth0 up", "link add name eth1 type physical")
+    assert box.ok("-br link").split()[4:6] == ["eth0", "UNKNOWN"]
+
+
 @pytest.mark.parametrize(
     ("line", "code", "err"),
     [

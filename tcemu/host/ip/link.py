@@ -146,7 +146,7 @@ def add(words: Words, machine: Machine) -> None:
 
 def _create(ask: _Ask, machine: Machine) -> None:
     host = machine.host
-    if ask.kind not in KINDS or ask.kind in ("loopback", "physical", *TUN_MODES):
+    if ask.kind not in KINDS or ask.kind == "loopback" or (machine.strict and ask.kind in ("physical", *TUN_MODES)):
         raise kernel("Unknown device type.")
     other = ask.peer or _Ask()
     far = _free_name(host, other.name or "veth%d") if ask.kind == "veth" else ""

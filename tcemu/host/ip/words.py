@@ -35,7 +35,9 @@ class Complaint(Refused):
 
 
 class Machine(Protocol):
-    """What `ip` works on; a session is one."""
+    """What `ip` works on; a session is one. strict: exact to the kernel; else a line may make a tap, too, that nobody holds."""
+
+    strict: bool
 
     @property
     def host(self) -> Host:

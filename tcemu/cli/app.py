@@ -1,0 +1,315 @@
+"""The commands that are ours and no other tool's, by click: replay, trace, scenario, session. The only importer of click, tabulate, rich."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from tcemu.cli.main import Choice, write
+from tcemu.diagnostics import Diagnostic, TcemuError, near
+
+if TYPE_CHECKING:
+    from tcemu.session.replayed import ReplayResult
+    from tcemu.session.session import Session
+
+PROGRAM: Final = "tcemu"
+EPILOG: Final = """\b
+Examples:
+  tcemu filter add dev eth0 ingress protocol ip flower ip_proto tcp dst_port 80 action drop
+  tcemu replay --in eth0=traffic.pcap --rules rules.tc
+  tcemu replay --in eth0=a.pcap --in eth1=b.pcap --rules r.nft --out sent/ --json
+  tcemu trace eth0 'Ether()/IP(dst="10.0.0.2")/TCP(dport=80, flags="S")'
+  tcemu -n blue nft -f ruleset.nft
+\b
+The tools themselves, on the session's machine instead of the kernel:
+  filter, qdisc, chain, actions     as tc has them, with tc's options in front
+  nft, conntrack, ip                as nft, conntrack and ip
+  tcemu-tc, tcemu-nft, tcemu-conntrack (or symlinks named tc, nft, conntrack): exactly as the kernel has it
+\b
+Sessions: --session FILE or $TCEMU_SESSION, else $XDG_STATE_HOME/tcemu/session.db; -n NAME is a network namespace, a session of
+its own. --strict or TCEMU_STRICT=1: a device that a command names first is not made.
+"""
+
+
+def run(argv: list[str], choice: Choice) -> int:
+    """Run one of our commands; the exit code."""
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:], "--help"]
+    if argv and not argv[0].startswith("-") and argv[0] not in app.commands:
+        raise unknown(argv[0])
+    try:
+        code = app.main(argv or ["--help"], prog_name=PROGRAM, standalone_mode=False, obj=choice)
+    except click.exceptions.Exit as slip:
+        return slip.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as slip:
+        slip.show()
+        return slip.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def unknown(word: str) -> TcemuError:
+    """A word that is no command."""
+    from tcemu.cli.main import TC_OBJECTS, TOOLS
+
+    guess = near(word, (*app.commands, *TC_OBJECTS, *TOOLS))
+    sentence = f"{word!r} is no command"
+    hint = f"did you mean {guess}?" if guess else "tcemu --help lists the commands"
+    return TcemuError(sentence, (Diagnostic(sentence, hint=hint),), exit_code=2)
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option("-n", "--namespace", metavar="NAME", help="The session of this network namespace.")
+@click.option("--session", metavar="FILE", help="The session's file.")
+@click.option("--strict", is_flag=True, help="Exactly as the kernel has it: nothing is made on first mention.")
+@click.version_option(message="%(version)s", package_name="tcemu", help="Say the version, and whether the engine is compiled.")
+def app(namespace: str, session: str, strict: bool) -> None:
+    """Run tc and nft rulesets on captures, with the connection tracking and NAT of Linux, without a kernel.
+
+    Options of the program stand in front of the command and are read before click sees them; they are here for this page.
+    """
+
+
+pass_choice = click.make_pass_decorator(Choice)
+
+
+# ---------------------------------------------------------------- replay
+
+
+def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
+    """NAME=VALUE words."""
+    found = []
+    for value in values:
+        name, equals, rest = value.partition("=")
+        if not equals or not name or not rest:
+            raise click.BadParameter(f"{value!r} is not of the form {option.metavar}", context, option)
+        found.append((name, rest))
+    return found
+
+
+@app.command(
+    epilog="\b\nExamples:\n  tcemu replay --in eth0=a.pcap.gz --rules ct.tc\n  tcemu replay --in eth0=- --json < a.pcapng | jq .verdicts"
+)
+@click.option(
+    "--in", "inputs", multiple=True, required=True, callback=_pairs, metavar="DEV=FILE", help="A capture that arrives on a device."
+)
+@click.option(
+    "--rules", multiple=True, type=click.Path(), metavar="FILE", help="Rules to load first: nft, a batch of tc or ip, or a script."
+)
+@click.option("--out", type=click.Path(), metavar="DIR", help="Write what leaves, one capture a device.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
+@click.option("--conntrack", "show_connections", is_flag=True, help="List the connections at the end.")
+@click.option("--explain", type=click.IntRange(0), default=0, metavar="N", help="Show the way of the first N packets.")
+@click.option("--verdicts", is_flag=True, help="With --json: the verdict of each packet.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of what the kernel would draw at random.")
+@click.option("--sysctl", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A setting of the machine.")
+@click.option("--keep", is_flag=True, help="With --rules: load them into the session and keep counters and connections there.")
+@pass_choice
+def replay(
+    choice: Choice,
+    inputs: list[tuple[str, str]],
+    rules: tuple[str, ...],
+    out: str | None,
+    as_json: bool,
+    show_connections: bool,
+    explain: int,
+    verdicts: bool,
+    seed: int,
+    sysctl: list[tuple[str, str]],
+    keep: bool,
+) -> int:
+    """Play captures through a ruleset.
+
+    Without --rules it is the session's ruleset, and counters, connections and the clock are kept in the session. With --rules the files
+    are run on a copy of the session's machine (devices, addresses, routes, settings) with no other rules, and nothing is kept: the same
+    call gives the same answer every time. --keep loads them into the session instead.
+    """
+    from tcemu.cli.replaying import progress_bar
+    from tcemu.session.rulesfile import load_rules
+
+    with open_for(choice, scratch=bool(rules) and not keep) as session:
+        for name, value in sysctl:
+            set_sysctl(session, name, value)
+        for path in rules:
+            said = load_rules(session, path)
+            if said:
+                click.echo(said, err=True, nl=False)
+        captures: dict[str, list[str]] = {}
+        for device, path in inputs:
+            captures.setdefault(device, []).append(path)
+        with progress_bar([path for _, path in inputs]) as progress:
+            from tcemu.session.replayed import replay as play
+
+            result = play(session, captures, out, verdicts=verdicts, explain=explain, seed=seed, progress=progress, keep=True)
+        report(session, result, as_json, show_connections)
+    return 1 if result.stopped else 0
+
+
+def open_for(choice: Choice, scratch: bool) -> Session:
+    """The session, or a copy of its machine in memory."""
+    if not scratch:
+        return choice.open()
+    from tcemu.session.session import Session
+    from tcemu.session.transfer import copy_host
+
+    made = Session(strict=choice.strict)
+    if choice.exists():
+        with choice.open() as kept:
+            copy_host(kept, made)
+    return made
+
+
+def set_sysctl(session: Session, name: str, value: str) -> None:
+    """A setting; one of conntrack's must be one that is known."""
+    from tcemu.conntrack.settings import BY_NAME, Settings
+    from tcemu.host.model import Sysctl
+
+    dotted = name.replace("/", ".")
+    if ("nf_" in dotted or dotted in BY_NAME) and not Settings().set(dotted, value):
+        guess = near(dotted, BY_NAME)
+        hint = f"did you mean {guess}?" if guess and guess != dotted else ""
+        sentence = f"{dotted} cannot be set to {value!r}" if dotted in BY_NAME else f"there is no setting {dotted}"
+        raise TcemuError(sentence, (Diagnostic(sentence, hint=hint),), exit_code=2)
+    session.host.sysctls.put(Sysctl(key=dotted, value=value))
+
+
+def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool) -> None:
+    """Tables or a document on standard output, warnings on standard error."""
+    from tcemu.cli import replaying
+
+    for note in (*result.notes, *result.warnings):
+        click.echo(f"tcemu: {note}", err=True)
+    connections = session.conntrack(["-L", "-o", "extended"]).stdout if show_connections else ""
+    if as_json:
+        import json
+
+        document = result.document()
+        if show_connections:
+            document["conntrack_table"] = connections.splitlines()
+        write(json.dumps(document) + "\n")
+        return
+    write(replaying.summary(result))
+    if connections:
+        write("\n" + connections)
+
+
+# ---------------------------------------------------------------- trace
+
+
+@app.command(epilog='\b\nExample:\n  tcemu trace eth0 \'Ether()/IP(dst="10.0.0.2")/UDP(dport=53)/b"query"\'')
+@click.argument("device", metavar="DEV")
+@click.argument("packet", metavar="PACKET")
+@click.option("--json", "as_json", is_flag=True, help="Events as JSON.")
+@pass_choice
+def trace(choice: Choice, device: str, packet: str, as_json: bool) -> int:
+    """Show the way of one packet that arrives on DEV, rule by rule; nothing is changed by it.
+
+    PACKET is a scapy expression, or the frame's bytes in hex. The expression is read, not evaluated: layers, literal arguments, / and b"".
+    """
+    from tcemu.cli.expression import frame_of
+
+    frame = frame_of(packet)
+    with choice.open() as session:
+        way = session.trace(frame, device)
+    if as_json:
+        import json
+
+        events = [event._asdict() for event in way.events]
+        sent = [{"device": one.device, "hex": one.data.hex()} for one in way.sent]
+        write(json.dumps({"verdict": way.verdict, "events": events, "sent": sent}) + "\n")
+    else:
+        write(way.text)
+    return 0
+
+
+# ---------------------------------------------------------------- scenario
+
+
+@app.group()
+def scenario() -> None:
+    """Recorded kernel scenarios: what a real Linux did with a ruleset and packets."""
+
+
+@scenario.command("run", epilog="\b\nExample:\n  tcemu scenario run tests/scenarios/tc-ct-tcp-basic --out /tmp/result")
+@click.argument("directory", metavar="DIR", type=click.Path())
+@click.option("--out", required=True, type=click.Path(), metavar="OUT", help="Where the results go; made if need be.")
+def scenario_run(directory: str, out: str) -> int:
+    """Run the scenario in DIR and write the files of its expected/ into OUT."""
+    from tcemu.session.scenario import run as run_scenario
+
+    run_scenario(directory, out)
+    return 0
+
+
+# ---------------------------------------------------------------- session
+
+
+@app.group("session")
+def session_group() -> None:
+    """The files that sessions live in."""
+
+
+@session_group.command("list")
+def session_list() -> int:
+    """List the sessions that are not named by file: name, size, file."""
+    from tcemu.cli.sessions import listing
+
+    write(listing())
+    return 0
+
+
+@session_group.command("show")
+@pass_choice
+def session_show(choice: Choice) -> int:
+    """Say what the session holds."""
+    from tcemu.cli.sessions import contents
+
+    with choice.open() as session:
+        write(contents(session))
+    return 0
+
+
+@session_group.command("remove")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@pass_choice
+def session_remove(choice: Choice, names: tuple[str, ...]) -> int:
+    """Delete sessions by name; without one, the session at hand."""
+    from tcemu.cli.sessions import remove
+
+    write(remove(choice, names))
+    return 0
+
+
+@session_group.command("export")
+@click.argument("path", metavar="FILE", default="-")
+@pass_choice
+def session_export(choice: Choice, path: str) -> int:
+    """Write the whole session as JSON lines to FILE (- is standard output)."""
+    from tcemu.session.transfer import export
+
+    with choice.open() as session, click.open_file(path, "wb") as target:
+        for line in export(session):
+            target.write(line + b"\n")
+    return 0
+
+
+@session_group.command("import")
+@click.argument("path", metavar="FILE", default="-")
+@pass_choice
+def session_import(choice: Choice, path: str) -> int:
+    """Put what export wrote into the session, in place of everything that it holds."""
+    from tcemu.session.transfer import take_over
+
+    try:
+        with click.open_file(path, "rb") as source, choice.open() as session:
+            write(take_over(session, source))
+    except OSError as slip:
+        raise TcemuError(f"{path} cannot be read: {slip.strerror}") from slip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:], Choice()))
