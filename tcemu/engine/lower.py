@@ -14,6 +14,7 @@ from tcemu.engine.effects.basics import CountOp, LimitOp, QuotaOp, RandomOp, Ref
 from tcemu.engine.lower_effects import EFFECTS, Making
 from tcemu.engine.lower_tests import ADDRESSES, lower_match
 from tcemu.engine.program import Chain, Counter, Guard, Index, MaskedTest, NeverTest, Op, Program, Rule, Test, Way
+from tcemu.engine.values import COMPILED
 from tcemu.host.model import Host
 from tcemu.ir import operand as operands
 from tcemu.ir.effect import Effect, Nat, NatRange, Offload, Random, SetCt, Track, Untrack
@@ -27,7 +28,7 @@ INET: Final = {"inet": ("ip", "ip6")}
 
 
 PURE: Final = (CountOp, VerdictOp, LimitOp, QuotaOp, RandomOp)  # ops that change nothing which a guard can see
-RUN: Final = 4  # so many rules alike are worth an index
+RUN: Final = 16 if COMPILED else 4  # so many rules alike are worth an index
 
 
 class Draft:

@@ -240,7 +240,7 @@ class Machine(Env):
         placeless = self.friendly and not self.tables.configured
         if p.f[PKTTYPE] == OTHERHOST and not placeless:
             return ACCEPT  # promiscuous taps saw it; ip_rcv lets it go without a word
-        if p.broken.startswith("IPv"):
+        if p.broken and p.broken.startswith("IPv"):
             p.reason = p.broken
             return DROP
         p.f[PKT_LEN] = p.end - p.l3 + self.cut

@@ -94,7 +94,7 @@ class Env:
         self.hook: i64 = AT_INGRESS
         self.device: i64 = 0  # index of the device whose hook runs
         self.target: Chain | None = None
-        self.restarts: i64 = 0
+        self.stack: list[Rule] = []
         self.nesting: i64 = 0  # mirred_nest_level
         self.observer: Observer | None = None
         self.random: i64 = 1  # state of the seeded generator

@@ -15,7 +15,7 @@ from tcemu.packet.packet import Packet
 
 def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
     """Run the packet through a chain and all that it leads to; the final verdict code, never a way inside the table."""
-    stack: list[Rule] | None = None
+    stack = env.stack  # of the rules that jumped; one list for all, as chains of a nested hook come back before ours go on
     depth: i64 = 0
     restarts: i64 = 0
     f = p.f
@@ -28,7 +28,6 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
         if rule is None:
             if depth == 0:
                 return entry.end
-            assert stack is not None
             depth -= 1
             rule = stack.pop().next
             continue
@@ -69,9 +68,7 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
         elif code == JUMP:
             if depth >= JUMP_DEPTH:  # nft_do_chain: NF_DROP with a warning
                 p.reason = "jumps nest deeper than 16"
-                return DROP
-            if stack is None:
-                stack = []
+                return _unwind(stack, depth, DROP)
             stack.append(rule)
             depth += 1
             rule = _enter(env, watch)
@@ -79,23 +76,30 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
             if entry.max_restarts > 0:
                 if restarts >= entry.max_restarts:
                     p.reason = "goto chain restarted classification more than 16 times"
-                    return DROP
+                    return _unwind(stack, depth, DROP)
                 restarts += 1
             rule = _enter(env, watch)
         elif code == RETURN:
             if depth == 0:
                 return entry.end
-            assert stack is not None
             depth -= 1
             rule = stack.pop().next
         elif code == RECLASSIFY:
             if restarts >= entry.max_restarts:
                 p.reason = "reclassify restarted classification more than 16 times"
-                return DROP
+                return _unwind(stack, depth, DROP)
             restarts += 1
             rule = entry.first
         else:
-            return code
+            return _unwind(stack, depth, code)
+
+
+def _unwind(stack: list[Rule], depth: i64, code: i64) -> i64:
+    """Forget the jumps that a final verdict left behind."""
+    while depth > 0:
+        stack.pop()
+        depth -= 1
+    return code
 
 
 def _enter(env: Env, watch: Observer | None) -> Rule | None:
