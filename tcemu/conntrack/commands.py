@@ -1,0 +1,186 @@
+"""The `conntrack` tool: parse, select, do, show. Texts and exit codes are those of conntrack-tools 1.4.7.
+
+It works on rows (`tcemu.conntrack.record`), so that a command reads and writes only what it must.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, Protocol
+
+from tcemu.conntrack import formats, make, show
+from tcemu.conntrack.entry import CONFIRMED, NAT_CLASH, OFFLOADED, Entry
+from tcemu.conntrack.help import HELP
+from tcemu.conntrack.record import EntryRecord, from_record, to_record
+from tcemu.conntrack.request import NAME, ComplaintError, Request, parse
+from tcemu.conntrack.select import matches
+from tcemu.conntrack.stats import Stats
+from tcemu.shelf import Shelf
+from tcemu.world import Reply
+
+
+class Tracked(Protocol):
+    """What the command works on: rows of connections, a clock, a transaction. A session is one.
+
+    A world that has kept them may also have ``tracker_stats`` (`Stats`), for -S.
+    """
+
+    @property
+    def connections(self) -> Shelf[EntryRecord]:
+        """The connection table."""
+
+    def now(self) -> int:
+        """ns since 1970."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing."""
+
+
+def run(argv: Sequence[str], stdin: str, world: Tracked) -> Reply:
+    """Run one command line (argv without the program's name)."""
+    try:
+        request = parse(list(argv))
+        command = request.command or "h"
+        with world.transaction() if command in "DIUF" or "zero" in request.given else nullcontext():
+            return _DO[command](request, world)
+    except ComplaintError as complaint:
+        return Reply(complaint.exit_code, "", complaint.text)
+
+
+def alive(world: Tracked, now: int) -> list[Entry]:
+    """Connections that a dump shows: confirmed, not expired, in the order in which they began."""
+    entries = [from_record(record) for record in world.connections]
+    return [
+        entry
+        for entry in sorted(entries, key=lambda entry: int(entry.id))
+        if entry.status & CONFIRMED and not entry.status & NAT_CLASH and (entry.expires > now or entry.status & OFFLOADED)
+    ]
+
+
+def told(count: int, done: str) -> str:
+    """What the tool says on stderr when it is through."""
+    return f"{NAME}: {count} flow entries have been {done}.\n"
+
+
+def _lines(entries: list[Entry], now: int, request: Request) -> str:
+    if "xml" in request.output:
+        body = "".join(formats.xml(entry, now) + "\n" for entry in entries)
+        return formats.XML_HEAD + body + formats.XML_TAIL if entries else ""
+    if "save" in request.output:
+        return "".join(formats.save(entry, now) + "\n" for entry in entries)
+    output = show.Output("extended" in request.output, "id" in request.output, "ktimestamp" in request.output)
+    return "".join(show.line(entry, now, output) + "\n" for entry in entries)
+
+
+def _list(request: Request, world: Tracked) -> Reply:
+    if request.table == "expect":
+        return Reply(0, "", f"{NAME}: 0 expectations have been shown.\n")
+    now = world.now()
+    found = [entry for entry in alive(world, now) if matches(request, entry, now)] if request.table == "conntrack" else []
+    text = _lines(found, now, request)
+    if "zero" in request.given:
+        for entry in found:
+            entry.orig_packets = entry.orig_bytes = entry.reply_packets = entry.reply_bytes = 0
+            world.connections.put(to_record(entry))
+    note = "nfct_labelmap_new: No such file or directory\n" if "labels" in request.output else ""
+    return Reply(0, text, note + told(len(found), "shown"))
+
+
+def _get(request: Request, world: Tracked) -> Reply:
+    if "src" not in request.addresses:
+        raise ComplaintError("Operation failed: invalid parameters", 1)
+    now = world.now()
+    found = make.find(alive(world, now), make.entry_of(request))
+    if found is None:
+        raise ComplaintError("Operation failed: such conntrack doesn't exist", 1)
+    return Reply(0, _lines([found], now, request), told(1, "shown"))
+
+
+def _delete(request: Request, world: Tracked) -> Reply:
+    now = world.now()
+    found = [entry for entry in alive(world, now) if matches(request, entry, now)]
+    for entry in found:
+        world.connections.delete(str(entry.id))
+    return Reply(0 if found else 1, _lines(found, now, request), told(len(found), "deleted"))
+
+
+def _create(request: Request, world: Tracked) -> Reply:
+    now = world.now()
+    entries = alive(world, now)
+    entry = make.entry_of(request)
+    if make.find(entries, entry) is not None:
+        raise ComplaintError("Operation failed: Such conntrack exists, try -U to update", 1)
+    entry.id = max((record.rank for record in world.connections), default=0) + 1
+    make.begin(entry, request, now)
+    world.connections.put(to_record(entry))
+    return Reply(0, "", told(1, "created"))
+
+
+def _update(request: Request, world: Tracked) -> Reply:
+    now = world.now()
+    found = [entry for entry in alive(world, now) if matches(make.filter_of(request), entry, now)]
+    for entry in found:
+        make.change(entry, request, now)
+        world.connections.put(to_record(entry))
+    return Reply(0 if found else 1, _lines(found, now, request), told(len(found), "updated"))
+
+
+def _flush(request: Request, world: Tracked) -> Reply:
+    if request.table == "expect":
+        return Reply(0, "", f"{NAME}: expectation table has been emptied.\n")
+    for record in list(world.connections):
+        if not request.family or record.family == request.family:
+            world.connections.delete(record.key)
+    return Reply(0, "", f"{NAME}: connection tracking table has been emptied.\n")
+
+
+def _count(request: Request, world: Tracked) -> Reply:
+    return Reply(0, f"{0 if request.table == 'expect' else len(alive(world, world.now()))}\n", "")
+
+
+def _statistics(request: Request, world: Tracked) -> Reply:
+    stats = getattr(world, "tracker_stats", None)
+    stats = stats if isinstance(stats, Stats) else Stats()
+    if request.table == "expect":
+        return Reply(0, "cpu=0   \texpect_new=0 expect_create=0 expect_delete=0 \n", "")
+    counts = {
+        "found": stats.found,
+        "invalid": stats.invalid,
+        "insert": stats.insert,
+        "insert_failed": stats.insert_failed,
+        "drop": stats.drop,
+        "early_drop": stats.early_drop,
+        "error": stats.error,
+        "search_restart": 0,
+        "clash_resolve": stats.clash_resolve,
+        "chaintoolong": 0,
+    }
+    return Reply(0, "cpu=0   \t" + "".join(f"{name}={count} " for name, count in counts.items()) + "\n", "")
+
+
+def _events(request: Request, world: Tracked) -> Reply:
+    raise ComplaintError("Operation failed: events come with packets, and none are on their way (see tcemu replay --conntrack)", 1)
+
+
+def _version(request: Request, world: Tracked) -> Reply:
+    return Reply(0, f"{NAME}\n", "")
+
+
+def _help(request: Request, world: Tracked) -> Reply:
+    return Reply(0, HELP, "")
+
+
+_DO: Final[dict[str, Callable[[Request, Tracked], Reply]]] = {
+    "L": _list,
+    "G": _get,
+    "D": _delete,
+    "I": _create,
+    "U": _update,
+    "F": _flush,
+    "C": _count,
+    "S": _statistics,
+    "E": _events,
+    "V": _version,
+    "h": _help,
+}

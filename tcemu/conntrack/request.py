@@ -1,0 +1,441 @@
+"""The `conntrack` command line, read: which command, which table, what was given. Knows no connection.
+
+Words, checks and their order are those of conntrack-tools 1.4.7 (src/conntrack.c and the protocol files extensions/*.c), whose texts
+were taken from runs of it. Numbers are read as strtoul does: what is none counts as 0.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from tcemu.conntrack.linux.tcp import STATE_NAMES as TCP_STATES
+from tcemu.conntrack.names import DCCP_STATES, SCTP_STATES, halves, signed
+from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
+from tcemu.diagnostics import TcemuError
+
+NAME: Final = "conntrack v1.4.7 (conntrack-tools)"
+TRY_HELP: Final = "Try `conntrack -h' or 'conntrack --help' for more information.\n"
+
+
+class ComplaintError(TcemuError):
+    """What the tool says on stderr; a bad parameter is exit code 2, a failed operation 1."""
+
+    def __init__(self, text: str, exit_code: int = 2) -> None:
+        super().__init__(text, exit_code=exit_code)
+        self.text = f"{NAME}: {text}\n" + (TRY_HELP if exit_code == 2 else "")
+
+
+class Address(NamedTuple):
+    """An address as signed halves."""
+
+    family: int
+    high: int
+    low: int
+
+
+class Nat(NamedTuple):
+    """Argument of -n, -g, -j: an address, a port, or neither."""
+
+    address: Address | None = None
+    port: int | None = None
+
+
+class Request:
+    """What a command line asks for. ``given`` holds the long names of the options that were there."""
+
+    def __init__(self) -> None:
+        self.command = ""
+        self.table = "conntrack"
+        self.given: dict[str, None] = {}
+        self.family = 0
+        self.proto: int | None = None
+        self.addresses: dict[str, Address] = {}  # src, dst, reply-src, reply-dst, mask-src, mask-dst
+        self.ports: dict[str, int] = {}  # sport, dport, reply-sport, reply-dport; ICMP: type, code, id
+        self.state: int | None = None
+        self.vtags: dict[str, int] = {}
+        self.mark: tuple[int, int] | None = None  # value, mask
+        self.status = 0
+        self.unreplied = False
+        self.zones: dict[str, int] = {}  # zone, orig-zone, reply-zone
+        self.timeout: int | None = None
+        self.id: int | None = None
+        self.nat: dict[str, Nat] = {}  # src-nat, dst-nat, any-nat
+        self.output: set[str] = set()
+
+
+COMMANDS: Final = {
+    "L": ("dump", "list"),
+    "I": ("create",),
+    "A": ("add",),
+    "D": ("delete",),
+    "U": ("update",),
+    "G": ("get",),
+    "F": ("flush",),
+    "E": ("event",),
+    "C": ("counter", "count"),
+    "S": ("stats",),
+    "V": ("version",),
+    "h": ("help",),
+}
+TABLES: Final = ("expect", "conntrack", "dying", "unconfirmed")
+NO, MUST_HAVE, MAY_HAVE = 0, 1, 2
+
+# short letter, names (the first is used in messages), argument
+OPTIONS: Final = (
+    ("s", ("src", "orig-src"), MUST_HAVE),
+    ("d", ("dst", "orig-dst"), MUST_HAVE),
+    ("r", ("reply-src",), MUST_HAVE),
+    ("q", ("reply-dst",), MUST_HAVE),
+    ("p", ("protonum",), MUST_HAVE),
+    ("t", ("timeout",), MUST_HAVE),
+    ("u", ("status",), MUST_HAVE),
+    ("z", ("zero",), NO),
+    ("e", ("event-mask",), MUST_HAVE),
+    ("[", ("tuple-src",), MUST_HAVE),
+    ("]", ("tuple-dst",), MUST_HAVE),
+    ("{", ("mask-src",), MUST_HAVE),
+    ("}", ("mask-dst",), MUST_HAVE),
+    ("a", ("nat-range",), MUST_HAVE),
+    ("m", ("mark",), MUST_HAVE),
+    ("c", ("secmark",), MUST_HAVE),
+    ("i", ("id",), MUST_HAVE),
+    ("f", ("family",), MUST_HAVE),
+    ("n", ("src-nat",), MAY_HAVE),
+    ("g", ("dst-nat",), MAY_HAVE),
+    ("o", ("output",), MUST_HAVE),
+    ("b", ("buffer-size",), MUST_HAVE),
+    ("j", ("any-nat",), MAY_HAVE),
+    ("w", ("zone",), MUST_HAVE),
+    ("l", ("label",), MUST_HAVE),
+    ("<", ("label-add",), MUST_HAVE),
+    (">", ("label-del",), MAY_HAVE),
+    ("(", ("orig-zone",), MUST_HAVE),
+    (")", ("reply-zone",), MUST_HAVE),
+)
+ALL: Final = tuple(names[0] for _, names, _ in OPTIONS)
+
+# options that a command refuses (commands_v_options); those of -F, -C, -S, -h and -V are all but a few
+REFUSED: Final = {
+    "L": ("timeout", "event-mask", "id", "buffer-size", "tuple-src", "tuple-dst", "nat-range", "label-add", "label-del"),
+    "G": tuple(name for name in ALL if name not in ("src", "dst", "reply-src", "reply-dst", "protonum", "id", "output", "label")),
+    "D": ("zero", "event-mask", "secmark", "buffer-size", "any-nat", "tuple-src", "tuple-dst", "nat-range", "label-add", "label-del"),
+    "U": ("zero", "event-mask", "secmark", "buffer-size", "any-nat", "tuple-src", "tuple-dst", "zone", "orig-zone", "reply-zone"),
+    "I": ("zero", "event-mask", "tuple-src", "tuple-dst", "id", "family", "output", "buffer-size", "any-nat", "label-add", "label-del"),
+    "E": ("timeout", "status", "zero", "id", "tuple-src", "tuple-dst", "nat-range", "label-add", "label-del"),
+    "F": tuple(name for name in ALL if name != "family"),
+    "C": ALL,
+    "S": ALL,
+    "V": ALL,
+    "h": ALL,
+}
+REFUSED_EXPECT: Final = tuple(name for name in ALL if name not in ("family", "output"))
+
+PORT_OPTIONS: Final = {
+    "orig-port-src": "sport",
+    "source-port": "sport",
+    "sport": "sport",
+    "orig-port-dst": "dport",
+    "destination-port": "dport",
+    "dport": "dport",
+    "reply-port-src": "reply-sport",
+    "reply-port-dst": "reply-dport",
+    "mask-port-src": "",
+    "mask-port-dst": "",
+    "tuple-port-src": "",
+    "tuple-port-dst": "",
+}
+OWN_OPTIONS: Final = {
+    TCP: {**PORT_OPTIONS, "state": "state"},
+    UDP: PORT_OPTIONS,
+    UDPLITE: PORT_OPTIONS,
+    SCTP: {**PORT_OPTIONS, "state": "state", "orig-vtag": "vtag-orig", "reply-vtag": "vtag-reply"},
+    DCCP: {**PORT_OPTIONS, "state": "state", "role": ""},
+    GRE: {
+        "srckey": "sport",
+        "orig-key-src": "sport",
+        "dstkey": "dport",
+        "orig-key-dst": "dport",
+        "reply-key-src": "reply-sport",
+        "reply-key-dst": "reply-dport",
+    },
+    ICMP: {"icmp-type": "type", "icmp-code": "code", "icmp-id": "id"},
+    ICMPV6: {"icmpv6-type": "type", "icmpv6-code": "code", "icmpv6-id": "id"},
+}
+STATE_WORDS: Final = {TCP: ("TCP", TCP_STATES), SCTP: ("SCTP", SCTP_STATES), DCCP: ("DCCP", DCCP_STATES)}
+STATUS_WORDS: Final = {
+    "ASSURED": 1 << 2,
+    "SEEN_REPLY": 1 << 1,
+    "UNSET": 0,
+    "FIXED_TIMEOUT": 1 << 10,
+    "EXPECTED": 1 << 0,
+    "OFFLOAD": 1 << 14,
+    "HW_OFFLOAD": 1 << 15,
+}
+OUTPUT_WORDS: Final = ("xml", "extended", "timestamp", "id", "ktimestamp", "labels", "userspace", "save")
+# protocols that only /etc/protocols names; the others have words of their own
+MORE_PROTOCOLS: Final = {"ip": 0, "igmp": 2, "ipip": 4, "esp": 50, "ah": 51, "ospf": 89, "pim": 103, "vrrp": 112, "l2tp": 115}
+OWN_PROTOCOLS: Final = {
+    "tcp": TCP,
+    "udp": UDP,
+    "udplite": UDPLITE,
+    "icmp": ICMP,
+    "icmpv6": ICMPV6,
+    "ipv6-icmp": ICMPV6,
+    "sctp": SCTP,
+    "dccp": DCCP,
+    "gre": GRE,
+}
+
+
+def parse(argv: list[str]) -> Request:
+    """Read a command line (without the program's name); raises ComplaintError."""
+    request = Request()
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            break
+        if word.startswith("--"):
+            _long(request, word, words)
+        elif word.startswith("-") and word != "-":
+            _short(request, word, words)
+    _check(request)
+    return request
+
+
+def _long(request: Request, word: str, words: list[str]) -> None:
+    name, equals, value = word[2:].partition("=")
+    own = OWN_OPTIONS.get(request.proto or 0, {})
+    known = {text: letter for letter, texts in COMMANDS.items() for text in texts}
+    known |= {text: names[0] for _, names, _ in OPTIONS for text in names}
+    candidates = [name] if name in known or name in own else [text for text in (*known, *own) if text.startswith(name)]
+    if len({known.get(text, own.get(text, "")) for text in candidates}) != 1:
+        raise ComplaintError(f"unknown option `{word}'")
+    chosen = candidates[0]
+    if chosen in own and chosen not in known:
+        _own(request, chosen, own[chosen], value if equals else _argument(word, words))
+        return
+    meaning = known[chosen]
+    if meaning in COMMANDS:
+        _command(request, meaning, words)
+        return
+    _option(request, meaning, value if equals else None, word, words)
+
+
+def _short(request: Request, word: str, words: list[str]) -> None:
+    letters = word[1:]
+    while letters:
+        letter, letters = letters[0], letters[1:]
+        if letter in COMMANDS:
+            _command(request, letter, [] if letters else words)
+            if letter not in "Vh":
+                return  # what is attached to a command is its optional argument, and not looked at
+            continue
+        found = next((row for row in OPTIONS if row[0] == letter), None)
+        if found is None:
+            raise ComplaintError(f"unknown option `{word}'")
+        if found[2] == NO:
+            request.given[found[1][0]] = None
+            continue
+        _option(request, found[1][0], letters or None, f"-{letter}", words)
+        return
+
+
+def _command(request: Request, letter: str, words: list[str]) -> None:
+    letter = "I" if letter == "A" else letter
+    if request.command and request.command != letter:
+        raise ComplaintError("Invalid commands combination")
+    request.command = letter
+    if words and not words[0].startswith(("-", "!")):
+        table = words.pop(0)
+        found = next((name for name in TABLES if name.startswith(table)), "")
+        if not found:
+            raise ComplaintError(f"unknown type `{table}'")
+        request.table = found
+
+
+def _argument(word: str, words: list[str]) -> str:
+    if not words:
+        raise ComplaintError(f"option `{word}' requires an argument")
+    return words.pop(0)
+
+
+def _option(request: Request, name: str, value: str | None, word: str, words: list[str]) -> None:
+    kind = next(argument for _, names, argument in OPTIONS if names[0] == name)
+    if kind == MUST_HAVE and value is None:
+        value = _argument(word, words)
+    elif kind == MAY_HAVE and value is None and words and not words[0].startswith("-"):
+        value = words.pop(0)
+    request.given[name] = None
+    if name in ("src", "dst", "reply-src", "reply-dst", "mask-src", "mask-dst"):
+        _address_option(request, name, value or "")
+    elif name in ("src-nat", "dst-nat", "any-nat"):
+        request.nat[name] = _nat(request, value)
+    elif name in ("zone", "orig-zone", "reply-zone"):
+        request.zones[name] = number(value or "") & 0xFFFF
+    elif name == "protonum":
+        request.proto = _protocol(value or "")
+    elif name == "family":
+        _set_family(request, _family(value or ""))
+    elif name == "mark":
+        text, slash, mask = (value or "").partition("/")
+        request.mark = (number(text) & 0xFFFFFFFF, number(mask) & 0xFFFFFFFF if slash else 0xFFFFFFFF)
+    elif name == "status":
+        _status(request, value or "")
+    elif name == "output":
+        request.output |= {_prefixed(part, OUTPUT_WORDS) for part in (value or "").split(",")}
+    elif name == "timeout":
+        request.timeout = number(value or "")
+    elif name == "id":
+        request.id = number(value or "") & 0xFFFFFFFF
+    elif name == "label":
+        raise ComplaintError(f"unknown label '{value}'")  # without /etc/xtables/connlabel.conf no label has a name
+
+
+def _own(request: Request, name: str, meaning: str, value: str) -> None:
+    """An option of the protocol that -p named."""
+    request.given[name] = None
+    if meaning == "state":
+        kind, states = STATE_WORDS[request.proto or TCP]
+        if value not in states:
+            raise ComplaintError(f"unknown {kind} state `{value}'")
+        request.state = states.index(value)
+    elif meaning.startswith("vtag"):
+        request.vtags[meaning] = number(value) & 0xFFFFFFFF
+    elif meaning:
+        request.ports[meaning] = number(value) & (0xFF if meaning in ("type", "code") else 0xFFFF)
+
+
+def _address_option(request: Request, name: str, value: str) -> None:
+    text, slash, length = value.partition("/")
+    found = address(text)
+    if found is None:
+        raise ComplaintError(f"Invalid IP address `{text}'")
+    _set_family(request, found.family)
+    request.addresses[name] = found
+    if slash and name in ("src", "dst"):
+        width = 32 if found.family == 4 else 128
+        if not length.isdigit() or int(length) > width:
+            raise ComplaintError("Invalid netmask")
+        bits = ((1 << int(length)) - 1) << (width - int(length))
+        high, low = halves(bits) if found.family == 6 else (0, bits)
+        request.addresses[f"mask-{name}"] = Address(found.family, high, low)
+
+
+def _set_family(request: Request, family: int) -> None:
+    if request.family not in (0, family):
+        raise ComplaintError("mismatched address family")
+    request.family = family
+
+
+def _family(word: str) -> int:
+    if word not in ("ipv4", "ipv6"):
+        raise ComplaintError(f"`{word}' unsupported protocol")
+    return int(word[-1])
+
+
+def _protocol(word: str) -> int:
+    lower = word.lower()
+    if lower in OWN_PROTOCOLS:
+        return OWN_PROTOCOLS[lower]
+    if lower in MORE_PROTOCOLS:
+        return MORE_PROTOCOLS[lower]
+    if word.isdigit() and int(word) < 256:
+        return int(word)
+    raise ComplaintError(f"`{word}' unsupported protocol")
+
+
+def _status(request: Request, value: str) -> None:
+    for part in value.split(","):
+        if part.upper() == "UNREPLIED":
+            request.unreplied = True
+        else:
+            request.status |= STATUS_WORDS[_prefixed(part, tuple(STATUS_WORDS))]
+
+
+def _prefixed(part: str, words: tuple[str, ...]) -> str:
+    """A word or the beginning of one, in any case."""
+    found = next((word for word in words if part and word.lower().startswith(part.lower())), None)
+    if found is None:
+        raise ComplaintError(f"Bad parameter `{part}'")
+    return found
+
+
+def _nat(request: Request, value: str | None) -> Nat:
+    """``[address][:port]``."""
+    if value is None:
+        return Nat()
+    text, colon, port = value.rpartition(":") if value.count(":") == 1 else (value, "", "")
+    found = None
+    if text:
+        found = address(text)
+        if found is None:
+            raise ComplaintError(f"Invalid IP address `{text}'")
+        _set_family(request, found.family)
+    return Nat(found, number(port) & 0xFFFF if colon else None)
+
+
+def _check(request: Request) -> None:
+    """generic_opt_check and what main() looks at behind it."""
+    given, command = request.given, request.command or "h"
+    if command in "GI" and "protonum" not in given:
+        raise ComplaintError("You need to supply the `--protonum' option for this command")
+    if command == "I" and "timeout" not in given:
+        raise ComplaintError("You need to supply the `--timeout' option for this command")
+    refused = REFUSED_EXPECT if request.table == "expect" else REFUSED[command]
+    for name in ALL:
+        if name in given and name in refused:
+            raise ComplaintError(f"Illegal option `--{name}' with this command")
+    for side in ("src", "dst"):
+        if f"mask-{side}" in given and side not in given:
+            raise ComplaintError(f"Can't use --mask-{side} without --{side}")
+    if request.vtags and command in "LDG":
+        name = "orig-vtag" if "vtag-orig" in request.vtags else "reply-vtag"
+        raise ComplaintError(f"Illegal option `--{name}' with this command")
+    if "zero" in given and len(given) > 1:
+        raise ComplaintError("Can't use -z with filtering parameters")
+    if command in "GI":
+        _check_tuple(request)
+
+
+def _check_tuple(request: Request) -> None:
+    """-G and -I need a whole tuple."""
+    proto, ports = request.proto, request.ports
+    if proto in (ICMP, ICMPV6):
+        for name in ("type", "code", "id"):
+            if name not in ports:
+                raise ComplaintError(f"You need to supply the `--{'icmp' if proto == ICMP else 'icmpv6'}-{name}' option for this command")
+    addresses = request.addresses
+    if not ({"src", "dst"} <= addresses.keys() or {"reply-src", "reply-dst"} <= addresses.keys()):
+        raise ComplaintError("you have to specify `--src' and `--dst'")
+    words = ("srckey", "dstkey") if proto == GRE else ("sport", "dport")
+    if proto in OWN_OPTIONS and proto not in (ICMP, ICMPV6):
+        if not ({"sport", "dport"} <= ports.keys() or {"reply-sport", "reply-dport"} <= ports.keys()):
+            raise ComplaintError(f"you have to specify `--{words[0]}' and `--{words[1]}'")
+        if request.command == "I" and proto in (TCP, SCTP) and request.state is None:
+            raise ComplaintError("You need to supply the `--state' option for this command")
+
+
+def address(text: str) -> Address | None:
+    """inet_aton or inet_pton."""
+    from socket import AF_INET6, inet_aton, inet_pton
+
+    try:
+        if ":" in text:
+            raw = int.from_bytes(inet_pton(AF_INET6, text), "big")
+            return Address(6, signed(raw >> 64), signed(raw))
+        return Address(4, 0, int.from_bytes(inet_aton(text), "big")) if text else None
+    except OSError:
+        return None
+
+
+def number(text: str) -> int:
+    """strtoul with base 0: the leading number, or 0."""
+    from re import match
+
+    found = match(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)", text)
+    if found is None:
+        return 0
+    digits = found[2]
+    value = int(digits, 16) if digits[:2].lower() == "0x" else int(digits, 8) if digits[0] == "0" else int(digits)
+    return -value if found[1] == "-" else value
