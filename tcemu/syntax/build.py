@@ -124,6 +124,7 @@ def _assemble(analyzer: Any, rules: list[Rule], term_no: dict[str, int]) -> dict
         "rule_of": [nonterms.index(rule.origin.name) for rule in rules],
         "length": bytes(len(rule.expansion) for rule in rules),
         "names": [_name(rule, recipe) for rule, recipe in zip(rules, recipes, strict=True)],
+        "spliced": bytes(_spliced(rule.origin) for rule in rules),
         "recipe": recipes,
         "plain": [recipe.index(KEEP) if _sole(recipe) else -1 for recipe in recipes],
         "conflicts": sorted(conflicts),
@@ -232,14 +233,12 @@ def _recipe(rule: Rule) -> bytes:
 
 def _fate(symbol: Symbol) -> int:
     if symbol.is_term:
-        return DROP if getattr(symbol, "filter_out", False) or symbol.name.startswith("_") else KEEP
+        return DROP if getattr(symbol, "filter_out", False) or symbol.name.startswith("_") or symbol.name == ERROR else KEEP
     return SPLICE if _spliced(symbol) else KEEP
 
 
 def _name(rule: Rule, recipe: bytes) -> str:
-    """What a rule's action is looked up by: "" for spliced rules, PASS for ``?rules`` that pass their only child on."""
-    if _spliced(rule.origin):
-        return ""
+    """What a rule's action is looked up by; PASS for ``?rules`` that pass their only child on."""
     if not rule.alias and rule.options and rule.options.expand1 and _sole(recipe):
         return PASS
     return str(rule.alias or rule.origin.name)

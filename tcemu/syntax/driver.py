@@ -86,13 +86,16 @@ class Driver:
     def _value(self, rule: int, children: list[Any]) -> Any:
         table = self.table
         plain, action = table.plain[rule], self.actions[rule]
-        if plain >= 0 and table.names[rule]:
+        if table.spliced[rule]:
+            kept = gather(table.recipe[rule], children)
+            if action is not None:
+                action(*kept)
+            return kept
+        if plain >= 0:
             return children[plain] if action is None else action(children[plain])
         kept = gather(table.recipe[rule], children)
         if action is not None:
             return action(*kept)
-        if not table.names[rule]:
-            return kept
         return kept[0] if len(kept) == 1 else tuple(kept)
 
     def takes(self, terminal: int) -> bool:
@@ -146,8 +149,8 @@ class Driver:
 
 
 def bind(table: Table, actions: Mapping[str, Action]) -> list[Action | None]:
-    """Each rule's action, by alias or rule name."""
-    return [actions.get(name) if name else None for name in table.names]
+    """Each rule's action, by alias or rule name; the action of a spliced rule is called for its effect alone."""
+    return [actions.get(name) for name in table.names]
 
 
 def gather(recipe: bytes, children: list[Any]) -> list[Any]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from tcemu.diagnostics import StateError
 
-FORMAT: Final = 3  # raise when the dictionary changes, so that stale tables are seen
+FORMAT: Final = 4  # raise when the dictionary changes, so that stale tables are seen
 
 # what becomes of a child when a rule is reduced
 DROP: Final = 0
@@ -56,6 +56,7 @@ class Table:
         "rows",
         "rule_of",
         "spelt",
+        "spliced",
         "starts",
         "symbol_of",
         "terminals",
@@ -79,7 +80,8 @@ class Table:
         self.gotos: list[tuple[int, dict[int, int]]] = data["gotos"]
         self.rule_of: list[int] = data["rule_of"]  # rule -> its nonterminal
         self.length: bytes = data["length"]  # rule -> how many symbols it takes off the stack
-        self.names: list[str] = data["names"]  # rule -> alias, else rule name; "" for spliced rules
+        self.names: list[str] = data["names"]  # rule -> alias, else rule name, else PASS
+        self.spliced: bytes = data["spliced"]  # rule -> 1 if its value is a list that goes into its parent's
         self.recipe: list[bytes] = data["recipe"]  # rule -> DROP, KEEP, SPLICE, ABSENT per child
         self.plain: list[int] = data["plain"]  # rule -> the one child that a rule without action passes on, or -1
         self.conflicts: list[str] = data["conflicts"]  # shift/reduce conflicts resolved as shift
