@@ -18,6 +18,7 @@ from tcemu.tc import kinds
 from tcemu.tc.action_apply import bind, unbind
 from tcemu.tc.command import ChainCommand, FilterCommand
 from tcemu.tc.complaint import Unwilling
+from tcemu.tc.names import ETH_ALL
 from tcemu.tc.notes import ChainNote, RuleNote, SlotNote, give, pack, take, unpack
 from tcemu.tc.places import Place, find_block, hold_chain, release_chain
 from tcemu.tc.work import Work
@@ -26,6 +27,7 @@ from tcemu.world import World
 MAX_CHAIN: Final = 0x0FFFFFFF  # TC_ACT_EXT_VAL_MASK
 AUTO_FIRST: Final = 0xC000
 AUTO_FROM: Final = 0x8000
+BACKWARDS: Final = 1 << 46  # ranks of kinds that put new filters in front
 MAX_HANDLE: Final = 0x7FFFFFFF  # cls_flower.c fl_change: INT_MAX
 ACCEPTED: Final = Do(Nothing(), Verdict(ACCEPT), implied=True)
 
@@ -54,7 +56,8 @@ def filter_modify(world: World, command: FilterCommand) -> None:
     if command.chain > MAX_CHAIN:
         raise Unwilling(DEEP_CHAIN)
     chain, chain_note = hold_chain(work, place, command.chain)
-    slot, slot_note, prio = _slot_for(work, command, chain, chain_note, create)
+    work.block, work.place, work.chain_key = place, place.table, chain.key
+    slot, slot_note = _slot_for(work, command, chain, chain_note, create)
     rule = work.rule(f"{slot.key}/{command.handle:08x}") if command.handle else None
     if rule is None and not create:
         raise Unwilling(NO_CREATE, errno.ENOENT)
@@ -70,7 +73,7 @@ def filter_modify(world: World, command: FilterCommand) -> None:
     work.commit()
 
 
-def _slot_for(work: Work, command: FilterCommand, chain: Chain, chain_note: ChainNote, create: bool) -> tuple[Slot, SlotNote, int]:
+def _slot_for(work: Work, command: FilterCommand, chain: Chain, chain_note: ChainNote, create: bool) -> tuple[Slot, SlotNote]:
     """The slot of a command's prio, made if need be."""
     prio = command.prio
     if not prio:
@@ -89,12 +92,17 @@ def _slot_for(work: Work, command: FilterCommand, chain: Chain, chain_note: Chai
         if prio >= AUTO_FROM - 1 and (not chain_note.auto or prio < chain_note.auto):
             chain_note.auto = prio
         slot = Slot(key=f"{chain.key}/{prio}", parent=chain.key, rank=prio, protocol=command.protocol, kind=command.kind)
-        return slot, SlotNote(free=[(1, MAX_HANDLE)]), prio
+        note = SlotNote(free=[(1, MAX_HANDLE)])
+        module = kinds.filter_module(command.kind)
+        if hasattr(module, "opened"):
+            work.slot_key = slot.key
+            module.opened(work, note)
+        return slot, note
     if command.protocol and slot.protocol != command.protocol:
         raise Unwilling(NO_SLOT)
     if command.kind and command.kind != slot.kind:
         raise Unwilling(OTHER_KIND)
-    return slot, unpack(SlotNote, slot.note), prio
+    return slot, unpack(SlotNote, slot.note)
 
 
 def _change(
@@ -109,23 +117,25 @@ def _change(
 ) -> None:
     """The kind's change(): actions first, then the match, then the handle."""
     module = kinds.filter_module(slot.kind)
-    work.place = place.table
-    bound = [bind(work, spec, place.table, command) for spec in command.actions]
+    work.slot_key, work.protocol = slot.key, slot.protocol
+    specs = [*command.actions, *([command.police] if command.police is not None else ())]
+    bound = [bind(work, spec, place.table, command) for spec in specs]
     old_note = unpack(RuleNote, old.note) if old is not None else None
-    made = module.configure(work, command, note, old_note, chain_note.template and unpack_template(chain_note))
-    handle = command.handle
-    if old is None:
-        handle = take(note.free, handle)
-        if handle < 0:
-            handle = command.handle
-        note.count += 1
+    made = module.configure(work, command, note, old_note, unpack_template(chain_note) if chain_note.kind else "")
+    if made.nothing:
+        return
+    made.note.police = command.police is not None
+    handle = made.note.handle if made.whole or old is not None else take(note.free, command.handle)
+    if handle < 0:
+        handle = command.handle
+    note.count += old is None
     tag = f"{slot.rank} {made.tag}" if made.tag else ""
     twin = work.twin(chain.key, tag) if tag else None
     if twin is not None and old is None:
         raise Unwilling("", errno.EEXIST)
     made.note.handle = handle
     steps: list[Step] = []
-    if slot.protocol != 3:
+    if slot.protocol != ETH_ALL:
         steps.append(Match(Load("meta.protocol"), Masked(slot.protocol, 0xFFFF), True))
     steps += made.steps
     steps += [Do(obj=key) for key in bound]
@@ -134,8 +144,8 @@ def _change(
         "rules",
         Rule(
             key=f"{slot.key}/{handle:08x}",
-            parent=chain.key,
-            rank=rank_of(slot.rank, made.order, handle),
+            parent=made.parent or chain.key,
+            rank=rank_of(slot.rank, made.order, handle) if made.order >= 0 else (slot.rank << 47) + BACKWARDS + made.order,
             tag="" if twin is not None and old is not None and twin.key != old.key else tag,
             slot=slot.rank,
             steps=steps,
@@ -183,12 +193,21 @@ def _delete_one(work: Work, command: FilterCommand, chain: Chain, note: ChainNot
     if rule is None:
         raise Unwilling("Specified filter handle not found", errno.ENOENT)
     slot_note = unpack(SlotNote, slot.note)
-    if slot_note.count == 1:
+    if slot.kind == "u32":
+        _check_u32(rule, slot_note)
+    if slot_note.count == 1 and (slot.kind != "u32" or int(rule.key[-3:], 16)):
         drop_slot(work, chain, note, slot)
         return
     _drop_rule(work, slot, slot_note, rule)
     slot.note = pack(slot_note)
     work.put("slots", slot)
+
+
+def _check_u32(rule: Rule, note: SlotNote) -> None:
+    """A root table cannot be deleted."""
+    own = unpack(RuleNote, rule.note)
+    if "divisor" in own.extra and own.handle == note.extra["root"]:
+        raise Unwilling("cls_u32: Not allowed to delete root node")
 
 
 def find_slot(work: Work, command: FilterCommand, chain: Chain) -> Slot:
@@ -207,8 +226,9 @@ def _drop_rule(work: Work, slot: Slot, note: SlotNote, rule: Rule) -> None:
     module = kinds.filter_module(slot.kind)
     if hasattr(module, "released"):
         module.released(note, own)
-    give(note.free, own.handle)
-    note.count -= 1
+    if "divisor" not in own.extra:
+        give(note.free, own.handle)
+        note.count -= 1
     unbind(work, rule)
     work.delete("rules", rule.key)
 
@@ -220,14 +240,25 @@ def drop_slot(work: Work, chain: Chain, note: ChainNote, slot: Slot) -> None:
         work.delete("rules", rule.key)
     work.delete("slots", slot.key)
     note.slots -= 1
+    if slot.kind == "u32":
+        _drop_tables(work, chain.parent, slot.key)
     if note.auto == slot.rank:
         others = [other.rank for other in work.world.ruleset.slots.between(chain.key, AUTO_FROM - 1, 0xFFFF) if other.rank != slot.rank]
         note.auto = min(others, default=0)
 
 
+def _drop_tables(work: Work, table: str, slot: str) -> None:
+    """The hash tables of a u32 slot go with it."""
+    place = Place(table, work.table(table), "")
+    if place.record is not None:
+        place.note.u32 = {number: owner for number, owner in place.note.u32.items() if owner != slot}
+        place.save(work)
+
+
 def rules_of(world: World, chain: str, prio: int) -> list[Rule]:
-    """The filters of a slot, in order of evaluation."""
-    return world.ruleset.rules.between(chain, rank_of(prio, 0, 0), rank_of(prio + 1, 0, 0) - 1)
+    """The filters of a slot, in order of evaluation; what u32 keeps apart too."""
+    low, high = rank_of(prio, 0, 0), rank_of(prio + 1, 0, 0) - 1
+    return world.ruleset.rules.between(chain, low, high) + world.ruleset.rules.between(f"{chain}/u32", low, high)
 
 
 def find_filter(world: World, command: FilterCommand) -> tuple[Place, Chain, Slot, Rule]:

@@ -56,6 +56,7 @@ class FilterCommand(NamedTuple):
     options: Any
     actions: list[ActionSpec]
     seen: frozenset[str]
+    police: ActionSpec | None = None  # a policer given as the filter's own
 
 
 class ChainCommand(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import convert, to_builtins
 
@@ -20,10 +20,10 @@ from tcemu.tc import names, readers, tunnel_options
 from tcemu.tc.actions.ct import label_text, read_label
 from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import Complaint, Unwilling, invalid
+from tcemu.tc.filter_base import FilterReader
 from tcemu.tc.names import CT_STATES, ETH_8021AD, ETH_8021Q, ETH_ALL, ETH_ARP, ETH_IP, ETH_IPV6, ETH_PPP_SES, ETH_RARP
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import address_text, classid_text, mac_text, mask_length, masked
-from tcemu.tc.usage import usage
 from tcemu.tc.work import Filter, Work
 from tcemu.tc.writer import Writer
 
@@ -110,22 +110,17 @@ class Keys(NamedTuple):
     lses: tuple[tuple[int, tuple[str, ...]], ...]
 
 
-class FlowerReader:
+class FlowerReader(FilterReader):
     """Reads flower's keys, in the order of the words, for some depend on those before."""
 
+    KIND = "flower"
+
     def __init__(self, parse: Parse) -> None:
-        self.parse = parse
-        self.handle = 0
-        if parse.handle is not None:
-            handle = readers.unsigned(parse.handle, readers.U32, 0)
-            if handle is None:
-                self.illegal("handle")
-            self.handle = handle
+        super().__init__(parse)
         self.values: dict[str, tuple[int, int]] = {}
         self.ranges: dict[str, tuple[int, int]] = {}
         self.tunnel: tuple[str, str, str] | None = None
         self.indev = ""
-        self.classid = 0
         self.flags = 0
         self.lses: list[tuple[int, tuple[str, ...]]] = []
         self.lse: dict[str, int] = {}
@@ -134,10 +129,6 @@ class FlowerReader:
         self.vlans = 0
         self.ip_proto = 0xFF
         self.mpls_old = False
-        self.options: Keys | None = None
-
-    def illegal(self, name: str) -> NoReturn:
-        raise Complaint(f'Illegal "{name}"\n')
 
     def value(self, name: str, word: Word) -> None:
         """A keyword with its value."""
@@ -256,14 +247,6 @@ class FlowerReader:
         return value, mask
 
     # ------------------------------------------------------------ single keys
-    def on_classid(self, word: Word) -> None:
-        classid = readers.classid(word)
-        if classid is None:
-            self.illegal("classid")
-        self.classid = classid
-
-    on_flowid = on_flowid_whole = on_classid_whole = on_classid
-
     def on_hw_tc(self, word: Word) -> None:
         number = readers.unsigned(word, readers.U64, 0)
         if number is None:
@@ -456,12 +439,9 @@ class FlowerReader:
 
     def finish(self) -> Keys:
         """All words are read."""
-        self.options = Keys(self.values, self.ranges, self.tunnel, self.indev, self.classid, self.flags, tuple(self.lses))
-        return self.options
-
-    def complain(self, word: str) -> NoReturn:
-        """A word that is no key."""
-        raise Complaint(usage("flower") if word == "help" else f'What is "{word}"?\n{usage("flower")}')
+        keys = Keys(self.values, self.ranges, self.tunnel, self.indev, self.classid, self.flags, tuple(self.lses))
+        self.options = keys
+        return keys
 
 
 READER = FlowerReader

@@ -10,6 +10,13 @@ from typing import Any, Final
 FILTERS: Final = {
     "flower": "flower",
     "matchall": "matchall",
+    "u32": "u32",
+    "fw": "fw",
+    "basic": "basic",
+    "cgroup": "cgroup",
+    "flow": "flow",
+    "route": "route",
+    "bpf": "bpf",
 }
 
 # kind of action -> module of tcemu.tc.actions with READER and `show`
@@ -32,6 +39,8 @@ ACTIONS: Final = {
     "simple": "simple",
     "ife": "ife",
     "gate": "gate",
+    "bpf": "bpf",
+    "xt": "xt",
 }
 
 

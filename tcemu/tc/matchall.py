@@ -6,19 +6,18 @@ Source: iproute2 6.1 tc/f_matchall.c, man tc-matchall(8); net/sched/cls_matchall
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 from tcemu.ir.effect import Count
 from tcemu.ir.ruleset import Rule
 from tcemu.ir.stats import Stats
 from tcemu.ir.step import Do
 from tcemu.syntax.words import Word
-from tcemu.tc import readers
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import Complaint, Unwilling
+from tcemu.tc.complaint import Unwilling
+from tcemu.tc.filter_base import FilterReader
 from tcemu.tc.flower import SKIP_HW, SKIP_SW, show_classid
 from tcemu.tc.notes import RuleNote, SlotNote
-from tcemu.tc.usage import usage
 from tcemu.tc.work import Filter, Work
 from tcemu.tc.writer import Writer
 
@@ -34,41 +33,22 @@ class Options(NamedTuple):
     given: bool
 
 
-class MatchallReader:
+class MatchallReader(FilterReader):
     """Reads matchall's words."""
 
-    def __init__(self, parse: Parse) -> None:
-        self.parse = parse
-        self.handle = 0
-        self.classid = 0
-        self.flags = 0
-        self.options: Options | None = None
-        if parse.handle is not None:
-            handle = readers.unsigned(parse.handle, readers.U32, 0)
-            if handle is None:
-                raise Complaint('Illegal "handle"\n')
-            self.handle = handle
+    KIND = "matchall"
 
-    def value(self, _name: str, word: Word) -> None:
-        """A class id."""
-        classid = readers.classid(word)
-        if classid is None:
-            raise Complaint('Illegal "classid"\n')
-        self.classid = classid
+    def __init__(self, parse: Parse) -> None:
+        super().__init__(parse)
+        self.flags = 0
 
     def flag(self, name: str, _word: Word) -> None:
-        """A keyword alone."""
+        self.given = True
         self.flags |= SKIP_HW if name == "SKIP_HW" else SKIP_SW
 
     def finish(self) -> Options:
-        """All words are read; without any, tc sends no options at all."""
-        given = bool(self.classid or self.flags or self.parse.acts is not None)
-        self.options = Options(self.classid, self.flags, given)
-        return self.options
-
-    def complain(self, word: str) -> NoReturn:
-        """A word that is no key."""
-        raise Complaint(usage("matchall") if word == "help" else f'What is "{word}"?\n{usage("matchall")}')
+        self.options = Options(self.classid, self.flags, not self.empty)
+        return Options(self.classid, self.flags, not self.empty)
 
 
 READER = MatchallReader

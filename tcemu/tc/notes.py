@@ -23,6 +23,7 @@ class BlockNote(Struct, omit_defaults=True):
     parent: int = 0
     made: int = 0
     users: int = 0
+    u32: dict[str, str] = {}  # hash tables of u32 by number: the slot they are in
 
 
 class ChainNote(Struct, omit_defaults=True):
@@ -55,6 +56,7 @@ class RuleNote(Struct, omit_defaults=True):
     indev: str = ""
     mask: str = ""
     extra: dict[str, Any] = {}
+    police: bool = False  # the last action is a policer that was given as the filter's own
 
 
 class ActionNote(Struct, omit_defaults=True):

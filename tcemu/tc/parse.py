@@ -303,6 +303,35 @@ class Parse:
     def do_munge_raw(self, *items: Any) -> None:
         self.act.raw((*(item for item in items[:-1] if item is not None), *items[-1]))
 
+    def do_police_head(self, word: Word) -> None:
+        self.act = kinds.action_reader("police")(self, word)
+        self.act.option = "police"
+
+    def do_filter_police(self, *_items: Any) -> None:
+        self.reader.police = self.act.finish()
+        self.act = None
+
+    def do_u32_flag(self, word: Word) -> None:
+        self.reader.flag("SKIP_HW_WHOLE" if word.terminal == "SKIP_HW_KEY" else "SKIP_SW_WHOLE", word)
+
+    def do_u32_match(self, _match: Word, words: tuple[Any, ...]) -> None:
+        self.reader.select(_flat(words))
+
+    def do_u32_sample(self, _sample: Word, words: tuple[Any, ...], _name: Word | None, divisor: Word | None) -> None:
+        self.reader.sample(_flat(words), divisor)
+
+    def do_u32_offset(self, _offset: Word, *items: tuple[Word, ...]) -> None:
+        self.reader.offset(list(items))
+
+    def do_u32_hash(self, _hash: Word, *items: tuple[Word, ...]) -> None:
+        self.reader.hashkey(list(items))
+
+    def do_ematch(self, _match: Word, *words: Word) -> None:
+        self.reader.expression(words)
+
+    def do_xt(self, _head: Any, *words: Word) -> None:
+        self.act.target(words)
+
     def do_police_control(self, control: Control) -> None:
         self.act.exceed(control)
 
@@ -356,6 +385,7 @@ class Parse:
             reader.options if reader is not None else None,
             self.acts or [],
             frozenset(self.seen),
+            reader.police if reader is not None else None,
         )
 
     def do_filter_get(self, _object: Word, verb: str, *_items: Any) -> Command:
@@ -450,7 +480,16 @@ _FRAME: Final = {
     "F_PROTOCOL": "_protocol",
     "CHAIN": "_chain",
 }
-_ACTION_NAME: Final[dict[str, str]] = {}
+_ACTION_NAME: Final = {"BPF_ACTION": "bpf"}
+
+
+def _flat(words: tuple[Any, ...]) -> tuple[Word, ...]:
+    """Words with those of an inner group in line."""
+    found: list[Word] = []
+    for word in words:
+        found += word if isinstance(word, tuple) else (word,)
+    return tuple(found)
+
 
 _idle: list[Parse] = []
 
@@ -495,6 +534,8 @@ def _ended(failure: WordFailure, reading: Parse) -> Command:
         for place in range(len(symbols) - 1, -1, -1):
             if symbols[place] == "MUNGE":
                 act.ended([value for value in failure.values[place + 1 :] if isinstance(value, Word)])
+    elif act is None and reading.reader is not None:
+        reading.reader.ended(symbols[-1], [value for value in failure.values if isinstance(value, Word)])
     raise incomplete()
 
 
@@ -514,6 +555,8 @@ def _inside(failure: WordFailure, reading: Parse) -> Command:
             reading.bad_control('"chain index" expected\n')
         values = [value for value in failure.values if isinstance(value, Word)]
         reading.act.stray(failure.word, last, values)
+    elif reading.reader is not None:
+        reading.reader.stray(failure.word, failure.symbols[-1], [value for value in failure.values if isinstance(value, Word)])
     return _beside(failure, reading)
 
 

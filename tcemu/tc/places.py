@@ -26,13 +26,14 @@ BLOCKED: Final = frozenset(("fq_codel", "sfq", "sfb", "choke", "fq_pie", "cake")
 class Place:
     """A block: the key of its table and its note."""
 
-    __slots__ = ("default_parent", "device", "note", "record", "table")
+    __slots__ = ("default_parent", "device", "note", "qdisc", "record", "table")
 
     def __init__(self, table: str, record: Table | None, device: str, default_parent: int = 0) -> None:
         self.table = table
         self.record = record
         self.device = device
         self.default_parent = default_parent
+        self.qdisc = default_parent
         self.note = unpack(BlockNote, record.note) if record is not None else BlockNote()
 
     def save(self, work: Work) -> None:

@@ -79,8 +79,9 @@ def show_block(out: Writer, world: World, place: Place, view: View) -> None:
             continue
         slots = world.ruleset.slots.children(chain.key)
         rules: dict[int, list[Rule]] = {}
-        for rule in world.ruleset.rules.children(chain.key) if slots else ():
-            rules.setdefault(rule.slot, []).append(rule)
+        for parent in (chain.key, f"{chain.key}/u32") if slots else ():
+            for rule in world.ruleset.rules.children(parent):
+                rules.setdefault(rule.slot, []).append(rule)
         for slot in slots:
             if (view.prio and view.prio != slot.rank) or (view.protocol and view.protocol != slot.protocol):
                 continue
@@ -92,16 +93,25 @@ def show_slot(out: Writer, world: World, place: Place, view: View, chain: Chain,
     show_head(out, place, view, chain, slot)
     out.newline()
     out.close()
-    for rule in sorted(rules, key=lambda rule: rule.rank & 0xFFFFFFFF):
+    module = kinds.filter_module(slot.kind)
+    for rule in module.listed(rules) if hasattr(module, "listed") else sorted(rules, key=lambda rule: rule.rank & 0xFFFFFFFF):
         show_filter(out, world, place, view, chain, slot, rule)
 
 
 def show_filter(out: Writer, world: World, place: Place, view: View, chain: Chain, slot: Slot, rule: Rule) -> None:
     """One filter with its actions."""
     show_head(out, place, view, chain, slot)
+    module, note = kinds.filter_module(slot.kind), unpack(RuleNote, rule.note)
+    keys = [step.obj for step in rule.steps if isinstance(step, Do) and step.obj]
     out.open("options")
-    kinds.filter_module(slot.kind).show(out, rule, unpack(RuleNote, rule.note))
-    show_actions(out, world, rule)
+    module.show(out, rule, note)
+    if note.police:
+        if slot.kind == "u32":
+            out.newline()
+        show_police(out, world, keys.pop())
+    if keys and getattr(module, "ACTIONS_LINE", False):
+        out.bare("\n")
+    show_actions(out, world, keys)
     out.close()
     out.newline()
     out.close()
@@ -142,9 +152,15 @@ def show_head(out: Writer, place: Place, view: View, chain: Chain, slot: Slot) -
         out.number("chain", "chain %u ", int(chain.name))
 
 
-def show_actions(out: Writer, world: World, rule: Rule) -> None:
+def show_police(out: Writer, world: World, key: str) -> None:
+    """A policer that is the filter's own."""
+    action = world.ruleset.objects.get(key)
+    if action is not None:
+        kinds.action_module("police").show(out, action, unpack(ActionNote, action.note), world.now())
+
+
+def show_actions(out: Writer, world: World, keys: list[str]) -> None:
     """A filter's list of actions."""
-    keys = [step.obj for step in rule.steps if isinstance(step, Do) and step.obj]
     if not keys:
         return
     out.open_array("actions")

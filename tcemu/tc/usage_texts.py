@@ -477,4 +477,64 @@ TEXTS: Final = {
         "EXEC_TYPE := { bpf | etc. }\n"
         "OPTIONS := ... try tc exec <desired EXEC_KIND> help\n"
     ),
+    "em_u32": (
+        "Usage: u32(ALIGN VALUE MASK at [ nexthdr+ ] OFFSET)\n"
+        "where: ALIGN  := { u8 | u16 | u32 }\n"
+        "\n"
+        "Example: u32(u16 0x1122 0xffff at nexthdr+4)\n"
+    ),
+    "em_cmp": (
+        "Usage: cmp(ALIGN at OFFSET [ ATTRS ] { eq | lt | gt } VALUE)\n"
+        "where: ALIGN  := { u8 | u16 | u32 }\n"
+        "       ATTRS  := [ layer LAYER ] [ mask MASK ] [ trans ]\n"
+        "       LAYER  := { link | network | transport | 0..2 }\n"
+        "\n"
+        "Example: cmp(u16 at 3 layer 2 mask 0xff00 gt 20)\n"
+    ),
+    "em_meta": (
+        "Usage: meta(OBJECT { eq | lt | gt } OBJECT)\n"
+        "where: OBJECT  := { META_ID | VALUE }\n"
+        "       META_ID := id [ shift SHIFT ] [ mask MASK ]\n"
+        "\n"
+        "Example: meta(nf_mark gt 24)\n"
+        '         meta(indev shift 1 eq "ppp")\n'
+        "         meta(tcindex mask 0xf0 eq 0xf0)\n"
+        "\n"
+        "For a list of meta identifiers, use meta(list).\n"
+    ),
+    "em_nbyte": (
+        "Usage: nbyte(NEEDLE at OFFSET [layer LAYER])\n"
+        'where: NEEDLE := { string | "c-escape-sequence" }\n'
+        "       OFFSET := int\n"
+        "       LAYER  := { link | network | transport | 0..2 }\n"
+        "\n"
+        'Example: nbyte("ababa" at 12 layer 1)\n'
+    ),
+    "em_canid": (
+        "Usage: canid(IDLIST)\n"
+        "where: IDLIST := IDSPEC [ IDLIST ]\n"
+        "       IDSPEC := { ’sff’ CANID | ’eff’ CANID }\n"
+        "       CANID := ID[:MASK]\n"
+        "       ID, MASK := hexadecimal number (i.e. 0x123)\n"
+        "Example: canid(sff 0x123 sff 0x124 sff 0x125:0xf)\n"
+    ),
+    "em_ipset": (
+        "Usage: ipset(SETNAME FLAGS)\n"
+        "where: SETNAME:= string\n"
+        "       FLAGS  := { FLAG[,FLAGS] }\n"
+        "       FLAG   := { src | dst }\n"
+        "\n"
+        "Example: 'ipset(bulk src,dst)'\n"
+    ),
+    "ematch": (
+        "Usage: EXPR\n"
+        "where: EXPR  := TERM [ { and | or } EXPR ]\n"
+        "       TERM  := [ not ] { MATCH | '(' EXPR ')' }\n"
+        "       MATCH := module '(' ARGS ')'\n"
+        "       ARGS := ARG1 ARG2 ...\n"
+        "\n"
+        "Example: a(x y) and not (b(x) or c(x y z))\n"
+    ),
+    "em_ipt": "",
+    "em_container": "",
 }

@@ -22,6 +22,9 @@ class Filter(NamedTuple):
     note: RuleNote
     order: int = 0
     tag: str = ""
+    whole: bool = False  # the note's handle is the filter's; no slot's books give handles out
+    parent: str = ""  # where the rule stands, if not in its chain
+    nothing: bool = False  # no rule at all
 
 
 class Work:
@@ -31,6 +34,9 @@ class Work:
         self.world = world
         self.now = world.now()
         self.place = ""
+        self.chain_key = self.slot_key = ""
+        self.protocol = 0
+        self.block: Any = None  # the Place of the command under way
         self._dirty: dict[tuple[str, str], Record | None] = {}
         self._indexes: dict[str, IndexNote] = {}
 

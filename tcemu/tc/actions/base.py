@@ -29,6 +29,7 @@ class ActionReader:
     """Reads the words of one action."""
 
     KIND = ""
+    USAGE = ""  # the name of its usage text, if that is not the kind
     DEFAULT: Control = PIPE
     ILLEGAL_INDEX = ""  # what is said of an index that is no number
 
@@ -37,6 +38,7 @@ class ActionReader:
         self.head = head
         self.control: Control | None = None
         self.index = 0
+        self.option = ""  # the filter's keyword that this stands behind, if it is no action of a list
 
     def value(self, name: str, word: Word) -> None:
         """A keyword with its value."""
@@ -57,10 +59,12 @@ class ActionReader:
 
     def usage(self, text: str = "") -> NoReturn:
         """The kind's usage text and exit(-1)."""
-        raise Complaint(text + usage(self.KIND), USAGE, True)
+        raise Complaint(text + usage(self.USAGE or self.KIND), USAGE, True)
 
     def fail(self, text: str) -> NoReturn:
         """A reader that returns -1: its own sentence, then those of everybody above it."""
+        if self.option:
+            raise Complaint(f'{text}Illegal "{self.option}"\n')
         left = len(self.parse.words) - self.head.place
         raise self.parse.bad_action(f"{text}bad action parsing\nparse_action: bad value ({left}:{self.head})!\n")
 

@@ -5,6 +5,7 @@ Source: iproute2 6.1 tc/m_vlan.c, man tc-vlan(8); net/sched/act_vlan.c.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from tcemu.ir.effect import Vlan
@@ -12,11 +13,12 @@ from tcemu.ir.ruleset import Object
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
-from tcemu.tc.command import ActionSpec
-from tcemu.tc.complaint import invalid
+from tcemu.tc.command import ActionSpec, FilterCommand
+from tcemu.tc.complaint import Unwilling, invalid
 from tcemu.tc.names import ETH_8021AD, ETH_8021Q, protocol_name
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import mac_text, show_control, show_index
+from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 
 
@@ -82,6 +84,17 @@ class VlanReader(ActionReader):
 
 
 READER = VlanReader
+
+
+def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Vlan:
+    """What the kernel wants (tcf_vlan_init)."""
+    vlan = spec.effect
+    assert isinstance(vlan, Vlan)
+    if not vlan.op:
+        raise Unwilling()
+    if vlan.id is not None and vlan.id > 0xFFF:
+        raise Unwilling("", errno.ERANGE)
+    return vlan
 
 
 def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:

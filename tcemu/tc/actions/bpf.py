@@ -1,0 +1,83 @@
+"""bpf as an action: listed, not run.
+
+Source: iproute2 6.1 tc/m_bpf.c, man tc-bpf(8); net/sched/act_bpf.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tcemu.ir.effect import Other
+from tcemu.ir.ruleset import Object
+from tcemu.syntax.words import Word
+from tcemu.tc import bytecode, readers
+from tcemu.tc.actions.base import ActionReader
+from tcemu.tc.command import ActionSpec, FilterCommand
+from tcemu.tc.complaint import Unwilling
+from tcemu.tc.notes import ActionNote
+from tcemu.tc.printers import show_control, show_index
+from tcemu.tc.work import Work
+from tcemu.tc.writer import Writer
+
+
+class BpfActionReader(ActionReader):
+    """Reads the action bpf."""
+
+    KIND = "bpf"
+    USAGE = "action bpf"
+
+    def __init__(self, parse: Any, head: Word) -> None:
+        super().__init__(parse, head)
+        self.text: str | None = None
+
+    def on_bytecode(self, word: Word) -> None:
+        program = bytecode.parse(word)
+        if program is None:
+            self.fail("Error: failed to parse bytecode\nUnable to load program\n")
+        self.text = bytecode.text(program)
+
+    def on_bytecode_file(self, word: Word) -> None:
+        try:
+            with open(word, encoding="utf-8") as file:
+                self.on_bytecode(Word(file.read(), word.place, word.terminal))
+        except OSError as slip:
+            self.fail(f"Error opening bytecode-file {word}: {slip.strerror}\nUnable to load program\n")
+
+    def on_object_file(self, word: Word) -> None:
+        self.fail(f"Error opening object {word}: No such file or directory\nCannot initialize ELF context!\nUnable to load program\n")
+
+    def on_index(self, word: Word) -> None:
+        index = readers.unsigned(word, readers.U32)
+        if index is None:
+            self.fail('bpf: Illegal "index"\n')
+        self.index = index
+
+    def finish(self) -> ActionSpec:
+        return self.spec(Other("bpf", msgspec.Raw(msgspec.json.encode({"bytecode": self.text}))))
+
+
+READER = BpfActionReader
+
+
+def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Other:
+    """What the kernel wants (tcf_bpf_init)."""
+    effect = spec.effect
+    assert isinstance(effect, Other)
+    text = msgspec.json.decode(bytes(effect.params))["bytecode"]
+    if text is None:
+        raise Unwilling()
+    bytecode.check(bytecode.parse(text) or [])
+    return effect
+
+
+def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
+    """Print a bpf."""
+    effect = action.effect
+    assert isinstance(effect, Other)
+    out.string("kind", "%s ", "bpf")
+    out.string("bytecode", "bytecode '%s'", msgspec.json.decode(bytes(effect.params))["bytecode"])
+    show_control(out, " default-action ", action.then, "\\" if out.options.oneline else "\n")
+    show_index(out, "\t index %u", action, note, now)
+    out.text(" ")

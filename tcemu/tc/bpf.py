@@ -1,0 +1,105 @@
+"""bpf: match by a program. Bytecode is checked and listed; a packet that meets it is refused.
+
+Source: iproute2 6.1 tc/f_bpf.c, man tc-bpf(8); net/sched/cls_bpf.c.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tcemu.ir.ruleset import Rule
+from tcemu.ir.step import Step, Unsupported
+from tcemu.syntax.words import Word
+from tcemu.tc import bytecode
+from tcemu.tc.command import FilterCommand
+from tcemu.tc.complaint import Complaint, Unwilling
+from tcemu.tc.filter_base import FilterReader
+from tcemu.tc.flower import SKIP_HW
+from tcemu.tc.notes import RuleNote, SlotNote
+from tcemu.tc.printers import classid_text
+from tcemu.tc.work import Filter, Work
+from tcemu.tc.writer import Writer
+
+if TYPE_CHECKING:
+    from tcemu.tc.parse import Parse
+
+NO_PROGRAM = "Unable to load program\n"
+
+
+class Options(NamedTuple):
+    """Class id, program, flags."""
+
+    classid: int
+    program: list[tuple[int, int, int, int]]
+    flags: int
+    given: bool
+
+
+class BpfReader(FilterReader):
+    """Reads bpf."""
+
+    KIND = "bpf"
+
+    def __init__(self, parse: Parse) -> None:
+        super().__init__(parse)
+        self.program: list[tuple[int, int, int, int]] = []
+        self.flags = 0
+
+    def on_bytecode(self, word: Word) -> None:
+        program = bytecode.parse(word)
+        if program is None:
+            raise Complaint(f"Error: failed to parse bytecode\n{NO_PROGRAM}")
+        self.program = program
+
+    def on_bytecode_file(self, word: Word) -> None:
+        try:
+            with open(word, encoding="utf-8") as file:
+                self.on_bytecode(Word(file.read(), word.place, word.terminal))
+        except OSError as slip:
+            raise Complaint(f"Error opening bytecode-file {word}: {slip.strerror}\n{NO_PROGRAM}") from None
+
+    def on_object_file(self, word: Word) -> None:
+        raise Complaint(f"Error opening object {word}: No such file or directory\nCannot initialize ELF context!\n{NO_PROGRAM}")
+
+    def flag(self, name: str, _word: Word) -> None:
+        self.given = True
+        if name == "SKIP_HW":
+            self.flags |= SKIP_HW
+
+    def finish(self) -> Options:
+        self.options = Options(self.classid, self.program, self.flags, not self.empty)
+        return Options(self.classid, self.program, self.flags, not self.empty)
+
+
+READER = BpfReader
+
+
+def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote | None, template: str) -> Filter:
+    """The kernel's cls_bpf_change: a new filter goes in front of the others."""
+    options = command.options
+    if options is None or not options.given or not options.program:
+        raise Unwilling()
+    bytecode.check(options.program)
+    slot.made += old is None
+    order = -slot.made if old is None else old.extra.get("order", -1)
+    text = bytecode.text(options.program)
+    steps: list[Step] = [Unsupported(f"bytecode '{text}'", "programs do not run")]
+    extra: dict[str, Any] = {"text": text, "order": order}
+    return Filter(steps, RuleNote(command.handle, options.classid, options.flags, "", "", extra), order)
+
+
+def listed(rules: list[Rule]) -> list[Rule]:
+    """In order of evaluation."""
+    return rules
+
+
+def show(out: Writer, rule: Rule, note: RuleNote) -> None:
+    """Print handle, class id and program."""
+    if note.handle:
+        out.hexadecimal("handle", "handle 0x%x ", note.handle)
+    if note.classid:
+        out.string("flowid", "flowid %s ", classid_text(note.classid))
+    if note.flags & SKIP_HW:
+        out.flag("skip_hw", "skip_hw ")
+    out.flag("not_in_hw", "not_in_hw ")
+    out.string("bytecode", "bytecode '%s'", note.extra["text"])
