@@ -28,12 +28,15 @@ from tcemu.engine.ports import IFB, LOOPBACK, PHYSICAL, SINK, VETH, VLAN, HostTa
 from tcemu.engine.program import AT_EGRESS, AT_INGRESS, AT_STACK, Env, Program, Way
 from tcemu.engine.run import evaluate
 from tcemu.engine.stages import CONFIRM, CONNTRACK, DEFRAG, NAT_RULES, Hooks, Stage, build
-from tcemu.engine.tunnels import decapsulate, encapsulate
+from tcemu.engine.tunnels import decapsulate, encapsulate, lead
 from tcemu.fields import (
+    DPORT,
     ETH_DST,
     G_ETH,
     G_IP4,
     G_IP6,
+    G_TCP,
+    G_UDP,
     G_VLAN,
     IIF,
     IP6_DADDR,
@@ -49,12 +52,15 @@ from tcemu.fields import (
 from tcemu.ir.verdict import ACCEPT, DROP, QUEUE, STOLEN, TRAP
 from tcemu.packet.decode import decode, load
 from tcemu.packet.packet import BROADCAST, HOST, LINK_ETHER, LINK_IP, MULTICAST, OTHERHOST, UNTRACKED, Packet
+from tcemu.packet.reply import icmp_error4, icmp_error6, tcp_reset
 from tcemu.packet.rewrite import decrement_ttl, fragment, set_macs, vlan_pop, vlan_push
 
 NF_ACCEPT: Final = 1
 XMIT_DROP: Final = 1  # NET_XMIT_DROP
 ENETDOWN: Final = -100
 ENODEV: Final = -19
+ENETUNREACH: Final = 101
+EPERM: Final = 1
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -96,6 +102,10 @@ class Machine(Env):
         self.cut: i64 = 0  # bytes that the capture did not keep of the packet at hand
         self.friendly: bool = False  # packets that routing cannot place are taken as forwarded
         self.hash: i64 = 0
+        self.ident: i64 = 0  # of IPv4 packets that the machine makes; the kernel's are random
+        self.answers: bool = False  # closed ports answer, as they do on a real machine
+        self.tcp_ports: set[int] = set()
+        self.udp_ports: set[int] = set()
         # final verdicts of received packets
         self.received: i64 = 0
         self.accepted: i64 = 0
@@ -331,6 +341,10 @@ class Machine(Env):
         if self.frames:
             self.sink.local(port.index, p.data[p.l3 : p.l3_end])
         inner = decapsulate(self.tables, p)
+        if inner < 0:
+            return DROP
+        if inner == 0 and self.answers:
+            self.answer(p)
         if inner > 0:
             show_tunnel(p)
             p.ct = None
@@ -454,7 +468,8 @@ class Machine(Env):
 
     def _tunnel(self, p: Packet, port: Port) -> i64:
         """A tunnel device: wrap, route the outer packet, send it on."""
-        out = encapsulate(self.tables, port, p)
+        self.ident = (self.ident + 1) & 0xFFFF
+        out = encapsulate(self.tables, port, p, self.ident)
         if out <= 0:
             return 0  # the tunnel's own transmit function frees what it cannot send and reports success
         p.tunnel = None
@@ -499,13 +514,39 @@ class Machine(Env):
             return describe_ct(p)
         return ""
 
+    def answer(self, p: Packet) -> None:
+        """What a closed port says: ICMP port unreachable, or a TCP reset (__udp4_lib_rcv, tcp_v4_rcv)."""
+        f = p.f
+        if f[PKTTYPE] != HOST:
+            return
+        port = int(f[DPORT])
+        if (p.groups & G_UDP) != 0 and port not in self.udp_ports:
+            self.ident = (self.ident + 1) & 0xFFFF
+            if (p.groups & G_IP4) != 0:
+                data = icmp_error4(p, 3, 3, 0, f[IP_DADDR], 1500, self.ident)
+            else:
+                data = icmp_error6(p, 1, 4, 0, f[IP6_DADDR], f[IP6_DADDR + 1])
+        elif (p.groups & G_TCP) != 0 and port not in self.tcp_ports:
+            data = tcp_reset(p)
+        else:
+            return
+        if data:
+            self.send_local(data, self.now)
+
     def send_local(self, data: bytes, ts: i64) -> i64:
         """A packet of the machine's own: output, postrouting, out; an errno."""
-        p = self.packet
+        p = self.spare.pop() if len(self.spare) > 0 else Packet()
         load(p, data, 0, len(data), len(data), ts, LINK_IP, 0)
+        show_ct(p)
         self.now = ts
-        self.cut = 0
-        self.advance(ts)
+        cut, self.cut = self.cut, 0
+        code = self._originate(p)
+        self.cut = cut
+        self.spare.append(p)
+        return code
+
+    def _originate(self, p: Packet) -> i64:
+        """ip_local_out."""
         f = p.f
         four = (p.groups & G_IP4) != 0
         hooks = self.hooks4 if four else self.hooks6
@@ -513,25 +554,23 @@ class Machine(Env):
         low = f[IP_DADDR] if four else f[IP6_DADDR + 1]
         hop = self.tables.route(4 if four else 6, high, low)
         if hop is None:
-            return 101
+            return ENETUNREACH
         f[OIF] = hop.device
         f[PKT_LEN] = p.end - p.l3
+        saved = self.hook
         self.hook = AT_STACK
         code = self.run_stages(p, hooks.output, hop.device)
-        if code != ACCEPT:
-            return 1
-        code = self.run_stages(p, hooks.postrouting, hop.device)
-        target = self.port(hop.device)
-        if hop.has_via:
-            high, low = hop.via_high, hop.via
-        mac = self.tables.neighbour(hop.device, high, low)
-        if code != ACCEPT or target is None or mac < 0:
-            return 0
-        head = int(mac).to_bytes(6, "big") + int(target.mac).to_bytes(6, "big") + (b"\x08\x00" if four else b"\x86\xdd")
-        p.data, p.start, p.link = head + p.data[p.start : p.end], 0, LINK_ETHER
-        p.end = len(p.data)
-        decode(p)
-        self.transmit(p, target)
+        dropped = code != ACCEPT
+        if not dropped:
+            code = self.run_stages(p, hooks.postrouting, hop.device)
+        self.hook = saved
+        if dropped:
+            return EPERM
+        if code == ACCEPT:
+            out = lead(self.tables, p, p.data[p.start : p.end], 4 if four else 6, high, low)
+            target = self.port(out)
+            if target is not None:
+                self.transmit(p, target)
         return 0
 
 

@@ -57,7 +57,9 @@ class Port:
         self.port: i64 = 0  # UDP port that it listens on
         self.sport_low: i64 = 0
         self.sport_high: i64 = 0
+        self.local_high: i64 = 0
         self.local: i64 = 0
+        self.remote_high: i64 = 0
         self.remote: i64 = 0
         self.family: i64 = 4
         self.udp_csum: bool = False
@@ -197,6 +199,22 @@ def _link(port: Port, link: dict[str, str]) -> None:
         port.sport_high = _number(words[-1])
     port.udp_csum = "noudpcsum" not in link
     port.ttl = _number(link.get("ttl", "0"))
+    if "remote" in link:
+        port.family, port.remote_high, port.remote = _address(link["remote"])
+    if "local" in link:
+        port.family, port.local_high, port.local = _address(link["local"])
+
+
+def _address(text: str) -> tuple[int, int, int]:
+    """Family and halves of an address; 0 for what is none."""
+    import socket
+
+    for family, number in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
+        try:
+            return (number, *halves(int.from_bytes(socket.inet_pton(family, text), "big")))
+        except OSError:
+            continue
+    return 4, 0, 0
 
 
 def _routes(tables: HostTables, host: Host, index_of: dict[str, int]) -> None:
