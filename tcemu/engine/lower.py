@@ -17,7 +17,7 @@ from tcemu.engine.program import Chain, Counter, Guard, Index, MaskedTest, Never
 from tcemu.engine.values import COMPILED
 from tcemu.host.model import Host
 from tcemu.ir import operand as operands
-from tcemu.ir.effect import Effect, Nat, NatRange, Offload, Random, SetCt, Track, Untrack
+from tcemu.ir.effect import Effect, Offload, Random, SetCt, Untrack
 from tcemu.ir.ruleset import Attachment, Object, Ruleset
 from tcemu.ir.ruleset import Rule as RuleRecord
 from tcemu.ir.stats import Stats
@@ -195,7 +195,7 @@ class Lowering:
         if then.code in (GOTO, JUMP) and target is None:
             # a chain that nothing was ever put into: tc passes, nft cannot name one
             target = Chain(then.to, 3, 16)
-        if isinstance(effect, (Track, SetCt, Nat, NatRange, Offload, Untrack)):
+        if isinstance(effect, (SetCt, Offload, Untrack)):
             self.program.uses_conntrack = True
         second = None
         if isinstance(otherwise, Random):
