@@ -115,6 +115,9 @@ class Run:
         self.set_up()
         self.observed.name_devices(session.host, [one["name"] for one in self.config.get("devices", []) if one.get("type", "tap") == "tap"])
         self.running = Running(session, self.observed)
+        machine, listen = self.running.machine, self.config.get("listen", {})
+        machine.answers = True
+        machine.tcp_ports, machine.udp_ports = set(listen.get("tcp", ())), set(listen.get("udp", ()))
         self.rules.restart()
         pending = sorted(self.config.get("commands", []), key=lambda command: int(command["after"]))
         packets = read_packets(self.source)
