@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
+from tcemu.ir.operand import Operand
 from tcemu.ir.stats import Stats
 from tcemu.ir.verdict import Verdict
 
@@ -236,6 +237,114 @@ class CtInfo(Struct, frozen=True, tag="ctinfo", omit_defaults=True):
     mark_mask: int | None = None
 
 
+class VerdictMap(Struct, frozen=True, tag="vmap"):
+    """nft vmap: the verdict that a map holds for a key; a key that is not there ends the rule."""
+
+    key: Operand
+    map: str
+
+
+class Assign(Struct, frozen=True, tag="assign"):
+    """nft ``… set …``: write a value into a place, which an operand names: Load of metadata, conntrack or a header field, Raw bits, a Key."""
+
+    target: Operand
+    value: Operand
+
+
+class Translate(Struct, frozen=True, tag="translate", omit_defaults=True):
+    """nft NAT: kind is snat, dnat, masquerade or redirect; values to choose from, None for none given; netmap keeps the host bits.
+
+    ``address`` may be a Lookup whose data are an address and a port side by side (``joined``).
+    """
+
+    kind: str
+    family: int = 0
+    address: Operand | None = None
+    address_high: Operand | None = None
+    port: Operand | None = None
+    port_high: Operand | None = None
+    joined: bool = False
+    flags: tuple[str, ...] = ()  # random, fully-random, persistent, netmap, interval
+
+
+class TransparentProxy(Struct, frozen=True, tag="tproxy", omit_defaults=True):
+    """nft tproxy: hand the packet to a local socket at this address or port."""
+
+    family: int = 0
+    address: Operand | None = None
+    port: Operand | None = None
+
+
+class SynProxy(Struct, frozen=True, tag="synproxy", omit_defaults=True):
+    """nft synproxy: answer SYN with cookies; flags mss, wscale, timestamp, sack-perm."""
+
+    mss: int = 0
+    wscale: int = 0
+    flags: tuple[str, ...] = ()
+
+
+class ToUser(Struct, frozen=True, tag="queue", omit_defaults=True):
+    """nft queue: the queues low to high, or a value; flags bypass, fanout."""
+
+    low: int = 0
+    high: int = 0
+    value: Operand | None = None
+    flags: tuple[str, ...] = ()
+
+
+class Forward(Struct, frozen=True, tag="forward", omit_defaults=True):
+    """nft dup (``copy``) and fwd: to a device (its index) or to an address, the neighbour to send to."""
+
+    copy: bool = False
+    device: Operand | None = None
+    family: int = 0
+    address: Operand | None = None
+
+
+class UpdateSet(Struct, frozen=True, tag="updateset", omit_defaults=True):
+    """nft ``add|update|delete @set { key … }``: op, key and data; timeout in ns (0: the set's); effects of a new element."""
+
+    op: str
+    set: str
+    key: Operand
+    data: Operand | None = None
+    timeout: int = 0
+    effects: tuple[Effect, ...] = ()
+
+
+class ConnLimit(Struct, frozen=True, tag="connlimit", omit_defaults=True):
+    """nft ct count: matches up to so many connections, or over."""
+
+    count: int
+    over: bool = False
+
+
+class Last(Struct, tag="last"):
+    """nft last: when a packet was here last (stats.last_used)."""
+
+    stats: Stats
+
+
+class ObjectMap(Struct, frozen=True, tag="objmap"):
+    """nft objref by map: the object (its name) that a map holds for a key acts."""
+
+    key: Operand
+    map: str
+
+
+class StripOption(Struct, frozen=True, tag="strip"):
+    """nft reset tcp option: overwrite the option of that kind with NOPs."""
+
+    kind: int
+
+
+class Helper(Struct, frozen=True, tag="helper", omit_defaults=True):
+    """nft ct helper, ct timeout, ct expectation objects: parameters by name."""
+
+    kind: str
+    params: dict[str, str] = {}
+
+
 class Other(Struct, frozen=True, tag="other", omit_defaults=True):
     """A kind that lists but does nothing to packets here (bpf, gate, ife …): parameters as its file wants them."""
 
@@ -267,5 +376,18 @@ Effect = (
     | Reject
     | MarkFromCt
     | CtInfo
+    | VerdictMap
+    | Assign
+    | Translate
+    | TransparentProxy
+    | SynProxy
+    | ToUser
+    | Forward
+    | UpdateSet
+    | ConnLimit
+    | Last
+    | ObjectMap
+    | StripOption
+    | Helper
     | Other
 )

@@ -70,7 +70,7 @@ def drive(text: str, actions: dict[str, object] | None = None) -> tuple[object, 
 
 
 def test_recovery_goes_on_behind_the_mistake() -> None:
-    value, wrong = drive("ab;acb;ac;", {"lines": lambda *lines: list(lines), "bad": lambda _error: "bad"})
+    value, wrong = drive("ab;acb;ac;", {"lines": lambda *lines: list(lines), "bad": lambda: "bad"})
     assert (value, wrong) == ([("a", "b"), "bad", ("a", "c")], ["b"])
 
 
