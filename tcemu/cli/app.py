@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -309,7 +308,3 @@ def session_import(choice: Choice, path: str) -> int:
     except OSError as slip:
         raise TcemuError(f"{path} cannot be read: {slip.strerror}") from slip
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:], Choice()))

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from tcemu.diagnostics import Diagnostic, Span, SyntaxFailure, near
 
-MODULES: Final = ("l2", "inet", "inet6", "sctp", "vxlan", "dns", "dhcp", "ppp", "l2tp", "eap", "ntp", "rip")
-CONTRIB: Final = (("mpls", "MPLS"), ("geneve", "GENEVE"), ("igmp", "IGMP"))
+MODULES: Final = (
+    *(
+        f"scapy.layers.{name}"
+        for name in ("l2", "inet", "inet6", "sctp", "vxlan", "dns", "dhcp", "ppp", "l2tp", "eap", "ntp", "rip", "igmp")
+    ),
+    *(f"scapy.contrib.{name}" for name in ("mpls", "geneve")),
+)
 MAX_REPEAT: Final = 65_535
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2}[\s:]*)+")
 
@@ -144,11 +149,10 @@ def layer_classes() -> dict[str, Callable[..., Any]]:
     from scapy.packet import Packet, Raw
 
     found: dict[str, Callable[..., Any]] = {"Raw": Raw}
-    modules: Sequence[str] = [f"scapy.layers.{name}" for name in MODULES] + [f"scapy.contrib.{name}" for name, _ in CONTRIB]
-    for name in modules:
+    for name in MODULES:
         try:
             module = importlib.import_module(name)
-        except ImportError:
+        except ImportError:  # not every version of scapy has every module
             continue
         found |= {
             key: thing

@@ -204,7 +204,9 @@ def light_imports() -> None:
 def write(text: str) -> None:
     """Text to standard output, bytes that were no UTF-8 as they came."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    left = memoryview(text.encode("utf-8", "surrogateescape"))
+    while left:  # under PYTHONUNBUFFERED a write to a pipe takes what fits
+        left = left[sys.stdout.buffer.write(left) :]
 
 
 # ---------------------------------------------------------------- how it ends
@@ -254,9 +256,3 @@ def usage(sentence: str) -> Exception:
     from tcemu.diagnostics import Diagnostic, TcemuError
 
     return TcemuError(sentence, (Diagnostic(sentence, hint="see tcemu --help"),), exit_code=2)
-
-
-if __name__ == "__main__":  # python -m tcemu.cli.main: the module proper, so that its classes are those that others import
-    from tcemu.cli import main as module
-
-    module.main()

@@ -22,7 +22,7 @@ FIRST_WORDS: Final = {
     "tc": ("filter", "qdisc", "chain", "action", "actions", "class"),
     "ip": ("link", "addr", "address", "route", "neigh", "neighbour", "tuntap"),
 }
-HARMLESS: Final = ("set", "#!/bin/sh", "#!/bin/bash", "echo", ":", "exit", "true")  # of a script: passed over
+HARMLESS: Final = ("set", "echo", ":", "exit", "true")  # of a script: passed over
 
 
 class RulesError(TcemuError):
@@ -84,7 +84,7 @@ def _tool_of(line: str) -> str:
 
 
 def _is_script(text: str) -> bool:
-    return any(_tool_of(line) for line in text.split("\n") if line.strip() and not _comment(line))
+    return any(_tool_of(line) for line in text.split("\n") if not line.lstrip().startswith("#"))
 
 
 def _script(session: Session, path: str, text: str) -> str:
@@ -99,7 +99,7 @@ def _script(session: Session, path: str, text: str) -> str:
             held = line[:-1] + " "
             continue
         held = ""
-        if not line.strip() or _comment(line):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
         tool = _tool_of(line)
         if not tool:
