@@ -66,12 +66,28 @@ class ChainCommand(NamedTuple):
 
 
 class QdiscCommand(NamedTuple):
-    """add, change, replace, delete, link or list of a qdisc; ``words`` holds the frame's words by terminal."""
+    """add, change, replace, delete, link or list of a qdisc; ``words`` holds the frame's words by terminal, ``options`` what follows the kind."""
 
     verb: str
     dev: str
     kind: str
     words: dict[str, Any]
+    handle: int = 0
+    parent: int = 0
+    ingress_block: int = 0
+    egress_block: int = 0
+    options: tuple[str, ...] = ()
+
+
+class ClassCommand(NamedTuple):
+    """The same for a class of a qdisc."""
+
+    verb: str
+    dev: str
+    kind: str
+    classid: int
+    parent: int
+    options: tuple[str, ...]
 
 
 class ActionName(NamedTuple):
@@ -89,4 +105,4 @@ class ActionsCommand(NamedTuple):
     names: list[ActionName] = []
 
 
-Command = FilterCommand | ChainCommand | QdiscCommand | ActionsCommand
+Command = FilterCommand | ChainCommand | QdiscCommand | ClassCommand | ActionsCommand

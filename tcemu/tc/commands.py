@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tcemu.diagnostics import TcemuError
-from tcemu.tc import action_apply, apply, friendly, qdisc, show
-from tcemu.tc.command import ActionsCommand, ChainCommand, Command, FilterCommand, QdiscCommand
+from tcemu.tc import action_apply, apply, classes, friendly, qdisc, show
+from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand
 from tcemu.tc.complaint import REFUSED, USAGE, Complaint, Unwilling, incomplete
 from tcemu.tc.parse import Names, parse
 from tcemu.tc.usage import usage
@@ -126,7 +126,7 @@ def command(words: Sequence[str], options: Options, world: World) -> Reply:
     except Complaint as slip:
         return Reply(slip.exit_code, out.value(), "".join(said) + slip.text)
     except Unwilling as slip:
-        talking = "" if words[0][0] == "q" else TALKING
+        talking = "" if words[0] and "qdisc".startswith(words[0]) or "class".startswith(words[0]) else TALKING
         return Reply(REFUSED, out.value(), "".join(said) + slip.text + talking)
     return Reply(0, out.value(), "".join(said))
 
@@ -155,6 +155,11 @@ def perform(wanted: Command, world: World, out: Writer, said: list[str]) -> None
             qdisc.listing(out, world, wanted)
         else:
             qdisc.modify(world, wanted)
+    elif isinstance(wanted, ClassCommand):
+        if wanted.verb == "list":
+            classes.listing(out, world, wanted)
+        else:
+            classes.modify(world, wanted)
     else:
         perform_actions(wanted, world, out)
 
@@ -234,7 +239,11 @@ def one(words: Sequence[str], options: Options, world: World) -> Reply:
     except Complaint as slip:
         return Reply(-slip.exit_code if slip.dies else slip.exit_code, out.value(), "".join(said) + slip.text)
     except Unwilling as slip:
-        return Reply(REFUSED, out.value(), "".join(said) + slip.text + ("" if words[0][0] == "q" else TALKING))
+        return Reply(
+            REFUSED,
+            out.value(),
+            "".join(said) + slip.text + ("" if "qdisc".startswith(words[0]) or "class".startswith(words[0]) else TALKING),
+        )
     except TcemuError as slip:
         return Reply(slip.exit_code, out.value(), "".join(said) + slip.render())
     return Reply(0, out.value(), "".join(said))

@@ -13,8 +13,18 @@ from typing import Any, Final, NoReturn
 
 from tcemu.syntax.table import load
 from tcemu.syntax.words import Word, WordFailure, parse_words
-from tcemu.tc import friendly, kinds, readers
-from tcemu.tc.command import ActionName, ActionsCommand, ActionSpec, ChainCommand, Command, Control, FilterCommand, QdiscCommand
+from tcemu.tc import friendly, kinds, qdisc, readers
+from tcemu.tc.command import (
+    ActionName,
+    ActionsCommand,
+    ActionSpec,
+    ChainCommand,
+    ClassCommand,
+    Command,
+    Control,
+    FilterCommand,
+    QdiscCommand,
+)
 from tcemu.tc.complaint import USAGE, Complaint, duplicate, incomplete, invalid, no_device
 from tcemu.tc.names import ETH_ALL
 from tcemu.tc.usage import usage
@@ -23,6 +33,7 @@ from tcemu.world import World
 ROOT: Final = 0xFFFFFFFF
 INGRESS: Final = 0xFFFFFFF2
 EGRESS: Final = 0xFFFFFFF3
+INGRESS_PARENT: Final = 0xFFFFFFF1
 
 
 class Names:
@@ -67,6 +78,9 @@ class Parse:
         self.chain = 0
         self.handle: str | None = None
         self.kind = ""
+        self.number = 0
+        self.blocks: dict[str, int] = {}
+        self.rest: tuple[str, ...] = ()
         self.reader: Any = None
         self.act: Any = None
         self.acts: list[ActionSpec] | None = None
@@ -422,34 +436,87 @@ class Parse:
     def do_help(self, _word: Word) -> Command:
         raise Complaint(usage("tc"), 0)
 
-    # ------------------------------------------------------------ qdiscs
+    # ------------------------------------------------------------ qdiscs and classes
     def do_qdisc_value(self, name: Word, value: Word) -> None:
         terminal = name.terminal
+        if terminal in self.seen or (terminal == "PARENT" and self.parent):
+            raise duplicate("parent" if terminal == "PARENT" else str(name), value)
         if terminal == "DEV":
-            if self.dev:
-                raise duplicate("dev", value)
             self.dev = value[:15]
         elif terminal in ("INGRESS_BLOCK", "EGRESS_BLOCK"):
-            words = terminal.lower().replace("_", " ")
-            if terminal in self.seen:
-                raise duplicate(terminal.lower(), value)
-            if not readers.unsigned(value, readers.U32, 0):
-                raise invalid(f"invalid {words} index value", value)
-        elif terminal in self.seen:
-            raise duplicate(terminal.lower(), value)
+            block = readers.unsigned(value, readers.U32, 0)
+            if not block:
+                raise invalid(f"invalid {terminal.lower().replace('_', ' ')} index value", value)
+            self.blocks[terminal] = block
+        elif terminal == "HANDLE":
+            handle = qdisc.handle_of(value)
+            if handle is None:
+                raise invalid("invalid qdisc ID", value)
+            self.number = handle
+        else:
+            classid = readers.classid(value)
+            if classid is None:
+                raise invalid("invalid parent ID" if terminal == "PARENT" else "invalid class ID", value)
+            if terminal == "PARENT":
+                self.parent = classid
+            else:
+                self.number = classid
         self.seen[terminal] = value
 
+    def do_qdisc_root(self, _word: Word) -> None:
+        if self.parent:
+            raise Complaint('Error: "root" is duplicate parent ID\n', USAGE)
+        self.parent = ROOT
+
     def do_qdisc_hook(self, word: Word) -> None:
-        self.seen[word.terminal] = word
-        self.kind = "clsact" if word.terminal == "CLSACT" else "ingress" if word.terminal == "INGRESS_Q" else self.kind
+        if self.parent and self.verb not in _LISTS:
+            raise Complaint(f'Error: "{word}" is a duplicate parent ID\n', USAGE)
+        self.parent = INGRESS_PARENT
+        self.kind = "clsact" if word.terminal == "CLSACT" else "ingress"
+        if self.verb not in _LISTS:
+            self.number = INGRESS_PARENT & 0xFFFF0000
+
+    def do_qdisc_other(self, kind: Word, *options: Word) -> None:
+        self.kind = kind[:15]
+        self.rest = tuple(str(word) for word in options)
+
+    def do_qdisc_help(self, *_words: Word) -> None:
+        raise Complaint(usage("class" if self.words[0].startswith("c") else "qdisc"), 0)
+
+    def do_qdisc_nothing(self, _word: Word) -> None:
+        """Words that change nothing here."""
 
     def do_qdisc_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
         self.device()
-        return QdiscCommand(verb, self.dev, self.kind, dict(self.seen))
+        blocks = self.blocks
+        return QdiscCommand(
+            verb,
+            self.dev,
+            self.kind,
+            {},
+            self.number,
+            self.parent,
+            blocks.get("INGRESS_BLOCK", 0),
+            blocks.get("EGRESS_BLOCK", 0),
+            self.rest,
+        )
 
     def do_qdisc_list(self, *_items: Any) -> Command:
         self.device()
-        return QdiscCommand("list", self.dev, self.kind, dict(self.seen))
+        return QdiscCommand("list", self.dev, self.kind, dict(self.seen), self.number, self.parent)
+
+    def do_class_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
+        self.device()
+        return ClassCommand(verb, self.dev, self.kind, self.number, self.parent, self.rest)
+
+    def do_class_list(self, *_items: Any) -> Command:
+        if not self.dev:
+            raise Complaint('"dev" is required\n', USAGE)
+        self.device()
+        return ClassCommand("list", self.dev, "", 0, self.parent, ())
+
+    def do_class_help(self, *_items: Any) -> Command:
+        raise Complaint(usage("class"), 0)
 
     # ------------------------------------------------------------ actions as objects
     def do_actions_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
@@ -571,6 +638,16 @@ def _beside(failure: WordFailure, reading: Parse) -> Command:
     if reading.reader is not None:
         reading.reader.complain(word)
     rest = reading.words[failure.index + 1 :]
+    if failure.symbols[0] in ("QDISC", "CLASS"):
+        return _beside_qdisc(failure, reading)
     if reading.verb in _LISTS:
         raise Complaint(f' What is "{word}"? Try "tc filter help"\n', USAGE)
     return reading.unknown_kind(word, rest)
+
+
+def _beside_qdisc(failure: WordFailure, reading: Parse) -> Command:
+    """A word that a qdisc does not take."""
+    word = failure.word
+    if reading.verb in _LISTS:
+        raise Complaint(f'What is "{word}"? Try "tc {failure.symbols[0].lower()} help".\n', USAGE)
+    raise Complaint(f'What is "{word}"?\nUsage: ... {reading.kind}\n')

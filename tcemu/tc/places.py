@@ -18,6 +18,8 @@ MAX_RESTARTS: Final = 16  # cls_api.c tcf_classify max_reclassify_loop
 INGRESS_MINOR: Final = 0xFFF2
 EGRESS_MINOR: Final = 0xFFF3
 FFFF: Final = 0xFFFF0000
+ROOT: Final = 0xFFFFFFFF
+QUEUED: Final = ("tap", "physical")  # kinds of devices that get net.core.default_qdisc; the others have no queue
 NO_PARENT: Final = "Parent Qdisc doesn't exists"
 CLASSFUL: Final = frozenset(("htb", "prio", "cbq", "hfsc", "drr", "qfq", "ets", "mq", "mqprio", "multiq", "dsmark", "atm", "taprio"))
 BLOCKED: Final = frozenset(("fq_codel", "sfq", "sfb", "choke", "fq_pie", "cake"))  # classless, with a block of their own
@@ -73,6 +75,8 @@ def find_block(work: Work, command: FilterCommand) -> Place:
 def device_block(work: Work, device: str, parent: int) -> Place:
     """The block behind a device's parent."""
     qdisc = root_qdisc(work, device) if not parent else find_qdisc(work, device, parent >> 16)
+    if qdisc is None and parent:
+        raise Unwilling(NO_PARENT)
     if qdisc is None:
         raise Unwilling(NO_PARENT)
     table = block_of(qdisc, parent)
@@ -87,6 +91,9 @@ def root_qdisc(work: Work, device: str) -> QdiscNote:
     """The qdisc at a device's root, which must take filters."""
     record = work.table(f"tc root {device}")
     qdisc = unpack(QdiscNote, record.note) if record is not None else None
+    known = work.world.host.devices.get(device)
+    if qdisc is None and known is not None and known.kind in QUEUED and known.up:
+        return QdiscNote(device, "fq_codel", 0, ROOT)
     if qdisc is None or (qdisc.kind not in CLASSFUL and qdisc.kind not in BLOCKED):
         raise Unwilling("Qdisc not classful")
     return qdisc

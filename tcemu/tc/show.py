@@ -16,7 +16,7 @@ from tcemu.tc.command import ActionName, ChainCommand, FilterCommand
 from tcemu.tc.complaint import Complaint, Unwilling
 from tcemu.tc.names import protocol_name
 from tcemu.tc.notes import ActionNote, ChainNote, RuleNote, unpack
-from tcemu.tc.places import Place, block_of, find_qdisc
+from tcemu.tc.places import Place, block_of, find_qdisc, root_qdisc
 from tcemu.tc.printers import classid_text, show_counters
 from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
@@ -61,10 +61,10 @@ def places(world: World, command: FilterCommand) -> Iterable[Place]:
         if record is None:
             raise Complaint(f'Cannot find block "{command.block}"\n')
         return [Place(key, record, "")]
-    if not command.dev or not command.parent:
+    if not command.dev:
         return []
-    qdisc = find_qdisc(work, command.dev, command.parent >> 16)
     try:
+        qdisc = find_qdisc(work, command.dev, command.parent >> 16) if command.parent else root_qdisc(work, command.dev)
         key = block_of(qdisc, command.parent) if qdisc is not None else ""
     except Unwilling:
         return []

@@ -109,8 +109,10 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     if encode:
         number = given.get("type", ETH_IFE)
         out.string("type", f"type 0X{number:X} ", f"{number:#x}")
-        out.newline()
-        out.text("\t")
+    else:
+        out.string("type", "type 0 ", "0")
+    out.newline()
+    out.text("\t")
     for name, _limit in METAS:
         if name in given:
             if given[name] is None:

@@ -12,9 +12,11 @@ from tcemu.ir.ruleset import Object
 from tcemu.syntax.words import Word
 from tcemu.tc import readers, tunnel_options
 from tcemu.tc.actions.base import ActionReader
-from tcemu.tc.command import ActionSpec
+from tcemu.tc.command import ActionSpec, FilterCommand
+from tcemu.tc.complaint import Unwilling
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import address_text, show_control, show_index
+from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 
 
@@ -118,6 +120,19 @@ class TunnelKeyReader(ActionReader):
 
 
 READER = TunnelKeyReader
+
+
+def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Tunnel:
+    """What the kernel wants (tunnel_key_init)."""
+    tunnel = spec.effect
+    if not isinstance(tunnel, Tunnel):
+        raise Unwilling("Unknown tunnel key action")
+    if tunnel.family < 0:
+        raise Unwilling("Missing either ipv4 or ipv6 src and dst")
+    for option in tunnel.options.split(",") if tunnel.options_kind == "geneve" else ():
+        if len(option.rpartition(":")[2]) % 8:
+            raise Unwilling("Tunnel key geneve option data is not a multiple of 4 bytes long")
+    return tunnel
 
 
 def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
