@@ -29,7 +29,7 @@ ALLOWED = {
     "nft": BASE | {"host", "ir", "syntax", "world"},
     "lint": BASE | {"host", "ir", "offload"},
 }
-TOP = {"session", "report", "cli", "form"}
+TOP = {"session", "report", "cli", "form", "__main__"}
 ONLY = {"lark": "syntax", "click": "cli", "tabulate": "cli", "sqlite3": "session"}
 # the conntrack tool's own front end answers as every front end does
 EXTRA = {"conntrack/commands.py": {"world"}}

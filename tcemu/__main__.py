@@ -1,0 +1,5 @@
+"""``python -m tcemu`` is ``tcemu``."""
+
+from tcemu.cli.main import main
+
+main()
