@@ -13,7 +13,7 @@ from tcemu.conntrack import formats, make, show
 from tcemu.conntrack.entry import CONFIRMED, NAT_CLASH, OFFLOADED, Entry
 from tcemu.conntrack.help import HELP
 from tcemu.conntrack.record import EntryRecord, from_record, to_record
-from tcemu.conntrack.request import NAME, ComplaintError, Request, parse
+from tcemu.conntrack.request import NAME, NO_LABELS, ComplaintError, Request, parse
 from tcemu.conntrack.select import matches
 from tcemu.conntrack.stats import Stats
 from tcemu.shelf import Shelf
@@ -83,7 +83,7 @@ def _list(request: Request, world: Tracked) -> Reply:
         for entry in found:
             entry.orig_packets = entry.orig_bytes = entry.reply_packets = entry.reply_bytes = 0
             world.connections.put(to_record(entry))
-    note = "nfct_labelmap_new: No such file or directory\n" if "labels" in request.output else ""
+    note = NO_LABELS if "labels" in request.output else ""
     return Reply(0, text, note + told(len(found), "shown"))
 
 

@@ -62,13 +62,11 @@ def _xml_direction(entry: Entry, t: Tuple, way: str) -> str:
 
 
 def save(entry: Entry, now: int) -> str:
-    """One line that `conntrack` takes back as its arguments."""
+    """One line that `conntrack` takes back as its arguments; the tool leaves the mark out, and so do we."""
     family, orig, reply, status = entry.family, entry.orig, entry.reply, entry.status
     known = {"SEEN_REPLY": SEEN_REPLY, "ASSURED": ASSURED, "FIXED_TIMEOUT": FIXED_TIMEOUT, "EXPECTED": EXPECTED}
     flags = ",".join(name for name, bit in known.items() if status & bit) or "UNSET"
     words = ["-A", f"-t {left(entry, now)}", f"-u {flags}"]
-    if entry.mark:
-        words.append(f"-m {entry.mark}")
     if entry.zone:
         words.append({ZONE_BOTH: "-w", ZONE_ORIGINAL: "--orig-zone", ZONE_REPLY: "--reply-zone"}[entry.zone_dir] + f" {entry.zone}")
     words += [f"-s {address(family, orig.src_high, orig.src)}", f"-d {address(family, orig.dst_high, orig.dst)}"]

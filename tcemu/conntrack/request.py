@@ -14,15 +14,16 @@ from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPL
 from tcemu.diagnostics import TcemuError
 
 NAME: Final = "conntrack v1.4.7 (conntrack-tools)"
+NO_LABELS: Final = "nfct_labelmap_new: No such file or directory\n"  # there is no /etc/xtables/connlabel.conf
 TRY_HELP: Final = "Try `conntrack -h' or 'conntrack --help' for more information.\n"
 
 
 class ComplaintError(TcemuError):
     """What the tool says on stderr; a bad parameter is exit code 2, a failed operation 1."""
 
-    def __init__(self, text: str, exit_code: int = 2) -> None:
+    def __init__(self, text: str, exit_code: int = 2, before: str = "") -> None:
         super().__init__(text, exit_code=exit_code)
-        self.text = f"{NAME}: {text}\n" + (TRY_HELP if exit_code == 2 else "")
+        self.text = f"{before}{NAME}: {text}\n" + (TRY_HELP if exit_code == 2 else "")
 
 
 class Address(NamedTuple):
@@ -289,7 +290,7 @@ def _option(request: Request, name: str, value: str | None, word: str, words: li
     elif name == "id":
         request.id = number(value or "") & 0xFFFFFFFF
     elif name == "label":
-        raise ComplaintError(f"unknown label '{value}'")  # without /etc/xtables/connlabel.conf no label has a name
+        raise ComplaintError(f"unknown label '{value}'", before=NO_LABELS)
 
 
 def _own(request: Request, name: str, meaning: str, value: str) -> None:

@@ -403,7 +403,7 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
     if (flags & TH_SYN) == 0:
         window = (window << sender.scale) & M32
     reach = (window + sack - ack) & M32
-    if reach > sender.max_window:  # noqa: PLR1730 (mypyc would make objects of the numbers for max())
+    if reach > sender.max_window:  # not max(): mypyc would make objects of the numbers
         sender.max_window = reach
     if before(sender.end, end):
         sender.end = end

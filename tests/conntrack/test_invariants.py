@@ -1,0 +1,181 @@
+"""Whatever comes, the table stays whole: everybody is found by both tuples, counts are right, nobody is lost, time only takes.
+
+Beside the table runs a model of it in a dictionary, for UDP, where every packet's fate is plain.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tcemu.conntrack.entry import DYING, Entry
+from tcemu.conntrack.hashing import Buckets, zone_of
+from tcemu.conntrack.table import Conntrack
+from tcemu.conntrack.tuples import hash_of
+from tcemu.packet.decode import load
+from tcemu.packet.packet import LINK_ETHER, Packet
+
+from .builder import A6, B6, SECOND, START, A, B, Tracker, icmp, tcp, udp
+
+Flow = tuple[int, int, int, int, int]  # zone, source, target, sport, dport
+
+
+def check(table: Conntrack) -> None:
+    """The table's own promises."""
+    buckets: Buckets = table.buckets
+    held = [entry for entry in buckets.store if entry is not None]
+    assert table.count == len(held)
+    assert buckets.used == sum(1 for slot in buckets.slots if slot)
+    assert buckets.used <= (buckets.mask + 1) // 2 + 2
+    for entry in held:
+        assert not entry.status & DYING
+        assert buckets.store[entry.index] is entry
+        for way, t in ((0, entry.orig), (1, entry.reply)):
+            h = hash_of(t, entry.family, entry.proto, zone_of(entry, way))
+            assert buckets.find(h, t, entry.family, entry.proto, zone_of(entry, 0), zone_of(entry, 1)) is entry
+    in_wheel = {id(entry) for spoke in table.wheel.spokes for entry in spoke if entry.index >= 0}
+    assert in_wheel == {id(entry) for entry in held}
+
+
+class TableMachine(RuleBasedStateMachine):
+    """Random UDP traffic, deletions and waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.t = Tracker(udp_timeout=7, udp_timeout_stream=20)
+        self.model: dict[Flow, float] = {}  # original tuple -> when it expires, s
+
+    def known(self, flow: Flow) -> Flow | None:
+        zone, source, target, sport, dport = flow
+        for candidate in (flow, (zone, target, source, dport, sport)):
+            if self.model.get(candidate, -1.0) > self.now:
+                return candidate
+        return None
+
+    @property
+    def now(self) -> float:
+        return (self.t.now - START) / SECOND
+
+    @rule(zone=st.integers(0, 1), way=st.booleans(), port=st.integers(1, 6), confirm=st.booleans())
+    def packet(self, zone: int, way: bool, port: int, confirm: bool) -> None:
+        source, target, sport, dport = (A, B, port, 53) if way else (B, A, 53, port)
+        flow = (zone, source, target, sport, dport)
+        known = self.known(flow)
+        got = self.t.send(udp(source, target, sport=sport, dport=dport), zone=zone, confirm=confirm)
+        if known is None:
+            assert got == "new"
+            if confirm:
+                self.model = {k: v for k, v in self.model.items() if k != (zone, target, source, dport, sport)}
+                self.model[flow] = self.now + 7
+        else:
+            assert got in ("new", "est") if known == flow else got == "est-reply"
+            self.model[known] = self.now + self.t.left()
+
+    @rule(tenths=st.integers(0, 80))
+    def wait(self, tenths: int) -> None:
+        self.t.now += tenths * SECOND // 10
+        self.t.table.expire(self.t.now)
+
+    @rule(data=st.data())
+    def kill(self, data: st.DataObject) -> None:
+        entries = self.t.table.entries(self.t.now)
+        if entries:
+            entry = data.draw(st.sampled_from(entries))
+            self.t.table.kill(entry)
+            self.model.pop((int(entry.zone), int(entry.orig.src), int(entry.orig.dst), int(entry.orig.sport), int(entry.orig.dport)), None)
+
+    @rule()
+    def sweep(self) -> None:
+        self.t.table.sweep(self.t.now)
+        assert self.t.table.count == len(self.t.table.entries(self.t.now))
+
+    @invariant()
+    def whole(self) -> None:
+        check(self.t.table)
+
+    @invariant()
+    def same_as_the_model(self) -> None:
+        got = {
+            (int(e.zone), int(e.orig.src), int(e.orig.dst), int(e.orig.sport), int(e.orig.dport)) for e in self.t.table.entries(self.t.now)
+        }
+        assert got == {flow for flow, expires in self.model.items() if expires > self.now}
+
+
+TestTable = TableMachine.TestCase
+TestTable.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+FRAMES = st.one_of(
+    st.builds(
+        lambda way, flags, seq, ack, window, data: (
+            tcp(A, B, flags, seq=seq, ack=ack, window=window, data=data)
+            if way
+            else tcp(B, A, flags, sport=80, dport=40000, seq=seq, ack=ack, window=window, data=data)
+        ),
+        st.booleans(),
+        st.text("FSRPAU", max_size=4),
+        st.integers(0, 2**32 - 1) | st.integers(0, 3000),
+        st.integers(0, 2**32 - 1) | st.integers(0, 3000),
+        st.integers(0, 65535),
+        st.binary(max_size=20),
+    ),
+    st.builds(lambda kind, data: icmp(A, B, kind, data=data), st.integers(0, 255), st.binary(max_size=40)),
+    st.builds(lambda kind, data: icmp(A6, B6, kind, data=data), st.integers(0, 255), st.binary(max_size=80)),
+    st.builds(lambda port: udp(A6, B6, sport=port), st.integers(0, 3)),
+)
+
+
+@given(st.lists(st.tuples(FRAMES, st.integers(0, 200)), max_size=30))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_traffic_leaves_the_table_whole(traffic: list[tuple[bytes, int]]) -> None:
+    t = Tracker()
+    for frame, after in traffic:
+        got = t.send(frame, after=(after - 20) / 10)  # captures of several devices are not quite in order
+        assert got in ("new", "est", "est-reply", "rel", "rel-reply", "inv", "untracked", "drop")
+        if got in ("inv", "untracked", "drop"):
+            assert t.packet.reason
+    check(t.table)
+    for entry in t.table.entries():
+        for side in (entry.orig_side, entry.reply_side):
+            if side is not None:
+                assert all(0 <= value < 1 << 32 for value in (side.end, side.max_end, side.max_window, side.max_ack))
+                assert 0 <= side.scale <= 14
+
+
+@given(st.binary(max_size=120), st.sampled_from([1, 6, 17, 33, 47, 58, 132, 136, 89]), st.booleans(), st.integers(0, 40))
+@settings(max_examples=400, deadline=None)
+def test_garbage_is_judged_and_never_raises(body: bytes, proto: int, wide: bool, cut: int) -> None:
+    from .builder import ip4, ip6
+
+    frame = ip6(A6, B6, proto, body) if wide else ip4(A, B, proto, body)
+    t = Tracker(checksum=0)
+    p = Packet()
+    for keep in (len(frame), max(len(frame) - cut, 0)):
+        load(p, frame[:keep], 0, keep, len(frame), START, LINK_ETHER, 1)
+        if p.l3 >= 0 and p.groups & 0x180:
+            verdict = t.table.track(p, 0, 3, True)
+            assert verdict in (0, 1)
+            if p.ct is not None:
+                assert isinstance(p.ct, Entry)
+                t.table.confirm(p)
+    check(t.table)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**30 - 1), st.integers(0, 1)), max_size=80), st.data())
+@settings(max_examples=100, deadline=None)
+def test_slots_close_up_when_others_go(rows: list[tuple[int, int]], data: st.DataObject) -> None:
+    """Removal from runs of slots that collide: all others stay where a lookup finds them."""
+    buckets = Buckets()
+    slots = [(h & 0x1F | h >> 15 << 10) << 32 | (n + 1) << 1 | way for n, (h, way) in enumerate(rows)]
+    for slot in slots:
+        buckets.put(slot)
+    gone = set(data.draw(st.lists(st.sampled_from(slots), unique=True))) if slots else set()
+    for slot in gone:
+        buckets.take(slot)
+    for slot in slots:
+        at = (slot >> 32) & buckets.mask
+        while buckets.slots[at] not in (0, slot):
+            at = (at + 1) & buckets.mask
+        assert (buckets.slots[at] == slot) == (slot not in gone)
+    assert buckets.used == len(slots) - len(gone)
