@@ -572,7 +572,7 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
 
 def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:
     """Values that the kernel takes, with what the ethertype says."""
-    values = {field: pair for field, pair in keys.values.items() if pair[1] or field == "frag.flags"}
+    values = {field: pair for field, pair in keys.values.items() if pair[1] or field == "frag.flags" or field.startswith("mpls.")}
     vlans = keys.values.get("vlan.count", (0, 0))[0]
     ethertype = 0 if protocol == ETH_ALL else protocol
     outer = ethertype in (ETH_8021Q, ETH_8021AD) or vlans > 0
@@ -699,7 +699,8 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
         out.newline()
         out.string("indev", "  indev %s", note.indev)
     out.open("keys")
-    show_keys(out, rule.steps, note.extra.get("raw", {}))
+    if not out.options.brief:
+        show_keys(out, rule.steps, note.extra.get("raw", {}))
     out.close()
     show_flags(out, note.flags)
 
@@ -873,7 +874,7 @@ def _show_mpls(out: Writer, steps: list[Step], raw: dict[str, str]) -> None:
             value = int(raw[field], 16) if field in raw else step.test.value
             parts = [(part, value >> shift & bits) for part, (shift, bits) in LSE.items() if step.test.mask >> shift & bits]
             found.append((int(field[8:]) + 1, parts))
-    if [depth for depth, _ in found] == [1]:
+    if [depth for depth, _ in found] == [1] and found[0][1]:
         for part, value in found[0][1]:
             if part == "label":
                 _number(out, "mpls_label", value, 0)

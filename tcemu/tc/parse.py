@@ -597,10 +597,8 @@ def _complain(failure: WordFailure, words: Sequence[str], reading: Parse) -> Com
 def _ended(failure: WordFailure, reading: Parse) -> Command:
     """The words ended too early; a few kinds say more of it than that a value is missing."""
     symbols, act = failure.symbols, reading.act
-    if act is not None and hasattr(act, "ended"):
-        for place in range(len(symbols) - 1, -1, -1):
-            if symbols[place] == "MUNGE":
-                act.ended([value for value in failure.values[place + 1 :] if isinstance(value, Word)])
+    if act is not None:
+        act.ended(symbols, failure.values)
     elif act is None and reading.reader is not None:
         reading.reader.ended(symbols[-1], [value for value in failure.values if isinstance(value, Word)])
     raise incomplete()

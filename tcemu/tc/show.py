@@ -24,6 +24,7 @@ from tcemu.world import World
 
 INGRESS = 0xFFFFFFF2
 EGRESS = 0xFFFFFFF3
+TERSE = {"ct": "%s", "pedit": " %s "}  # kinds printed without a blank behind them, or with one before
 HW_STATS = ((1, "immediate"), (2, "delayed"))
 
 
@@ -113,7 +114,8 @@ def show_filter(out: Writer, world: World, place: Place, view: View, chain: Chai
         out.bare("\n")
     show_actions(out, world, keys)
     out.close()
-    out.newline()
+    if not keys or not out.options.brief:
+        out.newline()
     out.close()
 
 
@@ -163,6 +165,8 @@ def show_actions(out: Writer, world: World, keys: list[str]) -> None:
     """A filter's list of actions."""
     if not keys:
         return
+    if out.options.brief:
+        out.newline()
     out.open_array("actions")
     for order, key in enumerate(keys, 1):
         action = world.ruleset.objects.get(key)
@@ -175,9 +179,14 @@ def show_action(out: Writer, action: Object, order: int, now: int, alone: bool =
     """One action of a list."""
     note = unpack(ActionNote, action.note)
     out.open()
-    out.newline()
-    out.number("order", "\taction order %u: ", order)
-    kinds.action_module(action.kind).show(out, action, note, now)
+    if out.options.brief and not alone:
+        out.number("order", "\taction order %u: ", order)
+        out.string("kind", TERSE.get(action.kind, "%s "), action.kind)
+        out.newline()
+    else:
+        out.newline()
+        out.number("order", "\taction order %u: ", order)
+        kinds.action_module(action.kind).show(out, action, note, now)
     if out.stats:
         out.text("\tAction statistics:")
         out.newline()
@@ -188,6 +197,9 @@ def show_action(out: Writer, action: Object, order: int, now: int, alone: bool =
     if note.cookie:
         out.string("cookie", "\tcookie %s", note.cookie)
         out.newline()
+    if out.options.brief:
+        out.close()
+        return
     _show_flags(out, note, alone)
     if note.hw_stats >= 0:
         show_hw_stats(out, note.hw_stats)

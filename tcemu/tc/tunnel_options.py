@@ -13,6 +13,7 @@ from tcemu.tc import readers
 from tcemu.tc.writer import Writer
 
 ERSPAN: Final = (("ver", readers.U8), ("index", readers.U32), ("dir", readers.U8), ("hwid", readers.U8))
+GBP_MASK: Final = 0x48FFFF  # VXLAN_GBP_MASK
 
 
 def canonical(kind: str, text: str) -> str | None:
@@ -39,7 +40,7 @@ def _geneve(text: str) -> str | None:
 
 def _vxlan(text: str) -> str | None:
     group = readers.unsigned(text, readers.U32, 0)
-    return None if group is None else str(group)
+    return None if group is None else str(group & GBP_MASK)
 
 
 def _erspan(text: str) -> str | None:

@@ -6,13 +6,14 @@ A kind's reader has a method ``on_<terminal>`` per keyword of its part of gramma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NoReturn
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from tcemu.ir.effect import Effect
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.command import ActionSpec, Control
-from tcemu.tc.complaint import USAGE, Complaint, invalid
+from tcemu.tc.complaint import USAGE, Complaint, incomplete, invalid
 from tcemu.tc.usage import usage
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class ActionReader:
     KIND = ""
     USAGE = ""  # the name of its usage text, if that is not the kind
     DEFAULT: Control = PIPE
+    HUNGRY = True  # whether a word must follow its name
     ILLEGAL_INDEX = ""  # what is said of an index that is no number
 
     def __init__(self, parse: Parse, head: Word) -> None:
@@ -39,6 +41,8 @@ class ActionReader:
         self.control: Control | None = None
         self.index = 0
         self.option = ""  # the filter's keyword that this stands behind, if it is no action of a list
+        if self.HUNGRY and self.ends_early(head):
+            self.starved()
 
     def value(self, name: str, word: Word) -> None:
         """A keyword with its value."""
@@ -74,6 +78,13 @@ class ActionReader:
 
     def stray(self, word: str, last: str, words: list[Word]) -> None:
         """A word that cannot stand behind ``last``, the symbol on top; ``words`` is what is still unreduced. Raises, or leaves it to others."""
+
+    def ended(self, symbols: Sequence[str], values: Sequence[Any]) -> None:
+        """The words end inside something: what the parser's stack holds. Raises, or leaves it to others, who say that a value is missing."""
+
+    def starved(self) -> NoReturn:
+        """Nothing follows the name."""
+        raise incomplete()
 
     def ends_early(self, word: Word) -> bool:
         """Whether a word is the last of the line."""

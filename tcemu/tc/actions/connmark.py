@@ -22,6 +22,7 @@ class ConnmarkReader(ActionReader):
     """Reads connmark."""
 
     KIND = "connmark"
+    HUNGRY = False
 
     def __init__(self, parse: Any, head: Word) -> None:
         super().__init__(parse, head)

@@ -26,6 +26,7 @@ class CtReader(ActionReader):
     """Reads ct."""
 
     KIND = "ct"
+    HUNGRY = False
 
     def __init__(self, parse: Any, head: Word) -> None:
         super().__init__(parse, head)

@@ -24,6 +24,7 @@ class CtinfoReader(ActionReader):
     """Reads ctinfo."""
 
     KIND = "ctinfo"
+    HUNGRY = False
 
     def __init__(self, parse: Any, head: Word) -> None:
         super().__init__(parse, head)

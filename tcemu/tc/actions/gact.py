@@ -5,6 +5,7 @@ Source: iproute2 6.1 tc/m_gact.c, man tc-gact (tc-actions(8)); net/sched/act_gac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tcemu.ir.effect import Nothing, Random
@@ -22,6 +23,7 @@ class GactReader(ActionReader):
     """Reads gact."""
 
     KIND = "gact"
+    HUNGRY = False
     ILLEGAL_INDEX = 'Illegal "index"'
 
     def __init__(self, parse: Any, head: Word) -> None:
@@ -35,13 +37,17 @@ class GactReader(ActionReader):
             self.fail("Illegal probability val 0x%x\n" % 0x1000)  # an uninitialised variable of tc, as recorded
         if value > 10000:
             self.fail(f"Illegal probability val  0x{value:x}\n")
-        self.second = (how, value, control)
+        self.second = (how, max(value, 1), control)
 
     def stray(self, word: str, last: str, words: list[Word]) -> None:
         if last == "RANDOM":
             self.fail('Illegal "random type"\n')
         if last in ("NETRAND", "DETERM", "gact_head"):
             self.usage("" if word == "help" and last == "gact_head" else f"Bad action type {word}\n")
+
+    def ended(self, symbols: Sequence[str], values: Sequence[Any]) -> None:
+        if len(symbols) > 2 and symbols[-3] == "RANDOM":
+            self.random("", OK, Word("", 0, ""))
 
     def finish(self) -> ActionSpec:
         spec = self.spec(Nothing())

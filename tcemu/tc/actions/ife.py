@@ -114,8 +114,8 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     out.newline()
     out.text("\t")
     for name, _limit in METAS:
-        if name in given:
-            if given[name] is None:
+        if name in given or not encode:
+            if given.get(name) is None:
                 out.string(name, f"%s {name} ", "allow")
             else:
                 out.number(name, f"use {name} %u ", given[name])

@@ -11,10 +11,11 @@ from tcemu.ir.effect import Output
 from tcemu.ir.ruleset import Object
 from tcemu.syntax.words import Word
 from tcemu.tc.actions.base import OK, PIPE, STOLEN, ActionReader
-from tcemu.tc.command import ActionSpec
-from tcemu.tc.complaint import Complaint, incomplete
+from tcemu.tc.command import ActionSpec, FilterCommand
+from tcemu.tc.complaint import Complaint, Unwilling, incomplete
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
+from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 
 
@@ -76,6 +77,13 @@ class MirredReader(ActionReader):
 
 
 READER = MirredReader
+
+
+def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Output:
+    """A new one must say what to do (tcf_mirred_init)."""
+    if not isinstance(spec.effect, Output):
+        raise Unwilling("act_mirred: Unknown mirred option.")
+    return spec.effect
 
 
 def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:

@@ -6,6 +6,7 @@ tc/p_ip.c, p_ip6.c, p_eth.c, p_tcp.c, p_udp.c, p_icmp.c; man tc-pedit(8); net/sc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from tcemu.ir.effect import Edit
@@ -14,7 +15,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import OK, ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Complaint, Unwilling, incomplete
+from tcemu.tc.complaint import Complaint, Unwilling
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
 from tcemu.tc.work import Work
@@ -244,14 +245,17 @@ class PeditReader(ActionReader):
         if rest:
             self.bad(rest[0], "", rest[-1].place + 1 if len(rest) > 2 else -1)
 
-    def ended(self, words: list[Word]) -> NoReturn:
+    def ended(self, symbols: Sequence[str], values: Sequence[Any]) -> None:
         """The words end inside a munge: a field without a command is a bad construct, else a value is missing."""
+        if "MUNGE" not in symbols:
+            return
+        place = len(symbols) - symbols[::-1].index("MUNGE")
+        words = [value for value in values[place:] if isinstance(value, Word)]
         if len(words) == 2 and words[0].terminal.endswith("_HEADER"):
             self.munged += 1
             self.bad(words[0])
         if len(words) == 2:
             self.bad(words[0])
-        raise incomplete()
 
     def finish(self) -> ActionSpec:
         return self.spec(Edit(tuple(self.keys), self.extended))

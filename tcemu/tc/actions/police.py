@@ -193,7 +193,7 @@ def through_ticks(rate: int, amount: int) -> int:
     """An amount after tc turned it into ticks and back, whole microseconds both ways (tc_core_time2tick)."""
     if not rate:
         return 0
-    ticks = int(int(1_000_000 * (amount / rate)) * TICKS_PER_US)
+    ticks = int(int(1_000_000 * (amount / rate)) * TICKS_PER_US) & 0xFFFFFFFF
     return int(rate * int(ticks / TICKS_PER_US) / 1_000_000)
 
 

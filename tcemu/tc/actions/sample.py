@@ -5,7 +5,7 @@ Source: iproute2 6.1 tc/m_sample.c, man tc-sample(8); net/sched/act_sample.c.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from tcemu.ir.effect import Log
 from tcemu.ir.ruleset import Object
@@ -28,6 +28,9 @@ class SampleReader(ActionReader):
     def __init__(self, parse: Any, head: Word) -> None:
         super().__init__(parse, head)
         self.set: dict[str, int] = {}
+
+    def starved(self) -> NoReturn:
+        self.usage("sample bad argument count 1\n")
 
     def value(self, name: str, word: Word) -> None:
         if name == "INDEX":

@@ -6,17 +6,18 @@ Source: iproute2 6.1 tc/m_skbmod.c, man tc-skbmod(8); net/sched/act_skbmod.c.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from tcemu.ir.effect import ModifyMac
 from tcemu.ir.ruleset import Object
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
-from tcemu.tc.command import ActionSpec
-from tcemu.tc.complaint import invalid
+from tcemu.tc.command import ActionSpec, FilterCommand
+from tcemu.tc.complaint import Unwilling, invalid
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import mac_text, show_control, show_times
+from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 
 
@@ -70,10 +71,22 @@ class SkbmodReader(ActionReader):
     def finish(self) -> ActionSpec:
         if not self.given:
             self.usage("skbmod requires at least one option\n")
+        for alone in ("ecn", "swap"):
+            if alone in self.set:  # the kernel forgets the rest
+                self.set = {alone: True}
+                break
         return self.spec(ModifyMac(**self.set))
 
 
 READER = SkbmodReader
+NOTHING: Final = ModifyMac()
+
+
+def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> ModifyMac:
+    """A new one must do something (tcf_skbmod_init)."""
+    if not isinstance(spec.effect, ModifyMac) or spec.effect == NOTHING:
+        raise Unwilling()
+    return spec.effect
 
 
 def scanned_mac(word: str) -> int | None:
