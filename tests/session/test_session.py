@@ -169,7 +169,7 @@ def test_a_renamed_device_keeps_its_filters() -> None:
         before = session.tc("filter show dev eth0 ingress").stdout
         assert session.ip("link set eth0 name uplink") == Result(0, "", "")
         assert session.tc("filter show dev uplink ingress").stdout == before.replace("to device eth0", "to device uplink")
-        assert session.tc("qdisc show dev uplink").stdout.startswith("qdisc clsact ffff: ")
+        assert "qdisc clsact ffff: parent ffff:fff1" in session.tc("qdisc show dev uplink").stdout
         assert session.tc("filter show dev eth0 ingress").exit_code == 1
         assert session.tc("filter add dev uplink ingress protocol ip prio 9 flower action drop") == Result(0, "", "")
         assert all("eth0" not in record.key + record.parent for record in session.ruleset.chains)
