@@ -49,7 +49,7 @@ from tcemu.fields import (
     VLAN_ID,
     VLAN_TPID,
 )
-from tcemu.ir.verdict import ACCEPT, DROP, QUEUE, STOLEN, TRAP
+from tcemu.ir.verdict import ACCEPT, DROP, QUEUE, REDIRECT, STOLEN, TRAP
 from tcemu.packet.decode import decode, load
 from tcemu.packet.packet import BROADCAST, HOST, LINK_ETHER, LINK_IP, MULTICAST, OTHERHOST, UNTRACKED, Packet
 from tcemu.packet.reply import icmp_error4, icmp_error6, tcp_reset
@@ -111,6 +111,7 @@ class Machine(Env):
         self.accepted: i64 = 0
         self.dropped: i64 = 0
         self.redirected: i64 = 0
+        self.held: i64 = 0  # fragments that wait for others or went into a whole packet, and packets that were queued
         self.trapped: i64 = 0
         self.verdict: i64 = ACCEPT  # of the last one
         self.next_tick: i64 = 0
@@ -161,8 +162,10 @@ class Machine(Env):
             self.dropped += 1
         elif verdict == TRAP:
             self.trapped += 1
-        else:
+        elif verdict == REDIRECT:
             self.redirected += 1
+        else:
+            self.held += 1
 
     def advance(self, now: i64) -> None:
         """Let time pass: connections, fragments and flows expire."""
@@ -170,7 +173,7 @@ class Machine(Env):
         self.next_tick = now + 100_000_000
         for flows in self.program.flow_tables.values():
             flows.collect(self.conntrack, now)
-        self.conntrack.expire(now)
+        self.conntrack.turn(now)
         self.defrag.expire(now)
 
     def ingress(self, p: Packet, device: i64) -> i64:
@@ -217,7 +220,7 @@ class Machine(Env):
                 if self.observer is not None:
                     self.observer.say("drop", p.reason)
                 return DROP
-            if code in (STOLEN, QUEUE, TRAP):
+            if code in (STOLEN, QUEUE, TRAP, REDIRECT):
                 return code
             way = way.next
         return ACCEPT

@@ -54,7 +54,7 @@ class ReplayResult:
         self.undecoded = 0  # of link types that are counted and not looked into
         self.first = -1
         self.last = -1
-        self.verdicts: dict[str, int] = {}  # accepted, dropped, redirected, trapped
+        self.verdicts: dict[str, int] = {}  # accepted, dropped, redirected, held, trapped
         self.inputs: dict[str, int] = {}  # device → packets read for it
         self.sent: dict[str, int] = {}  # device → frames that left by it
         self.files: dict[str, str] = {}  # device → capture written
@@ -186,6 +186,7 @@ def _tell(running: Running, result: ReplayResult) -> None:
         "accepted": int(machine.accepted),
         "dropped": int(machine.dropped),
         "redirected": int(machine.redirected),
+        "held": int(machine.held),
         "trapped": int(machine.trapped),
     }
     hits = [(rule.key, int(rule.hits)) for rule in machine.program.rules]

@@ -7,7 +7,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from tcemu.engine.program import AT_EGRESS, Chain, Counter, Env, Op
-from tcemu.ir.verdict import DROP, QUEUE, STOLEN, TRAP
+from tcemu.ir.verdict import DROP, QUEUE, REDIRECT, STOLEN, TRAP
 from tcemu.packet.packet import Packet
 
 NEST_LIMIT: Final = 4  # net/sched/act_mirred.c MIRRED_NEST_LIMIT
@@ -44,12 +44,14 @@ class OutputOp(Op):
             if not self.copy and env.hook != AT_EGRESS and (then in (STOLEN, DROP, QUEUE, TRAP)):
                 if env.forward(p, self.device, self.ingress, False) != 0:
                     counter.overlimits += 1
-                return STOLEN
+                return REDIRECT
             if env.forward(p, self.device, self.ingress, True) != 0:
                 counter.overlimits += 1
                 if not self.copy:
                     p.reason = "mirred: the device refused the packet"
                     return DROP
+            elif not self.copy and then == STOLEN:
+                return REDIRECT
             return self.leave(env)
         finally:
             env.nesting -= 1
