@@ -176,6 +176,11 @@ class Machine(Env):
         self.conntrack.turn(now)
         self.defrag.expire(now)
 
+    def settle(self, now: i64) -> None:
+        """As `advance`, and look at every connection: for those who list or keep them."""
+        self.advance(now)
+        self.conntrack.expire(now)
+
     def ingress(self, p: Packet, device: i64) -> i64:
         """__netif_receive_skb_core: the verdict that ends the packet's way in."""
         port = self.port(device)

@@ -179,7 +179,7 @@ class Run:
         machine = self.running.machine
         now = START + arrival.ts - base
         step: dict[str, Any] = {"n": number, "ts": round((arrival.ts - base) / SECOND, 6), "dev": arrival.device, "in": arrival.data.hex()}
-        machine.advance(now)
+        machine.settle(now)
         before = self.observed.take_out()
         if before:
             step["before"] = before

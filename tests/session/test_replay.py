@@ -65,8 +65,8 @@ def trio(tmp_path: Path) -> Path:
 def test_counts_verdicts_rules_and_frames(session: Session, trio: Path, tmp_path: Path) -> None:
     result = session.replay({"eth0": trio}, tmp_path / "out", verdicts=True)
     assert (result.packets, result.bytes, result.inputs) == (3, 156, {"eth0": 3})
-    assert result.verdicts == {"accepted": 0, "dropped": 1, "redirected": 2, "trapped": 0}
-    assert result.each == ["drop", "stolen", "stolen"]
+    assert result.verdicts == {"accepted": 0, "dropped": 1, "redirected": 2, "held": 0, "trapped": 0}
+    assert result.each == ["drop", "redirect", "redirect"]
     assert [(rule.label.place, rule.hits) for rule in result.rules] == [
         ("eth0 ingress chain 0 pref 1 handle 0x1", 1),
         ("eth0 ingress chain 0 pref 2 handle 0x1", 2),
