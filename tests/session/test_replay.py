@@ -145,7 +145,7 @@ def test_a_replay_may_be_told_to_stop(session: Session, tmp_path: Path) -> None:
 
 def test_the_first_packets_may_be_explained(session: Session, trio: Path) -> None:
     result = session.replay({"eth0": trio}, explain=2)
-    assert [(way.number, way.device, way.verdict) for way in result.ways] == [(1, "eth0", "drop"), (2, "eth0", "stolen")]
+    assert [(way.number, way.device, way.verdict) for way in result.ways] == [(1, "eth0", "drop"), (2, "eth0", "redirect")]
     assert [event.kind for event in result.ways[0].events][:3] == ["in", "chain", "matched"]
     assert result.packets == 3
     assert result.document()["ways"][0]["verdict"] == "drop"
@@ -205,7 +205,7 @@ def test_other_shells_go_on_while_packets_run(tmp_path: Path) -> None:
 def test_a_trace_changes_nothing(session: Session) -> None:
     before = list(session.ruleset.objects), session.store.meta("clock")
     way = session.trace(udp(1000, 80), "eth0")
-    assert way.verdict == "stolen"
+    assert way.verdict == "redirect"
     assert [one.device for one in way.sent] == ["eth1"]
     assert "+    eth0 ingress chain 0 pref 2 handle 0x1: flower ip_proto udp" in str(way)
     assert (list(session.ruleset.objects), session.store.meta("clock")) == before
