@@ -157,23 +157,20 @@ def verify_l4(p: Packet) -> bool:
     """Is the transport checksum right, as conntrack judges it?
 
     True where there is nothing to check: fragments, protocols that conntrack does not look into, UDP without a checksum, and
-    packets that the capture has cut. The pseudo header's length is that of what is there (skb->len), not UDP's field.
-    UDP-Lite is checked with UDP's protocol number in the pseudo header, as nf_conntrack_proto_udp.c udplite_error does.
+    packets that the capture has cut. UDP-Lite is checked with UDP's protocol number in the pseudo header, as
+    nf_conntrack_proto_udp.c udplite_error does; both oddities of this function were seen on a running kernel.
     """
     at = p.l4
     if at < 0 or p.groups & G_FRAG or (p.wire > p.end - p.start and is_cut(p)):
         return True
     end = p.l3_end
-    f = p.f
-    proto = f[L4PROTO]
+    proto = p.f[L4PROTO]
     if proto == IPPROTO_TCP:
-        return fold(pseudo(p, proto, end - at) + sum_bytes(p.data, at, end)) == 0xFFFF
+        return good_sum(p, proto, at, end)
     if proto == IPPROTO_UDP:
-        return f[UDP_CSUM] == 0 or fold(pseudo(p, proto, end - at) + sum_bytes(p.data, at, end)) == 0xFFFF
-    if proto == IPPROTO_ICMP and p.groups & G_IP4:
-        return sum_bytes(p.data, at, end) == 0xFFFF
-    if proto == IPPROTO_ICMPV6 and p.groups & G_IP6:
-        return fold(pseudo(p, proto, end - at) + sum_bytes(p.data, at, end)) == 0xFFFF
+        return p.f[UDP_CSUM] == 0 or good_sum(p, proto, at, end)
+    if proto == (IPPROTO_ICMP if p.groups & G_IP4 else IPPROTO_ICMPV6):
+        return good_sum(p, proto, at, end)
     if proto == IPPROTO_SCTP:
         if end - at < 12:
             return False
@@ -181,6 +178,18 @@ def verify_l4(p: Packet) -> bool:
     if proto in (IPPROTO_UDPLITE, IPPROTO_DCCP):
         return _verify_part(p, proto, at, end)
     return True
+
+
+def good_sum(p: Packet, proto: i64, at: i64, end: i64) -> bool:
+    """nf_ip_checksum, nf_ip6_checksum: does the transport part ``data[at:end]`` sum up, with the pseudo header (in IPv4 of TCP and UDP only)?
+
+    The pseudo header's length is that of what is there, not UDP's field. In IPv4 the sum runs from the IP header on
+    (__skb_checksum_complete begins at skb->data), so that a wrong header checksum makes this one wrong as well.
+    """
+    if p.groups & G_IP4:
+        seed = pseudo(p, proto, end - at) if proto in (IPPROTO_TCP, IPPROTO_UDP) else 0
+        return fold(seed + sum_bytes(p.data, p.l3, end)) == 0xFFFF
+    return fold(pseudo(p, proto, end - at) + sum_bytes(p.data, at, end)) == 0xFFFF
 
 
 def _verify_part(p: Packet, proto: i64, at: i64, end: i64) -> bool:
@@ -203,7 +212,8 @@ def _verify_part(p: Packet, proto: i64, at: i64, end: i64) -> bool:
         if told > reach:
             return False
         reach = told
-    return fold(pseudo(p, proto, end - at) + sum_bytes(p.data, at, at + reach)) == 0xFFFF
+    first = p.l3 if p.groups & G_IP4 else at
+    return fold(pseudo(p, proto, end - at) + sum_bytes(p.data, first, at + reach)) == 0xFFFF
 
 
 def _fill_crc_table() -> None:

@@ -47,7 +47,7 @@ def replace_payload(p: Packet, offset: i64, gone: i64, new: bytes) -> bool:
     if p.groups & G_TCP or p.f[UDP_CSUM] != 0:
         put16(w, place, 0)
         value = checksum(w.getvalue(), l4, l4 + size, pseudo(p, p.f[L4PROTO], size))
-        put16(w, place, value if value != 0 or p.groups & G_TCP else 0xFFFF)
+        put16(w, place, value or 0xFFFF)  # skb_checksum_help, whatever the protocol
     finish(p, w)
     return True
 

@@ -39,7 +39,7 @@ from tcemu.fields import (
     L4PROTO,
 )
 from tcemu.packet.packet import Packet
-from tcemu.packet.protocols import IPPROTO_DSTOPTS, IPPROTO_FRAGMENT, IPPROTO_HOPOPTS, IPPROTO_NONE, IPPROTO_ROUTING
+from tcemu.packet.protocols import IPPROTO_AH, IPPROTO_DSTOPTS, IPPROTO_FRAGMENT, IPPROTO_HOPOPTS, IPPROTO_NONE, IPPROTO_ROUTING
 from tcemu.packet.transport import transport
 
 MAX_EXTENSIONS: Final = 15  # net/core/flow_dissector.c MAX_FLOW_DISSECT_HDRS
@@ -172,3 +172,23 @@ def _extensions(p: Packet, f: vec[i64], d: bytes, proto: i64, at: i64, end: i64)
     f[FRAG_FLAGS] = flags
     f[L4PROTO] = proto
     return groups
+
+
+def skip_extensions(d: bytes, at: i64, end: i64, proto: i64) -> i64:
+    """ipv6_skip_exthdr: offset of the transport header << 8 | its protocol; behind AH too. -1 when there is none.
+
+    In a later fragment that is -1 as well: what its first header is stands in another packet.
+    """
+    while proto in (IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_FRAGMENT, IPPROTO_AH, IPPROTO_DSTOPTS):
+        if end - at < (8 if proto == IPPROTO_FRAGMENT else 2):
+            return -1
+        size: i64 = (d[at + 1] + 1) * 8
+        if proto == IPPROTO_FRAGMENT:
+            if (d[at + 2] << 8 | d[at + 3]) & 0xFFF8:
+                return -1
+            size = 8
+        elif proto == IPPROTO_AH:
+            size = (d[at + 1] + 2) * 4
+        proto = d[at]
+        at += size
+    return at << 8 | proto if proto != IPPROTO_NONE else -1

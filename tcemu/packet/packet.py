@@ -65,6 +65,8 @@ class TunnelInfo:
         self.ttl: i64 = 0
         self.csum: bool = False
         self.nofrag: bool = False
+        self.oam: bool = False  # Geneve: a control packet
+        self.critical: bool = False  # Geneve: critical options are there
         self.transmit: bool = False  # set by tunnel_key, for a tunnel device to use
         self.options: bytes = b""
         self.options_kind: str = ""  # geneve, vxlan, erspan

@@ -4,7 +4,7 @@
 quotes); then `renew_icmp` puts the error's own checksum right, which the kernel computes anew.
 
 Sources: net/netfilter/nf_nat_proto.c nf_nat_ipv4_manip_pkt, nf_nat_ipv6_manip_pkt, l4proto_manip_pkt and what these call,
-nf_nat_icmp_reply_translation; net/ipv6/exthdrs_core.c ipv6_skip_exthdr.
+nf_nat_icmp_reply_translation.
 """
 
 from __future__ import annotations
@@ -17,19 +17,15 @@ from mypy_extensions import i64
 from tcemu.fields import G_IP4, G_IP6, IP6_DADDR, IP6_SADDR, IP_DADDR, IP_SADDR
 from tcemu.packet.checksum import checksum, pseudo, sctp_checksum, update, update_wide
 from tcemu.packet.edit import begin, finish, get16, get32, put16, put32, put64
+from tcemu.packet.network import skip_extensions
 from tcemu.packet.packet import Packet
 from tcemu.packet.protocols import (
     GRE_VERSION,
     IP_OFFSET,
-    IPPROTO_AH,
     IPPROTO_DCCP,
-    IPPROTO_DSTOPTS,
-    IPPROTO_FRAGMENT,
     IPPROTO_GRE,
-    IPPROTO_HOPOPTS,
     IPPROTO_ICMP,
     IPPROTO_ICMPV6,
-    IPPROTO_ROUTING,
     IPPROTO_SCTP,
     IPPROTO_TCP,
     IPPROTO_UDP,
@@ -99,7 +95,7 @@ def _header(p: Packet, w: BytesWriter, at: i64, wide: bool, source: bool, high: 
     data = p.data
     if wide:
         field = at + 8 if source else at + 24
-        l4 = _skip(data, at + 40, p.l3_end, data[at + 6])
+        l4 = skip_extensions(data, at + 40, p.l3_end, data[at + 6])
         if l4 >= 0 and not _transport(p, w, at, l4 >> 8, l4 & 0xFF, source, high, low, port):
             return False
         put64(w, field - p.start, high)
@@ -193,20 +189,3 @@ def _icmpv6(p: Packet, w: BytesWriter, l3: i64, at: i64, room: i64, source: bool
         put16(w, at + 4 - p.start, port)
     put16(w, at + 2 - p.start, check)
     return True
-
-
-def _skip(data: bytes, at: i64, end: i64, proto: i64) -> i64:
-    """ipv6_skip_exthdr: the transport header's offset << 8 | its protocol; -1 when there is none, or in a later fragment."""
-    while proto in (IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_FRAGMENT, IPPROTO_AH, IPPROTO_DSTOPTS):
-        if end - at < (8 if proto == IPPROTO_FRAGMENT else 2):
-            return -1
-        size: i64 = (data[at + 1] + 1) * 8
-        if proto == IPPROTO_FRAGMENT:
-            if get16(data, at + 2) & 0xFFF8:
-                return -1
-            size = 8
-        elif proto == IPPROTO_AH:
-            size = (data[at + 1] + 2) * 4
-        proto = data[at]
-        at += size
-    return at << 8 | proto if proto != 59 else -1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from packet_samples import ETHER, IP4, IP6, frame, taken
 from scapy.layers.inet import IP, UDP, IPOption_NOP, IPOption_Router_Alert, IPOption_RR
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting
 from scapy.layers.l2 import Dot1Q, Ether
+from scapy.packet import Packet as Scapy
 from scapy.packet import Raw
 
 from tcemu.fields import IP_ID
@@ -19,14 +22,14 @@ from tcemu.packet.rewrite import fragment, fragment_header, reassembled4, reasse
 LONG = bytes(range(256)) * 8
 
 
-def wide(size: int, *extensions: Raw) -> bytes:
+def wide(size: int, *extensions: Scapy) -> bytes:
     packet = ETHER / IP6
     for extension in extensions:
         packet /= extension
     return bytes(packet / UDP(sport=1, dport=2) / Raw(LONG[:size]))
 
 
-def narrow(size: int, **more: object) -> bytes:
+def narrow(size: int, **more: Any) -> bytes:
     return bytes(ETHER / IP(src="192.0.2.1", dst="198.51.100.7", id=77, **more) / UDP(sport=1, dport=2) / Raw(LONG[:size]))
 
 
@@ -159,7 +162,7 @@ def test_ip6_pieces_fit_and_hold_all(size: int, mtu: int) -> None:
     ],
     ids=["none", "hop", "hop-routing-dest", "dest"],
 )
-def test_ip6_fragment_header_goes_behind_the_headers_of_each_hop(extensions: list[Raw], before: int, inside: int) -> None:
+def test_ip6_fragment_header_goes_behind_the_headers_of_each_hop(extensions: list[Scapy], before: int, inside: int) -> None:
     # source: net/ipv6/output_core.c ip6_find_1stfragopt
     raw = wide(2000, *extensions)
     frames = fragment(taken(raw), 1400, 5)
@@ -191,7 +194,7 @@ def test_ip4_too_long_is_refused() -> None:
 
 
 @pytest.mark.parametrize("extensions", [[], [IPv6ExtHdrHopByHop()]], ids=["none", "hop"])
-def test_ip6_put_together_again(extensions: list[Raw]) -> None:
+def test_ip6_put_together_again(extensions: list[Scapy]) -> None:
     raw = wide(2000, *extensions)
     frames = fragment(taken(raw), 1300, 5)
     place = fragment_header(taken(frames[0]))

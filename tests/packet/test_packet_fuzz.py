@@ -13,7 +13,9 @@ from tcemu.fields import G_ETH, G_IP4, G_IP6, G_MPLS, G_PPPOE, G_VLAN, PKTTYPE, 
 from tcemu.packet import rewrite
 from tcemu.packet.checksum import verify_header, verify_l4
 from tcemu.packet.decode import load
-from tcemu.packet.packet import LINK_ETHER, LINK_IP, LINK_OTHER, Packet
+from tcemu.packet.packet import LINK_ETHER, LINK_IP, LINK_OTHER, Packet, TunnelInfo
+from tcemu.packet.reply import icmp_error4, icmp_error6, tcp_reset, unreachable4, unreachable6
+from tcemu.packet.tunnel import GENEVE, GRE, VXLAN, unwrap
 
 KINDS = [b"\x08\x00", b"\x86\xdd", b"\x81\x00", b"\x88\xa8", b"\x88\x47", b"\x88\x64", b"\x08\x06", b"\x89\x02", b"\x00\x20"]
 LINKS = st.sampled_from([LINK_ETHER, LINK_ETHER, LINK_ETHER, LINK_IP, LINK_OTHER])
@@ -123,6 +125,35 @@ def test_rewrites_take_anything(name: str, raw: bytes, link: int, number: int, n
         load(again, frame(p), 0, size, size, 1, p.link, 3)
         again.f[PKTTYPE] = p.f[PKTTYPE]
         assert digest(again) == digest(p)
+
+
+ANSWERS: dict[str, Callable[[Packet, int], object]] = {
+    "icmp-error4": lambda p, n: icmp_error4(p, n & 15, n >> 4 & 15, n & 0xFFFF, 1, 68 + (n & 0xFFF)),
+    "icmp-error6": lambda p, n: icmp_error6(p, n & 7, n >> 4 & 15, n & 0xFFFF, n, n),
+    "unreachable4": lambda p, n: unreachable4(p, n & 15),
+    "unreachable6": lambda p, n: unreachable6(p, n & 15),
+    "tcp-reset": lambda p, n: tcp_reset(p, 64, n & 1 == 1),
+    "vxlan": lambda p, n: unwrap(p, VXLAN, TunnelInfo(), n & 1 == 1),
+    "geneve": lambda p, n: unwrap(p, GENEVE, TunnelInfo()),
+    "gre": lambda p, n: unwrap(p, GRE, TunnelInfo()),
+}
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+@given(raw=almost(), number=NUMBER)
+def test_answers_and_tunnels_take_anything_and_change_nothing(name: str, raw: bytes, number: int) -> None:
+    alone, between = windowed(raw, b"", LINK_ETHER), windowed(raw, b"\x45\x11" * 60, LINK_ETHER)
+    before = digest(alone)
+    mine, other = ANSWERS[name](alone, number), ANSWERS[name](between, number)
+    if isinstance(mine, bytes):
+        assert mine == other
+        answer = windowed(mine, b"", LINK_IP)
+        assert (verify_header(answer), verify_l4(answer), answer.broken) == (True, True, "") or not mine
+    else:
+        assert isinstance(mine, int)
+        assert isinstance(other, int)
+        assert mine == other == -1 or mine + 120 == other <= between.l3_end
+    assert (digest(alone), frame(alone)) == (before, raw)
 
 
 CHAIN = [name for name in sorted(REWRITES) if name not in ("fragment", "fragment-header")]
