@@ -157,6 +157,8 @@ def _play(running: Running, sources: Sources, result: ReplayResult, progress: Pr
         loop.run(bar, listener)
     result.packets, result.bytes, result.stopped = int(loop.packets), int(loop.bytes), loop.stopped
     result.first, result.last = int(loop.first), int(loop.last)
+    if result.packets:
+        machine.settle(result.last)
     result.undecoded = sum(int(reader.undecoded) for reader in sources.readers)
     for name, reader in zip(names, sources.readers, strict=True):
         result.inputs[name] = result.inputs.get(name, 0) + int(reader.number)
