@@ -1,0 +1,172 @@
+"""What a run knows of the ruleset: sets with their types, looked up by name, and what nft says of names that are not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tcemu.ir.ruleset import Ruleset, Set
+from tcemu.nft.datatypes import TYPES, Datatype, concat_of, padded
+from tcemu.nft.errors import NftError, closest
+from tcemu.nft.notes import SetNote, pack, unpack
+from tcemu.nft.tree import NOWHERE, At, Concat, Element, Expr, Stmt, Value
+
+if TYPE_CHECKING:
+    from tcemu.nft.evaluate import Scope
+
+
+class SetInfo:
+    """A set or map: its record's note, decoded, with types instead of names.
+
+    ``concat``: for concatenations, typed stand-ins of the parts; ``elements``: evaluated members that are to be added.
+    """
+
+    def __init__(self, key: str, name: str, note: SetNote, anonymous: bool = False) -> None:
+        self.key = key
+        self.name = name
+        self.note = note
+        self.anonymous = anonymous
+        self.at: At = NOWHERE
+        self.size = 0
+        self.elements: list[Element] = []
+        self.stmts: list[Stmt] = []
+        self.dtype, self.bits, self.concat = types_of(note.types, note.bits, note.orders)
+        self.data: Datatype | None
+        self.data, self.data_bits, self.data_concat = types_of(note.data_types, note.data_bits, note.data_orders)
+
+    @property
+    def interval(self) -> bool:
+        return "interval" in self.note.flags
+
+    @property
+    def verdicts(self) -> bool:
+        return self.note.data_types == ["verdict"]
+
+    @property
+    def is_map(self) -> bool:
+        return bool(self.note.data_types) or bool(self.note.object)
+
+    @property
+    def noun(self) -> str:
+        return "map" if self.is_map else "set"
+
+    @property
+    def order(self) -> str:
+        return self.note.orders[0] if len(self.note.orders) == 1 else ""
+
+
+def types_of(names: list[str], bits: list[int], orders: list[str]) -> tuple[Any, int, Concat | None]:
+    """The type of a key or of data, its width, and the stand-ins of a concatenation's parts."""
+    if not names:
+        return None, 0, None
+    parts = [TYPES[name] for name in names]
+    if len(parts) == 1:
+        return parts[0], bits[0], None
+    stand_ins: list[Expr] = [Value(NOWHERE, 0).typed(part, width, order) for part, width, order in zip(parts, bits, orders, strict=True)]
+    dtype = concat_of(tuple(parts))
+    concat: Concat = Concat(NOWHERE, stand_ins).typed(dtype, sum(padded(width) for width in bits), "")
+    return dtype, concat.bits, concat
+
+
+class Cache:
+    """Lookups in a ruleset for one run."""
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        self.ruleset = ruleset
+        self._sets: dict[str, SetInfo] = {}
+
+    def forget(self, key: str = "") -> None:
+        """A set changed, or all did."""
+        if key:
+            self._sets.pop(key, None)
+        else:
+            self._sets.clear()
+
+    def info(self, key: str) -> SetInfo | None:
+        """A set by its key."""
+        known = self._sets.get(key)
+        if known is None:
+            record = self.ruleset.sets.get(key)
+            if record is None:
+                return None
+            known = self._sets[key] = SetInfo(key, record.name, unpack(record.note, SetNote), record.anonymous)
+        return known
+
+    def set(self, scope: Scope, name: str, at: At) -> SetInfo:
+        """The set of that name in the scope's table."""
+        self.need_table(scope.family, scope.table, scope.table_at)
+        found = self.info(set_key(scope.family, scope.table, name))
+        if found is None:
+            raise self.set_not_found(name, at)
+        return found
+
+    def next_anonymous(self, scope: Scope) -> int:
+        """A number for a chain written in place that the table does not have yet."""
+        table = f"{scope.family} {scope.table}"
+        number = len(scope.chains)
+        while self.ruleset.chains.get(f"{table}/__chain{number}") is not None:
+            number += 1
+        return number
+
+    def need_table(self, family: str, table: str, at: At) -> None:
+        """The table must be there."""
+        if self.ruleset.tables.get(f"{family} {table}") is None:
+            raise self.table_not_found(table, at)
+
+    def table_not_found(self, name: str, at: At) -> NftError:
+        tables = [record for record in self.ruleset.tables if record.family in FAMILIES]
+        near = closest(name, [record.name for record in tables])
+        if not near:
+            return NftError("No such file or directory", at)
+        found = next(record for record in tables if record.name == near)
+        return NftError(f"No such file or directory; did you mean table ‘{near}’ in family {found.family}?", at)
+
+    def chain_not_found(self, name: str, at: At) -> NftError:
+        chains = [record for record in self.ruleset.chains if _family(record.parent) in FAMILIES]
+        near = closest(name, [record.name for record in chains])
+        if not near:
+            return NftError("No such file or directory", at)
+        parent = next(record.parent for record in chains if record.name == near)
+        family, _, table = parent.partition(" ")
+        return NftError(f"No such file or directory; did you mean chain ‘{near}’ in table {family} ‘{table}’?", at)
+
+    def set_not_found(self, name: str, at: At) -> NftError:
+        sets = [record for record in self.ruleset.sets if not record.anonymous]
+        near = closest(name, [record.name for record in sets])
+        if not near:
+            return NftError("No such file or directory", at)
+        found: Set = next(record for record in sets if record.name == near)
+        family, _, table = found.parent.partition(" ")
+        noun = "map" if unpack(found.note, SetNote).data_types else "set"
+        return NftError(f"No such file or directory; did you mean {noun} ‘{near}’ in table {family} ‘{table}’?", at)
+
+    def flowtable_not_found(self, name: str, at: At) -> NftError:
+        near = closest(name, [record.name for record in self.ruleset.flowtables])
+        if not near:
+            return NftError("No such file or directory", at)
+        found = next(record for record in self.ruleset.flowtables if record.name == near)
+        family, _, table = found.parent.partition(" ")
+        return NftError(f"No such file or directory; did you mean flowtable ‘{near}’ in table {family} ‘{table}’?", at)
+
+    def object_not_found(self, name: str, at: At) -> NftError:
+        objects = [record for record in self.ruleset.objects if _family(record.parent) in FAMILIES]
+        near = closest(name, [record.name for record in objects])
+        if not near:
+            return NftError("No such file or directory", at)
+        found = next(record for record in objects if record.name == near)
+        family, _, table = found.parent.partition(" ")
+        return NftError(f"No such file or directory; did you mean obj ‘{near}’ in table {family} ‘{table}’?", at)
+
+
+FAMILIES = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
+
+
+def _family(parent: str) -> str:
+    return parent.partition(" ")[0]
+
+
+def set_key(family: str, table: str, name: str) -> str:
+    """The key of a set on its shelf."""
+    return f"{family} {table}/set {name}"
+
+
+__all__ = ["FAMILIES", "Cache", "SetInfo", "pack", "set_key", "types_of"]

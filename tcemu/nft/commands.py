@@ -1,0 +1,239 @@
+"""nft, the command: options, input, and the run over it. ``run`` is what a session calls.
+
+    argv -> options -> parse -> evaluate and apply, in one transaction -> Reply
+
+Exit codes as nft has them: 0, 1 for whatever was wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tcemu.nft.errors import NftError, render
+from tcemu.nft.names import Names
+from tcemu.world import Reply, World
+
+if TYPE_CHECKING:
+    from tcemu.nft.parse import Parser
+    from tcemu.nft.run import Run
+    from tcemu.nft.show import Out
+
+VERSION: Final = "nftables v1.0.6 (Lester Gooch #5)\n"
+
+# short and long names of options, and whether they take a value
+OPTIONS: Final = (
+    ("h", "help", False),
+    ("v", "version", False),
+    ("V", "", False),
+    ("c", "check", False),
+    ("f", "file", True),
+    ("D", "define", True),
+    ("i", "interactive", False),
+    ("I", "includepath", True),
+    ("o", "optimize", False),
+    ("j", "json", False),
+    ("d", "debug", True),
+    ("n", "numeric", False),
+    ("N", "reversedns", False),
+    ("s", "stateless", False),
+    ("S", "service", False),
+    ("u", "guid", False),
+    ("y", "numeric-priority", False),
+    ("p", "numeric-protocol", False),
+    ("T", "numeric-time", False),
+    ("t", "terse", False),
+    ("a", "handle", False),
+    ("e", "echo", False),
+    ("x", "", False),
+)
+
+
+class Options:
+    """What the command line asked for."""
+
+    def __init__(self) -> None:
+        self.flags: set[str] = set()
+        self.file = ""
+        self.defines: list[str] = []
+        self.includes: list[str] = []
+        self.words: list[str] = []
+
+    def has(self, letter: str) -> bool:
+        return letter in self.flags
+
+
+class UsageError(Exception):
+    """The command line itself is wrong."""
+
+
+class Abort(Exception):
+    """Leave the transaction without its changes."""
+
+
+def parse_options(argv: Sequence[str]) -> Options:
+    """Options stand before the command; ``--`` ends them."""
+    options = Options()
+    words = list(argv)
+    while words and words[0].startswith("-") and len(words[0]) > 1:
+        word = words.pop(0)
+        if word == "--":
+            break
+        if word.startswith("--"):
+            _long(options, word[2:], words)
+        else:
+            _short(options, word[1:], words)
+    options.words = words
+    return options
+
+
+def _long(options: Options, word: str, words: list[str]) -> None:
+    name, equals, value = word.partition("=")
+    found = [row for row in OPTIONS if row[1] == name] or [row for row in OPTIONS if row[1] and row[1].startswith(name)]
+    if len(found) != 1:
+        raise UsageError(f"nft: unrecognized option '--{name}'")
+    letter, _long_name, takes = found[0]
+    if takes:
+        if not equals and not words:
+            raise UsageError(f"nft: option '--{name}' requires an argument")
+        _set(options, letter, value if equals else words.pop(0))
+    else:
+        options.flags.add(letter)
+
+
+def _short(options: Options, letters: str, words: list[str]) -> None:
+    for place, letter in enumerate(letters):
+        row = next((row for row in OPTIONS if row[0] == letter), None)
+        if row is None:
+            raise UsageError(f"nft: invalid option -- '{letter}'")
+        if not row[2]:
+            options.flags.add(letter)
+            continue
+        rest = letters[place + 1 :]
+        if not rest and not words:
+            raise UsageError(f"nft: option requires an argument -- '{letter}'")
+        _set(options, letter, rest or words.pop(0))
+        return
+
+
+def _set(options: Options, letter: str, value: str) -> None:
+    if letter == "f":
+        options.file = value
+    elif letter == "D":
+        options.defines.append(value)
+    elif letter == "I":
+        options.includes.append(value)
+    options.flags.add(letter)
+
+
+# ---------------------------------------------------------------- the run
+def run(argv: Sequence[str], stdin: str, world: World) -> Reply:
+    """Run nft on a world."""
+    try:
+        options = parse_options(argv)
+    except UsageError as slip:
+        return Reply(1, "", f"{slip}\n")
+    if options.has("h"):
+        from tcemu.nft.usage import HELP
+
+        return Reply(0, HELP)
+    if options.has("v"):
+        return Reply(0, VERSION)
+    if options.has("V"):
+        from tcemu.nft.usage import LONG_VERSION
+
+        return Reply(0, VERSION + LONG_VERSION)
+    if options.defines and not options.file:
+        return Reply(1, "", "Error: -D/--define can only be used with -f/--filename\n")
+    return _input(options, stdin, world)
+
+
+def _input(options: Options, stdin: str, world: World) -> Reply:
+    if options.words:
+        return _execute(options, "", " ".join(options.words) + "\n", world)
+    if options.file:
+        if options.file in ("-", "/dev/stdin"):
+            return _execute(options, "/dev/stdin", stdin, world)
+        path = Path(options.file)
+        try:
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError as slip:
+            return Reply(1, "", f'internal:0:0-0: Error: Could not open file "{options.file}": {slip.strerror}\n\n\n')
+        return _execute(options, options.file, text, world)
+    if options.has("i"):
+        from tcemu.nft.interactive import talk
+
+        return talk(options, stdin, world)
+    return Reply(1, "", "nft: no command specified\n")
+
+
+def _execute(options: Options, name: str, text: str, world: World) -> Reply:
+    """Read, evaluate and apply one text."""
+    from tcemu.nft.parse import Parser
+    from tcemu.nft.run import Run
+
+    runner = Run(world, output(options, world))
+    runner.as_json = options.has("j")
+    if runner.as_json and text.lstrip().startswith("{"):
+        from tcemu.nft.read_json import Reader
+
+        parser = Parser(name, text, options.includes)
+        errors = Reader(parser, text).run()
+    else:
+        parser = Parser(name, text, options.includes)
+        errors = _define(parser, options)
+        parser.run()
+        errors += parser.errors
+    try:
+        with world.transaction():
+            runner.all(parser.commands)
+            if errors or runner.errors or runner.refusals or options.has("c"):
+                raise Abort
+    except Abort:
+        pass
+    told: list[NftError] = [*errors, *runner.errors] or list(runner.refusals)
+    stderr = "".join(render(error, parser.lexer) for error in told)
+    stdout = _printed(runner) if not told else ""
+    return Reply(1 if told else 0, stdout, stderr)
+
+
+def _define(parser: Parser, options: Options) -> list[NftError]:
+    from tcemu.nft.parse import Parser
+
+    errors: list[NftError] = []
+    for definition in options.defines:
+        name, equals, value = definition.partition("=")
+        if not equals:
+            errors.append(NftError(f"Could not parse definition {definition}"))
+            continue
+        inner = Parser("", f"define {name} = {value}\n")
+        inner.run()
+        errors += [NftError(error.message) for error in inner.errors]
+        parser.scopes[0].update(inner.scopes[0])
+    return errors
+
+
+def _printed(runner: Run) -> str:
+    if runner.as_json and runner.json:
+        from tcemu.nft.show_json import document
+
+        return document(runner.json)
+    return "".join(runner.text)
+
+
+def output(options: Options, world: World) -> Out:
+    """The options of output."""
+    from tcemu.nft.show import Out
+
+    out = Out(world.ruleset, Names(world.host), world.now())
+    out.handles = options.has("a")
+    out.stateless = options.has("s")
+    out.terse = options.has("t")
+    out.services = options.has("S")
+    out.guid = options.has("u")
+    out.numeric_priority = options.has("y") or options.has("n")
+    out.numeric_protocol = options.has("p") or options.has("n")
+    out.numeric_time = options.has("T") or options.has("n")
+    out.numeric_symbol = options.has("n")
+    return out

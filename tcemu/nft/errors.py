@@ -1,0 +1,118 @@
+"""What nft says when it will not: messages with places, in the form of nft's error records.
+
+    [FILE:LINE:FIRST-LAST: ]Error: message
+    the source line
+    ~~~~~~^^^^        carets under the first place, tildes under the others
+
+Source: nftables src/erec.c (erec_print), observed with nft 1.0.6.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from tcemu.diagnostics import TcemuError
+
+if TYPE_CHECKING:
+    from tcemu.nft.lexer import Lexer, Source
+    from tcemu.nft.tree import At
+
+
+class NftError(TcemuError):
+    """One message; ``places`` are offsets of the lexer, the one with carets first. No places: nft's "internal"."""
+
+    def __init__(self, message: str, *places: At, severity: str = "Error") -> None:
+        super().__init__(message)
+        self.message = message
+        self.places = [place for place in places if place[0] >= 0]
+        self.severity = severity
+
+
+class NftErrors(TcemuError):
+    """All that was wrong with a run."""
+
+    def __init__(self, errors: list[NftError]) -> None:
+        super().__init__(errors[0].message if errors else "")
+        self.errors = errors
+
+
+def render(error: NftError, lexer: Lexer) -> str:
+    """The lines of one message."""
+    if not error.places:
+        return f"internal:0:0-0: {error.severity}: {error.message}\n\n\n"
+    where = [position(lexer, place) for place in error.places]
+    source, line, first, last = where[0]
+    head = inclusion(lexer, source)
+    if source.name:
+        head += f"{source.name}:{line}:{first}-{last}: "
+    text = source_line(source, line)
+    marks = ["\t" if char == "\t" else " " for char in text]
+    end = max(entry[3] for entry in where)
+    marks = (marks + [" "] * end)[:end]
+    for number in range(len(where) - 1, -1, -1):
+        for column in range(max(where[number][2] - 1, 0), where[number][3]):
+            marks[column] = "~" if number else "^"
+    return f"{head}{error.severity}: {error.message}\n{text}\n{''.join(marks)}\n"
+
+
+def position(lexer: Lexer, place: At) -> tuple[Source, int, int, int]:
+    """Source, line, first and last column of a stretch; the last column is that of its end in the end's own line."""
+    from tcemu.nft.lexer import line_starts
+
+    source = next(source for source in reversed(lexer.sources) if source.base <= place[0])
+    starts = line_starts(source.text)
+    begin, end = place[0] - source.base, max(place[1] - source.base - 1, place[0] - source.base)
+    line = bisect_right(starts, begin)
+    last_line = bisect_right(starts, end)
+    return source, line, begin - starts[line - 1] + 1, end - starts[last_line - 1] + 1
+
+
+def source_line(source: Source, line: int) -> str:
+    """The line that is shown: of a command line the first one; at the end of a file the last one."""
+    lines = source.text.split("\n")
+    if not source.name:
+        return lines[0]
+    number = min(line, len(lines))
+    if number == len(lines) and number > 1 and not lines[-1]:
+        number -= 1
+    return lines[number - 1]
+
+
+def inclusion(lexer: Lexer, source: Source) -> str:
+    """``In file included from …`` for each file on the way."""
+    text, lead = "", "In file included from"
+    while source.origin is not None:
+        outer, line, first, last = position(lexer, source.origin)
+        text += f"{lead} {outer.name}:{line}:{first}-{last}:\n"
+        lead = "                 from"
+        source = outer
+    return text
+
+
+def closest(word: str, names: list[str]) -> str:
+    """The name that a misspelt word most likely meant, or empty (optimal string alignment distance, bounded by length)."""
+    best, least = "", 1 << 30
+    for name in names:
+        longest, shortest = max(len(word), len(name)), min(len(word), len(name))
+        if longest <= 1:
+            continue
+        bound = max(longest // 3, 1) if longest - shortest <= 1 else (longest + 2) // 3
+        distance = _distance(word, name)
+        if distance <= bound and distance < least:
+            best, least = name, distance
+    return best
+
+
+def _distance(left: str, right: str) -> int:
+    older: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, mine in enumerate(left, 1):
+        before, row = row, [i]
+        for j, other in enumerate(right, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (mine != other))
+            if i > 1 and j > 1 and mine == right[j - 2] and left[i - 2] == other:
+                cost = min(cost, older[j - 2] + 1)
+            row.append(cost)
+        older = before
+    return row[-1]

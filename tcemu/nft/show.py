@@ -1,0 +1,346 @@
+"""Listings: tables, chains, rules, sets and objects as nft writes them, from what is stored.
+
+`Out` holds the options of output and prints forms (`tcemu.nft.forms`); it is handed to the printers of every kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from tcemu.ir.ruleset import Chain, Element, Flowtable, Object, Rule, Ruleset, Set, Table
+from tcemu.ir.step import Do
+from tcemu.nft import datatypes
+from tcemu.nft.datatypes import TYPES, Datatype
+from tcemu.nft.expressions import KINDS as EXPRESSIONS
+from tcemu.nft.names import Names
+from tcemu.nft.notes import ChainNote, ElementNote, FlowtableNote, RuleNote, SetNote, TableNote, unpack
+from tcemu.nft.statements import KINDS as STATEMENTS
+from tcemu.nft.units import show_time
+
+Form = list[Any]
+MS: Final = 1_000_000  # ns
+PRECEDENCE: Final = {"<<": 1, ">>": 1, "&": 2, "^": 3, "|": 4}
+FIVE: Final = frozenset(
+    [
+        "nf_proto",
+        "integer",
+        "xinteger",
+        "arp_op",
+        "inet_proto",
+        "inet_service",
+        "tcp_flag",
+        "dccp_pkttype",
+        "mark",
+        "iface_index",
+        "classid",
+        "uid",
+        "gid",
+        "ct_dir",
+        "pkt_type",
+        "icmp_code",
+        "icmpv6_code",
+        "icmpx_code",
+        "devgroup",
+        "cgroupsv2",
+    ]
+)
+TWO: Final = frozenset(
+    [
+        "ipv4_addr",
+        "ll_addr",
+        "time",
+        "icmp_type",
+        "icmpv6_type",
+        "ct_state",
+        "ct_status",
+        "ct_label",
+        "fib_addrtype",
+        "ifname",
+        "igmp_type",
+        "date",
+        "hour",
+        "day",
+        "mh_type",
+        "iface_type",
+        "ether_type",
+        "dscp",
+        "ecn",
+        "boolean",
+        "realm",
+    ]
+)
+
+
+class Out:
+    """Options of output, and the printing of forms."""
+
+    def __init__(self, ruleset: Ruleset, names: Names, now: int = 0) -> None:
+        self.ruleset = ruleset
+        self.names = names
+        self.now = now
+        self.handles = False
+        self.stateless = False
+        self.terse = False
+        self.services = False
+        self.guid = False
+        self.numeric_priority = False
+        self.numeric_protocol = False
+        self.numeric_time = False
+        self.numeric_symbol = False
+        self.show_interval = False
+        self.steps: list[Any] = []
+
+    # ------------------------------------------------------------ expressions
+    def text(self, form: Form, above: int = 0) -> str:
+        """An expression; ``above`` is the precedence of what it stands in."""
+        kind = form[0]
+        if kind == "v":
+            return self.value(TYPES[form[1]], form[2])
+        if kind == "list":
+            return datatypes.bits_of(TYPES[form[1]], form[2], self)
+        if kind == "flags":
+            return datatypes.bits_of(TYPES[form[1]], form[2], self, " | ")
+        if kind == "prefix":
+            return f"{self.text(form[1])}/{form[2]}"
+        if kind == "range":
+            return f"{self.text(form[1])}-{self.text(form[2])}"
+        if kind == "concat":
+            return " . ".join(self.text(part) for part in form[1:])
+        if kind == "op":
+            return self._binop(form, above)
+        if kind == "@":
+            return self.set_ref(form)
+        if kind == "map":
+            return f"{self.text(form[1])} map {self.text(form[2])}"
+        if kind == "verdict":
+            return f"{form[1]} {form[2]}" if form[2] else str(form[1])
+        if kind == "*":
+            return "*"
+        return EXPRESSIONS[kind].text(form, self)
+
+    def _binop(self, form: Form, above: int) -> str:
+        _kind, op, left, right = form
+        mine = PRECEDENCE[op]
+        shown = f"{self._argument(left, mine)} {op} {self._argument(right, mine)}"
+        return shown if above else shown
+
+    def _argument(self, form: Form, mine: int) -> str:
+        inner = PRECEDENCE.get(form[1], 0) if form[0] == "op" else 4 if form[0] == "flags" else 0
+        text = self.text(form)
+        return f"({text})" if inner > mine else text
+
+    def value(self, dtype: Datatype, value: int | str) -> str:
+        """A value of a type."""
+        return datatypes.show(dtype, value, self)
+
+    def json(self, form: Form) -> Any:
+        from tcemu.nft.show_json import expression
+
+        return expression(form, self)
+
+    # ------------------------------------------------------------ statements
+    def effect(self, place: Any) -> Any:
+        """The effect of a step, for statements with state; a pair is a statement inside a set update."""
+        if isinstance(place, list):
+            step = self.steps[place[0]]
+            return step.effect.effects[place[1]] if isinstance(step, Do) else None
+        step = self.steps[place]
+        return step.effect if isinstance(step, Do) else step
+
+    def stmt(self, form: Form) -> str:
+        """A statement."""
+        return STATEMENTS[form[0]].text(form, self)
+
+    def stmt_json(self, form: Form) -> Any:
+        return STATEMENTS[form[0]].json(form, self)
+
+    def rule(self, rule: Rule) -> str:
+        """A rule on one line."""
+        note = unpack(rule.note, RuleNote)
+        self.steps = rule.steps
+        text = " ".join(self.stmt(form) for form in note.body)
+        if note.comment is not None:
+            text += f' comment "{note.comment}"'
+        return text + (f" # handle {note.handle}" if self.handles else "")
+
+    # ------------------------------------------------------------ sets
+    def set_ref(self, form: Form) -> str:
+        """``@name``, or the members of an anonymous set."""
+        _kind, key, name = form
+        record = self.ruleset.sets.get(key)
+        if record is None or not record.anonymous:
+            return f"@{name or (record.name if record else '')}"
+        steps, self.steps = self.steps, []
+        text = ", ".join(self.element(record, unpack(record.note, SetNote), element) for element in self.elements(record))
+        self.steps = steps
+        return f"{{ {text} }}"
+
+    def elements(self, record: Set) -> list[Element]:
+        """A set's members as nft sorts them."""
+        from tcemu.nft.elements import ordered
+
+        return ordered(self.ruleset, record)
+
+    def element(self, record: Set, note: SetNote, element: Element) -> str:
+        """One member."""
+        from tcemu.nft.elements import data_form, key_form
+
+        own = unpack(element.note, ElementNote)
+        text = self.text(key_form(record, note, element, own))
+        for number, form in enumerate(own.stmts):
+            self.steps = [Do(element.effects[number])]
+            text += f" {self.stmt(form)}"
+        if own.timeout:
+            text += f" timeout {show_time(own.timeout)}"
+        left = self.expires(element)
+        if left and not self.stateless:
+            text += f" expires {show_time(left)}"
+        if own.comment is not None:
+            text += f' comment "{own.comment}"'
+        data = data_form(record, note, element, own)
+        return text if data is None else f"{text} : {self.text(data)}"
+
+    def expires(self, element: Element) -> int:
+        """Milliseconds that an element has left, or 0."""
+        return max((element.expires - self.now) // MS, 1) if element.expires else 0
+
+    def set_block(self, record: Set, indent: str = "\t", members: list[Element] | None = None) -> str:
+        """A named set or map, with all its members or those given."""
+        note = unpack(record.note, SetNote)
+        noun = "meter" if note.meter else "map" if note.data_types or note.object else "set"
+        lines = [f"{indent}{noun} {record.name} {{" + (f" # handle {note.handle}" if self.handles else "")]
+        lines += [f"{indent}\t{line}" for line in self._set_lines(record, note)]
+        if members is None:
+            members = [] if self.terse else self.elements(record)
+        if members:
+            lines.append(f"{indent}\telements = {{ {self._members(record, note, members)} }}")
+        return "\n".join([*lines, f"{indent}}}", ""])
+
+    def _set_lines(self, record: Set, note: SetNote) -> Iterator[str]:
+        word = "typeof" if note.typeof is not None else "type"
+        key = self.text(note.typeof) if note.typeof is not None else " . ".join(note.types)
+        data = ""
+        if note.object:
+            data = f" : {note.object}"
+        elif note.data_types:
+            shown = self.text(note.data_typeof) if note.data_typeof is not None else " . ".join(note.data_types)
+            data = f" : {'interval ' if note.data_interval else ''}{shown}"
+        yield f"{word} {key}{data}"
+        if note.policy == "memory":
+            yield "policy memory"
+        if record.size and not (note.meter and False):
+            yield f"size {record.size}"
+        flags = [flag for flag in ("constant", "interval", "timeout", "dynamic") if flag in note.flags]
+        if note.timeout and "timeout" in flags and "dynamic" not in flags and flags == ["timeout"]:
+            flags = []
+        if flags:
+            yield f"flags {','.join(flags)}"
+        if note.auto_merge:
+            yield "auto-merge"
+        if note.timeout:
+            yield f"timeout {show_time(note.timeout)}"
+        if note.gc:
+            yield f"gc-interval {show_time(note.gc)}"
+        if note.stmts:
+            yield " ".join(self._template(form) for form in note.stmts)
+        if note.comment is not None:
+            yield f'comment "{note.comment}"'
+
+    def _template(self, form: Form) -> str:
+        """A statement that each new element of a set gets."""
+        stateless, self.stateless = self.stateless, True
+        text = str(form[1]) if form[0] == "text" else self.stmt(form)
+        self.stateless = stateless
+        return text
+
+    def _members(self, record: Set, note: SetNote, members: list[Element]) -> str:
+        text, count = "", 0
+        for number, element in enumerate(members):
+            if number:
+                text += self._delimiter(note, count)
+                count = 0 if text.endswith("\t     ") else count
+            text += self.element(record, note, element)
+            count += 1
+        return text
+
+    def _delimiter(self, note: SetNote, count: int) -> str:
+        """A comma, and a new line where the line is full (nftables expression.c calculate_delim)."""
+        name = note.types[0] if len(note.types) == 1 else ""
+        most = 5 if name in FIVE else 2 if name in TWO else 0
+        return ", " if count < most else ",\n\t\t\t     "
+
+    # ------------------------------------------------------------ chains and tables
+    def chain_block(self, chain: Chain, indent: str = "\t") -> str:
+        """A chain with its rules."""
+        note = unpack(chain.note, ChainNote)
+        lines = [f"{indent}chain {chain.name} {{" + (f" # handle {note.handle}" if self.handles else "")]
+        if note.comment is not None:
+            lines.append(f'{indent}\tcomment "{note.comment}"')
+        if note.hook:
+            lines.append(f"{indent}\t{self.hook(chain, note)}")
+            if note.flags:
+                lines.append(f"{indent}\tflags {','.join(note.flags)};")
+        for rule in self.ruleset.rules.children(chain.key):
+            lines.append(f"{indent}\t{self.rule(rule)}")
+        return "\n".join([*lines, f"{indent}}}", ""])
+
+    def hook(self, chain: Chain, note: ChainNote) -> str:
+        """``type filter hook input priority filter; policy accept;``"""
+        from tcemu.nft.priorities import show
+
+        text = f"type {note.type} hook {note.hook}"
+        if len(note.devices) == 1:
+            text += f' device "{note.devices[0]}"'
+        elif note.devices:
+            text += f" devices = {{ {', '.join(note.devices)} }}"
+        family = chain.parent.partition(" ")[0]
+        text += f" priority {note.priority if self.numeric_priority else show(family, note.hook, note.priority)};"
+        return text + (f" policy {note.policy};" if note.policy else "")
+
+    def table_block(self, table: Table) -> str:
+        """A table with all that is in it."""
+        note = unpack(table.note, TableNote)
+        head = f"table {table.family} {table.name} {{" + (f" # handle {note.handle}" if self.handles else "") + "\n"
+        if note.flags:
+            head += f"\tflags {','.join(note.flags)}\n"
+        if note.comment is not None:
+            head += f'\tcomment "{note.comment}"\n'
+        blocks = [self.object_block(record) for record in self.objects(table.key)]
+        blocks += [self.set_block(record) for record in self.ruleset.sets.children(table.key) if not record.anonymous]
+        blocks += [self.flowtable_block(record) for record in self.ruleset.flowtables.children(table.key)]
+        blocks += [self.chain_block(chain) for chain in self.ruleset.chains.children(table.key) if not _binding(chain)]
+        gap = "\n" if note.flags and blocks else ""
+        return head + gap + "\n".join(blocks) + "}\n"
+
+    def objects(self, table: str) -> list[Object]:
+        """The objects of a table in the order in which nft lists them."""
+        from tcemu.nft.objects import ORDER
+
+        records = self.ruleset.objects.children(table)
+        return sorted(records, key=lambda record: (ORDER.index(record.kind), record.rank))
+
+    def object_block(self, record: Object, indent: str = "\t") -> str:
+        from tcemu.nft.objects import block
+
+        return block(record, self, indent)
+
+    def flowtable_block(self, record: Flowtable, indent: str = "\t") -> str:
+        """A flowtable."""
+        from tcemu.nft.priorities import show
+
+        note = unpack(record.note, FlowtableNote)
+        lines = [f"{indent}flowtable {record.name} {{" + (f" # handle {note.handle}" if self.handles else "")]
+        priority = str(record.priority) if self.numeric_priority else show("netdev", "ingress", record.priority)
+        lines.append(f"{indent}\thook {note.hook} priority {priority}")
+        if record.devices:
+            lines.append(f"{indent}\tdevices = {{ {', '.join(sorted(record.devices))} }}")
+        if note.flags:
+            lines.append(f"{indent}\tflags {','.join(note.flags)}")
+        if record.counter:
+            lines.append(f"{indent}\tcounter")
+        return "\n".join([*lines, f"{indent}}}", ""])
+
+
+def _binding(chain: Chain) -> bool:
+    return unpack(chain.note, ChainNote).binding
