@@ -11,7 +11,7 @@ import errno
 from typing import Final
 
 from tcemu.ir import verdict as v
-from tcemu.ir.effect import Random
+from tcemu.ir.effect import Police, Random
 from tcemu.ir.ruleset import Object, Rule
 from tcemu.ir.stats import Stats
 from tcemu.ir.step import Do
@@ -23,6 +23,9 @@ from tcemu.tc.notes import ActionNote, ChainNote, give, pack, take, unpack
 from tcemu.tc.places import Place, hold_chain, release_chain
 from tcemu.tc.work import Work
 from tcemu.world import World
+
+SKIP_HW: Final = 1  # TCA_CLS_FLAGS_*
+SKIP_SW: Final = 2
 
 CODES: Final = {
     "CONTINUE": v.CONTINUE,
@@ -51,12 +54,24 @@ def bind(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None
         found = work.object(object_key(spec.kind, spec.index))
         if found is not None:
             found.bound += 1
+            note = unpack(ActionNote, found.note)
+            check_skips(note.skip, note.alone, command)
             work.put("objects", found)
             return found.key
+    if spec.skip:
+        check_skips(spec.skip, False, command)
     made = make(work, spec, table, command, False)
     made.bound = 1
     work.put("objects", made)
     return made.key
+
+
+def check_skips(skip: str, alone: bool, command: FilterCommand | None) -> None:
+    """What an action was told of hardware must not contradict its filter (tcf_action_init)."""
+    flags = getattr(command.options, "flags", 0) if command is not None and command.kind in ("flower", "matchall", "u32") else 0
+    wanted = "skip_hw" if flags & SKIP_HW else "skip_sw" if flags & SKIP_SW else ""
+    if skip != wanted and (alone or skip):
+        raise Unwilling("Mismatch between action and filter offload flags")
 
 
 def make(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None, alone: bool) -> Object:
@@ -95,6 +110,8 @@ def second_of(work: Work, spec: ActionSpec, table: str) -> Random | None:
 
 def verdict_of(work: Work, control: Control, table: str) -> Verdict:
     """A control word as a verdict; a goto takes hold of its chain."""
+    if not control.word:
+        raise Unwilling("invalid control action")
     if control.word == "GOTO":
         if not table:
             raise Unwilling("can't goto NULL proto/chain")
@@ -148,9 +165,10 @@ def _let_go(work: Work, key: str) -> None:
 NOT_FOUND: Final = "TC action with specified index not found"
 
 
-def modify(world: World, command: ActionsCommand) -> None:
-    """add, change or replace; all or none."""
+def modify(world: World, command: ActionsCommand) -> str:
+    """add, change or replace; all or none. What the kernel warns of."""
     work = Work(world)
+    warning = ""
     for spec in command.actions:
         if spec.kind not in kinds.ACTIONS:
             raise Unwilling("Failed to load TC action module", errno.ENOENT)
@@ -161,8 +179,21 @@ def modify(world: World, command: ActionsCommand) -> None:
             made = make(work, spec, "", None, True)
             work.put("objects", made)
         else:
+            made = old
             change(work, spec, old)
+        if isinstance(made.effect, Police) and spec.skip != "skip_hw" and not offloads(made):
+            warning = "act_api: Failed to setup tc actions for offload"
     work.commit()
+    return warning
+
+
+def offloads(action: Object) -> bool:
+    """Whether a policer could be handed to hardware (tcf_police_act_to_flow_act)."""
+    assert isinstance(action.effect, Police)
+    return all(verdict is None or verdict.code in OFFLOADED for verdict in (action.then, action.effect.conform))
+
+
+OFFLOADED: Final = (v.ACCEPT, v.DROP, v.PIPE, v.GOTO, v.STEP)
 
 
 def change(work: Work, spec: ActionSpec, old: Object) -> None:
@@ -201,12 +232,16 @@ def find(work: Work, name: ActionName) -> Object:
     return action
 
 
-def flush(world: World, name: ActionName) -> bool:
-    """Remove all unused actions of a kind; False if none could go though some are there (tcf_del_walker)."""
+def flush(world: World, name: ActionName) -> str:
+    """Remove the unused actions of a kind, up to the first in use. What the kernel warns of (tcf_del_walker)."""
     work = Work(world)
-    actions = world.ruleset.objects.children(f"tc {name.kind}")
-    idle = [action for action in actions if not action.bound]
-    for action in idle:
+    warning = ""
+    for gone, action in enumerate(world.ruleset.objects.children(f"tc {name.kind}")):
+        if action.bound:
+            if not gone:
+                raise Unwilling("", errno.EPERM)
+            warning = "Unable to flush all TC actions"
+            break
         drop(work, action)
     work.commit()
-    return bool(idle) or not actions
+    return warning

@@ -15,7 +15,7 @@ from tcemu.ir.ruleset import Chain, Rule, Slot
 from tcemu.ir.step import Do, Masked, Match, Step
 from tcemu.ir.verdict import ACCEPT, Verdict
 from tcemu.tc import kinds
-from tcemu.tc.action_apply import bind, unbind
+from tcemu.tc.action_apply import SKIP_SW, bind, unbind
 from tcemu.tc.command import ChainCommand, FilterCommand
 from tcemu.tc.complaint import Unwilling
 from tcemu.tc.names import ETH_ALL
@@ -133,6 +133,8 @@ def _change(
     twin = work.twin(chain.key, tag) if tag else None
     if twin is not None and old is None:
         raise Unwilling("", errno.EEXIST)
+    if made.note.flags & SKIP_SW:
+        raise Unwilling("", errno.EOPNOTSUPP)  # no hardware takes it
     made.note.handle = handle
     steps: list[Step] = []
     if slot.protocol != ETH_ALL:

@@ -161,7 +161,7 @@ def perform(wanted: Command, world: World, out: Writer, said: list[str]) -> None
         else:
             classes.modify(world, wanted)
     else:
-        perform_actions(wanted, world, out)
+        perform_actions(wanted, world, out, said)
 
 
 def perform_filter(wanted: FilterCommand, world: World, out: Writer, said: list[str]) -> None:
@@ -177,11 +177,17 @@ def perform_filter(wanted: FilterCommand, world: World, out: Writer, said: list[
         apply.filter_modify(world, wanted)
 
 
-def perform_actions(wanted: ActionsCommand, world: World, out: Writer) -> None:
+def _warn(said: list[str], warning: str) -> None:
+    """What the kernel says though it did as it was told."""
+    if warning:
+        said.append(f"Warning: {warning}.\n")
+
+
+def perform_actions(wanted: ActionsCommand, world: World, out: Writer, said: list[str]) -> None:
     """Commands about actions as objects. A failed get or delete leaves tc at the word "action", which it takes for a command."""
     if wanted.verb in ("add", "change", "replace"):
         try:
-            action_apply.modify(world, wanted)
+            _warn(said, action_apply.modify(world, wanted))
         except Unwilling as slip:
             raise Complaint(slip.text + TALKING, USAGE) from None
     elif wanted.verb in ("delete", "get"):
@@ -193,8 +199,10 @@ def perform_actions(wanted: ActionsCommand, world: World, out: Writer) -> None:
         except Unwilling as slip:
             raise Complaint(f'{slip.text}{TALKING}Command "action" is unknown, try "tc actions help".\n', USAGE) from None
     elif wanted.verb == "flush":
-        if not action_apply.flush(world, wanted.names[0]):
-            raise Complaint("RTNETLINK answers: Operation not permitted\nWe have an error flushing\n", 1)
+        try:
+            _warn(said, action_apply.flush(world, wanted.names[0]))
+        except Unwilling as slip:
+            raise Complaint(f"{slip.text}We have an error flushing\n", 1) from None
     else:
         show.action_list(out, world, wanted.names[0].kind)
 

@@ -6,7 +6,6 @@ Source: iproute2 6.1 tc/f_flower.c, man tc-flower(8); net/sched/cls_flower.c (fl
 
 from __future__ import annotations
 
-import errno
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -632,8 +631,6 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
         raise Unwilling("cls_flower: Mask does not fit the template")
     if old is not None and old.mask != built.mask:
         raise Unwilling()
-    if keys.flags & SKIP_SW:
-        raise Unwilling("", errno.EOPNOTSUPP)
     extra: dict[str, Any] = {"raw": built.raw} if built.raw else {}
     note = RuleNote(command.handle, keys.classid, keys.flags & ~VERBOSE, keys.indev, built.mask, extra)
     if old is None:

@@ -16,8 +16,9 @@ from tcemu.syntax.words import Word
 from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import Unwilling
 from tcemu.tc.filter_base import FilterReader
-from tcemu.tc.flower import SKIP_HW, SKIP_SW, show_classid
+from tcemu.tc.flower import SKIP_HW, SKIP_SW
 from tcemu.tc.notes import RuleNote, SlotNote
+from tcemu.tc.printers import classid_text
 from tcemu.tc.work import Filter, Work
 from tcemu.tc.writer import Writer
 
@@ -63,8 +64,6 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
         raise Unwilling("", errno.EEXIST)
     if options.flags & SKIP_HW and options.flags & SKIP_SW:
         raise Unwilling()
-    if options.flags & SKIP_SW:
-        raise Unwilling("", errno.EOPNOTSUPP)
     note = RuleNote(command.handle, options.classid, options.flags)
     return Filter([Do(Count(Stats()), implied=True)], note)
 
@@ -74,7 +73,7 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
     if note.handle:
         out.number("handle", "handle 0x%x ", note.handle)
     if note.classid:
-        show_classid(out, note.classid)
+        out.string("flowid", "flowid %s ", classid_text(note.classid))
     if note.flags & SKIP_HW:
         out.newline()
         out.flag("skip_hw", "  skip_hw")

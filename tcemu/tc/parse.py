@@ -343,8 +343,8 @@ class Parse:
     def do_ematch(self, _match: Word, *words: Word) -> None:
         self.reader.expression(words)
 
-    def do_xt(self, _head: Any, *words: Word) -> None:
-        self.act.target(words)
+    def do_xt(self, _head: Any, *words: Word | None) -> None:
+        self.act.target([word for word in words if word is not None])
 
     def do_police_control(self, control: Control) -> None:
         self.act.exceed(control)
@@ -533,7 +533,7 @@ class Parse:
         return ActionsCommand(verb, [], list(names))
 
     def do_actions_list(self, _object: Word, verb: str, *words: Word) -> Command:
-        return ActionsCommand("flush" if verb == "flush" else "list", [], [ActionName(str(words[-1]), 0)])
+        return ActionsCommand("flush" if verb == "flush" else "list", [], [ActionName(next(str(word) for word in words if word.terminal == "WORD"), 0)])
 
 
 _LISTS: Final = ("list", "show", "lst")

@@ -85,7 +85,7 @@ def mac(text: str) -> int | None:
     for place, part in enumerate(parts):
         found = strtoul(part, 16)
         if found is None or found[0] > U8:
-            raise Complaint(f'"{text}" is invalid lladdr.\n')
+            raise Complaint(f'"{part}" is invalid lladdr.\n')
         value |= found[0] << (8 * (5 - place))
     return value
 

@@ -71,6 +71,11 @@ class Options(NamedTuple):
     keys: list[tuple[int, bool, int, int]]
     given: dict[str, Any]
 
+    @property
+    def flags(self) -> int:
+        """TCA_CLS_FLAGS_*."""
+        return int(self.given["flags"])
+
 
 class U32Reader(FilterReader):
     """Reads u32."""

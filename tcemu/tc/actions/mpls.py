@@ -12,11 +12,12 @@ from tcemu.ir.ruleset import Object
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
-from tcemu.tc.command import ActionSpec
-from tcemu.tc.complaint import incomplete, invalid, required
+from tcemu.tc.command import ActionSpec, FilterCommand
+from tcemu.tc.complaint import Unwilling, incomplete, invalid, required
 from tcemu.tc.names import ETH_MPLS_MC, ETH_MPLS_UC, protocol_name
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
+from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 
 PUSHES: Final = ("push", "mac_push")
@@ -103,6 +104,17 @@ class MplsReader(ActionReader):
 
 
 READER = MplsReader
+IMPLICIT_NULL: Final = 3  # MPLS_LABEL_IMPLNULL
+
+
+def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Mpls:
+    """The implicit null label stands on no wire (valid_label)."""
+    mpls = spec.effect
+    if not isinstance(mpls, Mpls):
+        raise Unwilling("Missing MPLS parameters")
+    if mpls.label == IMPLICIT_NULL:
+        raise Unwilling("act_mpls: MPLS label out of range")
+    return mpls
 
 
 def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:

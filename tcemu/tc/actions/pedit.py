@@ -137,7 +137,7 @@ class PeditReader(ActionReader):
         """``offset N u8|u16|u32 [at A MASK SHIFT] CMD [VALUE] [retain MASK]``."""
         self.munged += 1
         head, offset, width = words[0], _integer(words[1]), words[2]
-        length = {"U8": 1, "U16": 2, "U32": 4}[width.terminal]
+        length = {"U8": 1, "U16": 2, "U32_WIDTH": 4}[width.terminal]
         rest = words[3:]
         at = (0, 0, 0)
         if rest[0].terminal == "AT":
@@ -164,6 +164,8 @@ class PeditReader(ActionReader):
         name = command.terminal
         if name == "INVERT":
             value = mask = full
+            if field.length > 4:
+                value = full << 8 * (field.length - 1)  # the first byte, as the first word is written in the machine's order
         elif name in ("SET_CMD", "ADD_CMD"):
             op = "add" if name == "ADD_CMD" else "set"
             if op == "add" and not self.extended:

@@ -23,7 +23,7 @@ from tcemu.tc.writer import Writer
 
 TICKS_PER_US: Final = 15.625  # 1000/64, from /proc/net/psched
 CONTROLS: Final = ("CONTINUE", "DROP", "SHOT", "PASS", "OK", "RECLASSIFY", "PIPE", "GOTO", "JUMP", "TRAP")
-NUMBERED: Final = {"-1": "CONTINUE", "0": "OK", "1": "RECLASSIFY", "2": "DROP", "3": "PIPE", "4": "STOLEN", "8": "TRAP"}
+NUMBERED: Final = {-1: "CONTINUE", 0: "OK", 1: "RECLASSIFY", 2: "DROP", 3: "PIPE", 4: "STOLEN", 8: "TRAP"}
 LINKLAYERS: Final = (("ethernet", 1), ("atm", 2), ("adsl", 2))
 
 
@@ -98,8 +98,13 @@ class PoliceReader(ActionReader):
             self.conform = controls[1]
 
     def _named(self, word: str) -> Control | None:
-        name = next((name for name in CONTROLS if name.lower().startswith(word)), NUMBERED.get(word))
-        return None if name is None else Control(name, 0)
+        name = next((name for name in CONTROLS if name.lower().startswith(word)), "")
+        if not name:
+            number = readers.signed(word, 32)
+            if number is None:
+                return None
+            name = NUMBERED.get(number, "")  # what the kernel has no verdict for is refused there
+        return Control(name, 0)
 
     def finish(self) -> ActionSpec:
         if self.head.place == len(self.parse.words) - 1:

@@ -74,7 +74,10 @@ class SkbeditReader(ActionReader):
     def finish(self) -> ActionSpec:
         if not self.given:
             self.explain()
-        return self.spec(SetMeta(**self.set))
+        spec = self.spec(SetMeta(**self.set))
+        if self.masked:
+            spec.extra = {"mask": True}
+        return spec
 
 
 READER = SkbeditReader
@@ -91,7 +94,7 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
         out.string("priority", " priority %s", classid_text(meta.priority))
     if meta.mark is not None:
         out.number("mark", " mark %u", meta.mark)
-        if meta.mark_mask != readers.U32:
+        if meta.mark_mask != readers.U32 or "mask" in note.extra:
             out.hexadecimal("mask", "/%#x", meta.mark_mask)
     if meta.pkttype is not None:
         out.string("ptype", " ptype %s", PTYPES[meta.pkttype][0])

@@ -32,7 +32,7 @@ class XtReader(ActionReader):
         self.prefix = ""
         self.level = 4
 
-    def target(self, words: tuple[Word, ...]) -> None:
+    def target(self, words: list[Word]) -> None:
         """``-j TARGET OPTIONS… [index N]``."""
         rest = [str(word) for word in words]
         if len(rest) < 2:
@@ -43,11 +43,6 @@ class XtReader(ActionReader):
         self.prefix = options.get("--log-prefix", "")[:29]
         level = options.get("--log-level", "4")
         self.level = LEVELS.index(level) if level in LEVELS else readers.unsigned(level, 7) or 0
-        if "index" in options:
-            index = readers.unsigned(options["index"], readers.U32)
-            if index is None:
-                self.fail('Illegal "index"\n')
-            self.index = index
 
     def finish(self) -> ActionSpec:
         return self.spec(Other("xt", msgspec.Raw(msgspec.json.encode({"prefix": self.prefix, "level": self.level}))))
