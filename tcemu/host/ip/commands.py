@@ -171,21 +171,21 @@ def _commands(name: str) -> Sequence[tuple[tuple[str, ...], Handler]] | None:
             (("flush",), addr.flush),
         )
     if name == "route":
-        from tcemu.host.ip import route
+        from tcemu.host.ip import route, route_show
 
         def adding(how: str) -> Handler:
             return lambda words, machine, options: route.add(words, machine, options, how)
 
         return (
-            (("list", "show", "lst"), route.show),
-            (("get",), route.get),
+            (("list", "show", "lst"), route_show.show),
+            (("get",), route_show.get),
             (("add",), adding("add")),
             (("append",), adding("append")),
             (("prepend",), adding("append")),
             (("change", "chg"), adding("change")),
             (("replace",), adding("replace")),
             (("delete",), route.delete),
-            (("flush",), route.flush),
+            (("flush",), route_show.flush),
         )
     if name in ("neighbor", "neighbour"):
         from tcemu.host.ip import neigh
