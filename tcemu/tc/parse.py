@@ -27,6 +27,7 @@ from tcemu.tc.command import (
 )
 from tcemu.tc.complaint import USAGE, Complaint, duplicate, incomplete, invalid, no_device
 from tcemu.tc.names import ETH_ALL
+from tcemu.tc.trie import Walk
 from tcemu.tc.usage import usage
 from tcemu.world import World
 
@@ -58,6 +59,7 @@ class Parse:
     """One command while it is read."""
 
     def __init__(self) -> None:
+        self.walk: Walk | None = None
         self.actions: dict[str, Callable[..., Any]] = {
             name[3:]: getattr(self, name) for name in dir(self) if name.startswith("do_") and callable(getattr(self, name))
         }
@@ -566,7 +568,14 @@ def parse(words: Sequence[str], names: Names) -> Command:
     reading = _idle.pop() if _idle else Parse()
     try:
         reading.reset(words, names)
-        command: Command = parse_words(load("tc"), words, reading.actions)
+        if reading.walk is None or reading.walk.table is not load("tc"):
+            reading.walk = Walk(load("tc"), reading.actions)
+        before = len(names.said)
+        command: Command | None = reading.walk.parse(words)
+        if command is None:
+            del names.said[before:]
+            reading.reset(words, names)
+            command = parse_words(load("tc"), words, reading.actions)
         return command
     except WordFailure as failure:
         return _complain(failure, words, reading)

@@ -264,7 +264,7 @@ def u64(text: str) -> int | None:
 def signed(text: str, bits: int, base: int = 0) -> int | None:
     """A whole word as a signed number (get_s32, get_s64, get_integer)."""
     found = strtoul(text, base)
-    if found is None or found[1]:
+    if found is None or found[1] or found[0] > U64:
         return None
     value = found[0] - (1 << 64) if found[0] >> 63 else found[0]
     return value if -(1 << bits - 1) <= value < 1 << bits - 1 else None

@@ -267,10 +267,7 @@ READER = PeditReader
 
 
 def _integer(word: Word) -> int | None:
-    found = readers.strtoul(word, 0)
-    if found is None or found[1]:
-        return None
-    return found[0] - (1 << 64) if found[0] >> 63 else found[0]
+    return readers.signed(word, 32)
 
 
 def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Edit:
