@@ -5,7 +5,7 @@
 
 Every header is checked against the window ``data[start:end]``, and everything above the network header against the
 length that this header names. What is cut, malformed or lying leaves a few words in ``p.broken`` and its group unset;
-nothing raises and nothing outside the window is read.
+nothing raises and nothing outside the window is read. Only a wrong IP version is noted and no more: flower and tc ct do not look at it.
 
 Where offsets point: ``p.l3`` at the network header (behind all tags, and behind PPPoE when IP is in it) of every frame that has
 a whole Ethernet header, IP or not; ``p.l4`` at the transport header of a whole packet or first fragment; ``p.payload`` behind it.

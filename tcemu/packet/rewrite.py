@@ -52,6 +52,7 @@ __all__ = [
     "eth_push",
     "fragment",
     "fragment_header",
+    "is_ip",
     "mark_congestion",
     "mpls_dec_ttl",
     "mpls_mac_push",

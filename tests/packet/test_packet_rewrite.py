@@ -54,6 +54,7 @@ from tcemu.packet.rewrite import (
     decrement_ttl,
     eth_pop,
     eth_push,
+    is_ip,
     mark_congestion,
     mpls_dec_ttl,
     mpls_mac_push,
@@ -309,6 +310,12 @@ def test_trimming_a_cut_capture_forgets_only_padding() -> None:
     load(p, raw, 0, 60, len(raw) + 6, 1, LINK_ETHER, 3)
     assert trim_to_ip(p)
     assert (p.wire, p.end - p.start, p.f[PKT_LEN]) == (len(raw), 60, len(raw) - 14)
+
+
+@pytest.mark.parametrize(("name", "want"), [("tcp", True), ("qinq", True), ("pppoe-ip4", False), ("mpls", False), ("arp", False)])
+def test_ip_for_tc_is_what_stands_behind_tags_alone(name: str, want: bool) -> None:
+    # source: net/sched/act_ct.c tcf_ct_skb_nf_family
+    assert is_ip(taken(samples()[name])) == want
 
 
 # ---------------------------------------------------------------- link headers
