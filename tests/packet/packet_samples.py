@@ -25,9 +25,10 @@ from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.packet import Packet as Scapy
 from scapy.packet import Raw
 
-from tcemu.fields import FIELDS, SLOTS
+from tcemu.fields import FIELDS, PROTOCOL, SLOTS
+from tcemu.packet.checksum import verify_header, verify_l4
 from tcemu.packet.decode import load
-from tcemu.packet.packet import LINK_ETHER, Packet
+from tcemu.packet.packet import LINK_BARE, LINK_ETHER, Packet
 
 SOURCE, TARGET = "02:00:00:00:00:01", "02:00:00:00:00:02"
 ETHER = Ether(src=SOURCE, dst=TARGET)
@@ -141,3 +142,24 @@ def digest(p: Packet) -> dict[str, int | str]:
         seen[name] = place - int(p.start) if place >= 0 else -1
     seen |= {"groups": int(p.groups), "length": int(p.end - p.start), "wire": int(p.wire), "broken": str(p.broken)}
     return seen
+
+
+def good(p: Packet) -> bool:
+    """Are all checksums right, and do the slots say what the bytes say?"""
+    mine, fresh = digest(p), digest(decoded(frame(p), p))
+    return bool(verify_header(p) and verify_l4(p)) and mine == fresh
+
+
+def decoded(raw: bytes, like: Packet) -> Packet:
+    p = Packet()
+    if like.link == LINK_BARE:
+        p.f[PROTOCOL] = like.f[PROTOCOL]
+    load(p, raw, 0, len(raw), like.wire, 1, like.link, 3)
+    return p
+
+
+def in_chunk(raw: bytes) -> Packet:
+    """Loaded from the middle of a chunk, as captures are."""
+    p = Packet()
+    load(p, b"\xaa" * 30 + raw + b"\xbb" * 30, 30, 30 + len(raw), len(raw), 1, LINK_ETHER, 3)
+    return p
