@@ -277,14 +277,14 @@ def test_sctp_cell(way: int, row: int, state: int) -> None:
 
 SCTP_KERNEL = """
                 NO CL CW CE ES SS SR SA HS
-O init          CL CL CW CE ES SS SR SA CW
+O init          CL CL CW CE ES CL CL SA CW
 O init_ack      CL CL CW CE ES SS SR SA CL
 O abort         CL CL CL CL CL CL CL CL CL
 O shutdown      CL CL CW CE SS SS SR SA CL
 O shutdown_ack  SA CL CW CE ES SA SA SA SA
 O error         CL CL CW CE ES SS SR SA CL
 O cookie_echo   CL CL CE CE ES SS SR SA CL
-O cookie_ack    CL CL CW CE ES SS SR SA CL
+O cookie_ack    CL CL CW ES ES SS SR SA CL
 O shutdown_comp CL CL CW CE ES SS SR CL CL
 O heartbeat     HS CL CW CE ES SS SR SA HS
 O heartbeat_ack CL CL CW CE ES SS SR SA HS
@@ -294,7 +294,7 @@ R abort         IV CL CL CL CL CL CL CL IV
 R shutdown      IV CL CW CE SR SS SR SA IV
 R shutdown_ack  IV CL CW CE ES SA SA SA IV
 R error         IV CL CW CL ES SS SR SA IV
-R cookie_echo   IV CL CW CE ES SS SR SA IV
+R cookie_echo   IV CL CE CE ES SS SR SA IV
 R cookie_ack    IV CL CW ES ES SS SR SA IV
 R shutdown_comp IV CL CW CE ES SS SR CL IV
 R heartbeat     IV CL CW CE ES SS SR SA HS

@@ -66,14 +66,14 @@ ROW_NAMES: Final = (
 ROWS: Final = (
     # from the original side
     # NO CL  CW  CE  ES  SS  SR  SA  HS
-    (CL, CL, CW, CE, ES, SS, SR, SA, CW),  # init: the state waits for the answer; HS a path turns into an association
+    (CL, CL, CW, CE, ES, CL, CL, SA, CW),  # init: the state waits for the answer; SS, SR anew before the end; HS a path becomes one
     (CL, CL, CW, CE, ES, SS, SR, SA, CL),  # init_ack: not from this side
     (CL, CL, CL, CL, CL, CL, CL, CL, CL),  # abort
     (CL, CL, CW, CE, SS, SS, SR, SA, CL),  # shutdown: only what is established can be shut
     (SA, CL, CW, CE, ES, SA, SA, SA, SA),  # shutdown_ack: NO out of the blue, answered by SHUTDOWN COMPLETE (8.4)
     (CL, CL, CW, CE, ES, SS, SR, SA, CL),  # error: a stale cookie comes from the other side
     (CL, CL, CE, CE, ES, SS, SR, SA, CL),  # cookie_echo
-    (CL, CL, CW, CE, ES, SS, SR, SA, CL),  # cookie_ack: not from this side
+    (CL, CL, CW, ES, ES, SS, SR, SA, CL),  # cookie_ack: CE both sides began at once
     (CL, CL, CW, CE, ES, SS, SR, CL, CL),  # shutdown_complete
     (HS, CL, CW, CE, ES, SS, SR, SA, HS),  # heartbeat: NO a second path of an association elsewhere
     (CL, CL, CW, CE, ES, SS, SR, SA, HS),  # heartbeat_ack
@@ -85,7 +85,7 @@ ROWS: Final = (
     (IV, CL, CW, CE, SR, SS, SR, SA, IV),  # shutdown
     (IV, CL, CW, CE, ES, SA, SA, SA, IV),  # shutdown_ack
     (IV, CL, CW, CL, ES, SS, SR, SA, IV),  # error: CE the cookie was stale
-    (IV, CL, CW, CE, ES, SS, SR, SA, IV),  # cookie_echo: not from this side
+    (IV, CL, CE, CE, ES, SS, SR, SA, IV),  # cookie_echo: CW both sides began at once
     (IV, CL, CW, ES, ES, SS, SR, SA, IV),  # cookie_ack: CE the handshake is complete
     (IV, CL, CW, CE, ES, SS, SR, CL, IV),  # shutdown_complete
     (IV, CL, CW, CE, ES, SS, SR, SA, HS),  # heartbeat
@@ -96,7 +96,9 @@ STATES: Final = vec[i64]([cell for row in ROWS for cell in row])
 # chunk type -> row, -1 for those that move no state:  0  1  2   3  4   5  6  7  8  9 10 11  12  13 14
 ROW_OF: Final = vec[i64]([-1, 0, 1, -1, 9, 10, 2, 3, 4, 5, 6, 7, -1, -1, 8])
 
-HEARTBEAT_FAILED: Final = 1  # a HEARTBEAT with a strange tag went by (SCTP_FLAG_HEARTBEAT_VTAG_FAILED), in last_flags
+# last_flags
+HEARTBEAT_FAILED: Final = 1  # a HEARTBEAT with a strange tag went by (SCTP_FLAG_HEARTBEAT_VTAG_FAILED)
+INIT_SEEN: Final = 2  # << direction: that side sent an INIT and no COOKIE ACK has come since (ip_ct_sctp.init)
 # with one of these the tag is judged chunk by chunk
 OWN_TAG_RULES: Final = (
     1 << INIT | 1 << SHUTDOWN_COMPLETE | 1 << COOKIE_ECHO | 1 << ABORT | 1 << SHUTDOWN_ACK | 1 << HEARTBEAT | 1 << HEARTBEAT_ACK
@@ -153,11 +155,10 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
             p.reason = f"sctp: Invalid, old_state {old}, dir {way}, type {kind}"
             return INVALID
         if kind in (INIT, INIT_ACK):
-            if end - at < 20:
-                p.reason = "sctp: INIT is cut"
+            if end - at < 20 or not take_tag(ct, way, kind, i64(read_i32_be(data, at + 4)) & 0xFFFFFFFF, old):
+                p.reason = "sctp: INIT is cut, or INIT ACK does not answer the INIT that was seen"
                 return INVALID
-            set_tag(ct, 1 - way, i64(read_i32_be(data, at + 4)) & 0xFFFFFFFF)
-            if new == CL and old == CL and confirmed:
+            if kind == INIT and new == CL and old == CL and confirmed:
                 ignore = True  # an INIT once more does not prolong, or reuse of the port would keep it for ever
         ct.state = new
         if old != new and new == ES:
@@ -213,9 +214,28 @@ def begin(ct: Entry, p: Packet) -> bool:
             ct.vtag_reply = i64(read_i32_be(data, at + 4)) & 0xFFFFFFFF
         elif kind == HEARTBEAT:
             ct.vtag_orig = tag
-        else:
-            ct.vtag_reply = tag
+        elif kind == SHUTDOWN_ACK:
+            ct.vtag_reply = tag  # out of the blue: its SHUTDOWN COMPLETE reflects the tag (8.4)
         at += ((i64(read_i16_be(data, at + 2)) & 0xFFFF) + 3) & ~3
+    return True
+
+
+def take_tag(ct: Entry, way: i64, kind: i64, tag: i64, old: i64) -> bool:
+    """Note the tag that an INIT or INIT ACK asks for; False for an INIT ACK that a collision of INITs has overtaken (5.2)."""
+    known = ct.vtag_orig if way != 0 else ct.vtag_reply
+    mine = INIT_SEEN << way
+    theirs = INIT_SEEN << (1 - way)
+    if kind == INIT:
+        if old == NO or known != tag:
+            if (ct.last_flags & mine) != 0:
+                ct.last_flags &= ~theirs
+            ct.last_flags |= mine
+    elif (ct.last_flags & theirs) == 0:
+        if known != 0 and known != tag:
+            return False
+    elif (ct.last_flags & mine) != 0 and known != tag:
+        return False
+    set_tag(ct, 1 - way, tag)
     return True
 
 
@@ -237,6 +257,8 @@ def check_tag(ct: Entry, way: i64, kind: i64, flags: i64, tag: i64, strict: bool
         return 0 if tag == (theirs if (flags & T_FLAG) != 0 else mine) else -1
     if kind == COOKIE_ECHO:
         return 0 if tag == mine else -1
+    if kind == COOKIE_ACK:
+        ct.last_flags &= ~(INIT_SEEN | INIT_SEEN << 1)
     if kind not in (HEARTBEAT, HEARTBEAT_ACK):
         return 0
     if mine == 0:
