@@ -17,7 +17,7 @@ from typing import Any, Final
 from tcemu.nft.dependencies import learn
 from tcemu.nft.forms import form as form_of
 from tcemu.nft.forms import key_form, plain_value
-from tcemu.nft.protocols import FAMILY_BASE, HEADERS, ICMP_NEEDS, IH, LL, NH, TH, Context
+from tcemu.nft.protocols import HEADERS, ICMP_NEEDS, IH, LL, NH, TH, Context
 from tcemu.nft.tree import Binop, Concat, Expr, Key, MapOf, Prefix, Range, SetRef, Stmt, Value
 
 Form = list[Any]
@@ -152,8 +152,6 @@ class Walk:
         from tcemu.nft.statements import KINDS
 
         item.form = KINDS[stmt.kind].form(stmt, item.place)
-        if stmt.kind == "nat" or stmt.kind == "tproxy":
-            pass
         self.pending.clear()
         self.icmp = 0
 
@@ -169,6 +167,7 @@ class Walk:
             if completed is not core:
                 left = _replace(left, core, completed)
                 core = completed
+                right = retyped(right, core)
             base = core.args[2]
             if equal:
                 learn(self, core, right, item.stmt.at)  # type: ignore[arg-type]
@@ -310,9 +309,12 @@ class Walk:
     def _expressions(self, stmt: Stmt) -> None:
         if stmt.kind == "tproxy" and stmt.args["port"] is not None:
             self.pending.clear()
+        target = stmt.args.get("target")
         for name, value in list(stmt.args.items()):
             if isinstance(value, Expr):
                 stmt.args[name] = self._touch(value)
+        if target is not None and stmt.args["target"] is not target:
+            stmt.args["value"] = retyped(stmt.args["value"], stmt.args["target"])
 
     def _touch(self, expr: Any) -> Any:
         """Complete and use the fields inside an expression, in order."""
@@ -344,6 +346,17 @@ def _th(key: Key) -> Key:
     return key
 
 
+def retyped(expr: Any, key: Expr) -> Any:
+    """A constant in the type of the field that a raw one turned out to be."""
+    if isinstance(expr, Value):
+        return Value(expr.at, expr.value).typed(key.dtype, expr.bits, expr.order)
+    if isinstance(expr, Range):
+        return Range(expr.at, retyped(expr.low, key), retyped(expr.high, key)).typed(key.dtype, expr.bits, expr.order)
+    if isinstance(expr, Prefix):
+        return Prefix(expr.at, retyped(expr.base, key), expr.length).typed(key.dtype, expr.bits, expr.order)
+    return expr
+
+
 def _replace(expr: Expr, old: Expr, new: Expr) -> Expr:
     if expr is old:
         return new
@@ -361,15 +374,23 @@ def _finish(walk: Walk, stmt: Stmt) -> None:
         elif stmt.args["type"] != "icmpx":
             stmt.args["verbose"] = True
             walk._release(NH)
-    elif stmt.kind in ("nat", "tproxy") and walk.family == "inet":
-        family = stmt.args["family"]
-        stmt.args["shown"] = family if family in ("ip", "ip6") and (stmt.args["address"] is not None or stmt.kind == "tproxy") else ""
-    _ = FAMILY_BASE
+    elif stmt.kind in ("nat", "tproxy"):
+        family, address = stmt.args["family"], stmt.args["address"]
+        mapped = stmt.kind == "nat" and isinstance(address, MapOf) and (stmt.args["form"] != "")
+        if family in ("ip", "ip6") and (walk.family == "inet" or mapped) and (address is not None or stmt.kind == "tproxy"):
+            stmt.args["shown"] = family
+        if isinstance(address, Range) and address.dtype is not None and address.dtype.prefix:
+            from tcemu.nft.elements import part_form
+            from tcemu.nft.sets import bounds
+
+            stmt.args["address_form"] = part_form(address.dtype, address.bits, *bounds(address))
 
 
 # ---------------------------------------------------------------- relations
 def relation(left: Expr, op: str, right: Expr) -> Form:
     """A match as listed."""
+    if isinstance(left, Binop) and left.op == "&" and isinstance(left.right, Value) and left.right.value == (1 << left.left.bits) - 1:
+        left, op = left.left, op or "=="
     dtype = left.dtype
     if isinstance(left, Binop) and left.op == "&" and isinstance(left.right, Value) and isinstance(right, Value):
         made = _masked(left, op, right)
@@ -433,4 +454,3 @@ def _prefix(left: Expr, op: str, right: Prefix) -> Form:
 
 
 __all__ = ["key_form", "listing", "relation"]
-_ = Range

@@ -110,6 +110,8 @@ def read(dtype: Datatype | None, text: str, at: At, names: Names) -> int | str:
 
 
 def _integer(dtype: Datatype, text: str, at: At, _names: Names) -> int:
+    if text[:2] in ("0x", "0X") and len(text) > 18:  # numbers of more than 64 bits reach here as words
+        return int(text, 16)
     if not text.isdigit() or not text.isascii():
         raise NftError(f"Could not parse {dtype.desc}", at)
     return int(text)
@@ -380,13 +382,12 @@ def _show_classid(_dtype: Datatype, value: int, _out: Any) -> str:
         return "root"
     if value == 0:
         return "none"
-    major, minor = value >> 16, value & 0xFFFF
-    if not major:
-        return f":{minor:04x}"
-    return f"{major:04x}:{minor:04x}" if minor else f"{major:04x}:"
+    return f"{value >> 16:x}:{value & 0xFFFF:x}"
 
 
-def _show_time(_dtype: Datatype, value: int, _out: Any) -> str:
+def _show_time(_dtype: Datatype, value: int, out: Any) -> str:
+    if out.seconds:
+        return f"{value // 1000}s"
     from tcemu.nft.units import show_time
 
     return show_time(value)
@@ -419,7 +420,7 @@ def _show_day(dtype: Datatype, value: int, out: Any) -> str:
 
 def bits_of(dtype: Datatype, value: int, out: Any, separator: str = ",") -> str:
     """A bitmask as its words; bits without a word make it a number."""
-    if out.numeric_symbol:
+    if out.numeric_symbol or not dtype.table:
         return f"0x{value:x}"
     words, rest = [], value
     for place in range(value.bit_length()):

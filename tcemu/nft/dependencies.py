@@ -60,7 +60,9 @@ def _conflict(scope: Scope, at: At, now: Header, header: Header) -> int | None:
     if header.base == LL:
         if now.name in PSEUDO:
             _device_type(scope, at, header)
-            return None
+            if header.name == "ether":
+                return None
+            now = HEADERS["ether"]
         if header.name in context.stacked:
             return 0
     link = now.number(header.name)
@@ -149,7 +151,7 @@ def _device_type(scope: Scope, at: At, header: Header) -> None:
     from tcemu.nft.expressions.meta import typed
 
     _add(scope, at, typed(at, "iiftype"), DEVICE_TYPES[header.name])
-    scope.protocols.update(LL, header.name, at)
+    scope.protocols.update(LL, "ether", at)
 
 
 def _icmp(scope: Scope, at: At, header: Header, field: Field) -> None:
@@ -231,6 +233,8 @@ def _learn_meta(scope: Scope, key: str, number: int, at: At) -> None:
         context.update(NH, HEADERS[name].upper(number) or "unknown", at)
     elif key == "l4proto":
         context.update(TH, HEADERS["unknown"].upper(number) or "unknown", at)
+    elif key == "iiftype" and number == DEVICE_TYPES["ether"]:
+        context.update(LL, "ether", at)
     elif key == "protocol" and base == LL and scope.family in ("netdev", "bridge"):
         upper_name = HEADERS[name].upper(number)
         context.update(HEADERS[upper_name].base if upper_name else NH, upper_name or "unknown", at)

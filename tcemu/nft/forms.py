@@ -46,8 +46,9 @@ def form(expr: Expr) -> Form:
 
 def value_form(expr: Value) -> Form:
     """A value; several bits of a bitmask as bits with bars."""
-    if expr.dtype is not None and expr.dtype.root == "bitmask" and isinstance(expr.value, int) and expr.value & (expr.value - 1):
-        return ["flags", expr.dtype.name, expr.value]
+    dtype = expr.dtype
+    if dtype is not None and dtype.root == "bitmask" and dtype.table and isinstance(expr.value, int) and expr.value & (expr.value - 1):
+        return ["flags", dtype.name, expr.value]
     return ["v", _name(expr), expr.value]
 
 

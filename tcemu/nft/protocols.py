@@ -255,7 +255,7 @@ FAMILY_BASE: Final = {
 }
 
 ICMP_NEEDS: Final = {"echo": 8, "address": 5, "mtu": 3, "echo6": 128, "mtu6": 2, "mgmq": 130, "pptr": 4}
-DEVICE_TYPES: Final = {"ether": 1}  # ARPHRD_ETHER
+DEVICE_TYPES: Final = {"ether": 1, "vlan": 1}  # ARPHRD_ETHER
 
 
 class Context:

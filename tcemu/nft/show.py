@@ -88,6 +88,7 @@ class Out:
         self.numeric_protocol = False
         self.numeric_time = False
         self.numeric_symbol = False
+        self.seconds = False
         self.show_interval = False
         self.steps: list[Any] = []
 
@@ -104,11 +105,12 @@ class Out:
         if kind == "prefix":
             return f"{self.text(form[1])}/{form[2]}"
         if kind == "range":
-            return f"{self.text(form[1])}-{self.text(form[2])}"
+            return self._range(form)
         if kind == "concat":
             return " . ".join(self.text(part) for part in form[1:])
         if kind == "op":
-            return self._binop(form, above)
+            text = self._binop(form)
+            return f"({text})" if above and above < PRECEDENCE[form[1]] else text
         if kind == "@":
             return self.set_ref(form)
         if kind == "map":
@@ -119,11 +121,19 @@ class Out:
             return "*"
         return EXPRESSIONS[kind].text(form, self)
 
-    def _binop(self, form: Form, above: int) -> str:
+    def _range(self, form: Form) -> str:
+        """The ends of a range are numbers even where a single value would be a word."""
+        kept = self.services, self.guid, self.numeric_protocol, self.numeric_symbol, self.seconds
+        self.services = self.guid = False
+        self.numeric_protocol = self.numeric_symbol = self.seconds = True
+        text = f"{self.text(form[1])}-{self.text(form[2])}"
+        self.services, self.guid, self.numeric_protocol, self.numeric_symbol, self.seconds = kept
+        return text
+
+    def _binop(self, form: Form) -> str:
         _kind, op, left, right = form
         mine = PRECEDENCE[op]
-        shown = f"{self._argument(left, mine)} {op} {self._argument(right, mine)}"
-        return shown if above else shown
+        return f"{self._argument(left, mine)} {op} {self._argument(right, mine)}"
 
     def _argument(self, form: Form, mine: int) -> str:
         inner = PRECEDENCE.get(form[1], 0) if form[0] == "op" else 4 if form[0] == "flags" else 0
@@ -229,7 +239,7 @@ class Out:
         yield f"{word} {key}{data}"
         if note.policy == "memory":
             yield "policy memory"
-        if record.size and not (note.meter and False):
+        if record.size:
             yield f"size {record.size}"
         flags = [flag for flag in ("constant", "interval", "timeout", "dynamic") if flag in note.flags]
         if note.timeout and "timeout" in flags and "dynamic" not in flags and flags == ["timeout"]:

@@ -66,7 +66,7 @@ def typed(at: At, name: str, direction: str = "") -> Key:
 
 def evaluate(scope: Scope, key: Key) -> Key:
     name, direction = key.args
-    made = typed(key.at, name, direction)
+    made = typed(key.at, name, "" if name in ("l3proto", "protocol") else direction)  # the same in both directions
     network = scope.protocols.layers.get(NH, "")
     if name in ("saddr", "daddr"):
         _address(scope, made, network)
@@ -85,6 +85,7 @@ def _address(scope: Scope, key: Key, network: str) -> None:
     """``ct original saddr`` has the width of the rule's network protocol; unknown, nft complains and reads on."""
     if network in ("ip", "ip6"):
         key.typed(TYPES["ipv4_addr" if network == "ip" else "ipv6_addr"], 32 if network == "ip" else 128, "big")
+        key.args = (f"{network} {key.args[0]}", key.args[1])
         return
     letter = key.args[0][0]
     scope.complain(f'cannot determine ip protocol version, use "ip {letter}addr" or "ip6 {letter}addr" instead', key.at)
@@ -108,4 +109,4 @@ def json(form: Form, _out: Any) -> Any:
 
 
 KINDS: Final = (Kind(NAME, evaluate, operand, text, json),)
-ACTIONS: Final[dict[str, Any]] = {"ct": ct, "ct_dir": ct_dir}
+ACTIONS: Final[dict[str, Any]] = {"ct": ct, "ct_of_dir": ct_dir}

@@ -52,13 +52,13 @@ TCP: Final[dict[str, tuple[int, Fields]]] = {
     "sack1": (5, {**_LEN, "left": (80, 32, "integer"), "right": (112, 32, "integer")}),
     "sack2": (5, {**_LEN, "left": (144, 32, "integer"), "right": (176, 32, "integer")}),
     "sack3": (5, {**_LEN, "left": (208, 32, "integer"), "right": (240, 32, "integer")}),
-    "echo": (6, _LEN),
+    "echo": (8, _LEN),
     "timestamp": (8, {**_LEN, "tsval": (16, 32, "integer"), "tsecr": (48, 32, "integer")}),
     "md5sig": (19, _LEN),
     "mptcp": (30, {**_LEN, "subtype": (16, 4, "integer")}),
     "fastopen": (34, _LEN),
 }
-TCP_BY_NUMBER: Final = {number: name for name, (number, _fields) in reversed(TCP.items())}
+TCP_BY_NUMBER: Final = {number: name for name, (number, _fields) in reversed(TCP.items()) if name != "echo"}
 TCP_SAME: Final = {"mss": "maxseg", "sack-permitted": "sack-perm", "sack0": "sack", "noop": "nop"}
 _ROUTE: Final[Fields] = {"type": (0, 8, "integer"), "length": (8, 8, "integer"), "ptr": (16, 8, "integer"), "addr": (24, 32, "ipv4_addr")}
 IP: Final[dict[str, Fields]] = {
@@ -177,7 +177,7 @@ def place(key: Key) -> tuple[int, int, str]:
     family, header, field, number = key.args
     if field.startswith("@"):
         offset, bits = (int(word) for word in field[1:].split(","))
-        return offset, bits, "xinteger"
+        return offset, bits, "integer"
     if not field:
         return 0, 8, "boolean"
     if family == "tcp":
@@ -191,7 +191,7 @@ def place(key: Key) -> tuple[int, int, str]:
 def evaluate(scope: Scope, key: Key) -> Expr:
     from tcemu.nft.dependencies import settle_network
 
-    family, _header, field, _number = key.args
+    family, _header, _field, _number = key.args
     if family in ("ip6", "ip"):
         settle_network(scope, key, family)
     offset, bits, dtype = place(key)

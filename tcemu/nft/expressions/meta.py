@@ -54,7 +54,7 @@ TEMPLATES: Final = {
     "sdif": ("iface_index", 32, "host"),
     "sdifname": ("ifname", 128, "host"),
 }
-OLD_NAMES: Final = {"ibriport": "ibrname", "obriport": "obrname"}
+OLD_NAMES: Final = {"ibriport": "ibrname", "obriport": "obrname", "secpath": "ipsec"}
 # keys that are written without "meta" (meta.c meta_key_is_unqualified)
 PLAIN: Final = frozenset(
     ("iif", "oif", "iifname", "oifname", "iifgroup", "oifgroup"),
@@ -79,6 +79,7 @@ def meta(p: Parser, *words: str) -> Key:
 
 def key_of(word: str, at: At) -> str:
     """A key that is no keyword of the grammar; the whole list of keys is nft's answer to an unknown one."""
+    word = OLD_NAMES.get(word, word)
     if word not in TEMPLATES:
         raise NftError(f"syntax error, unexpected {word}, known keys are {', '.join(TEMPLATES)}", at)
     return word

@@ -58,8 +58,8 @@ PARTS: Final = {
 
 
 def header_field(header: str) -> Any:
-    def act(p: Parser, *words: str) -> Key:
-        spelt = " ".join(str(word) for word in words)
+    def act(p: Parser, words: Any) -> Key:
+        spelt = words if isinstance(words, str) else " ".join(words)
         return Key(p.at, NAME, (header, {"param-problem": "parameter-problem"}.get(spelt, spelt)))
 
     return act
@@ -93,6 +93,8 @@ def evaluate(scope: Scope, key: Key) -> Key:
     if not key.args[0]:
         made = Key(key.at, NAME, key.args)
         made.typed(key.dtype, key.bits, key.order)
+    elif key.args[0] == "th":
+        made = typed(key.at, HEADERS["th"], HEADERS["th"].field(key.args[1]))  # any protocol with ports: nothing is implied
     else:
         header = HEADERS[key.args[0]]
         field = header.field(key.args[1])

@@ -72,7 +72,6 @@ def refused(args: dict[str, Any]) -> bool:
     nsecs = unit * 1_000_000_000
     if not args["bytes"]:
         return rate + burst < rate
-    burst = burst or rate
     return nsecs * (rate + burst) >= 1 << 64
 
 

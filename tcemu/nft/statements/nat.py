@@ -238,6 +238,7 @@ def form(stmt: Stmt, _place: int) -> Form:
     args = stmt.args
     flags = [flag for flag in FLAGS if flag in args["flags"]]
     parts = [None if args[name] is None else form_of(args[name]) for name in ("address", "port")]
+    parts[0] = args.get("address_form", parts[0])
     return [NAME, args["what"], args.get("shown", ""), args["form"], *parts, flags]
 
 

@@ -10,7 +10,7 @@ from tcemu.nft.errors import NftError
 from tcemu.nft.forms import form as form_of
 from tcemu.nft.protocols import TH
 from tcemu.nft.statements.kind import Form, Kind
-from tcemu.nft.statements.nat import address_of, check_network, endpoint, ends, transport
+from tcemu.nft.statements.nat import address_of, bracketed, check_network, ends, transport
 from tcemu.nft.tree import Expr, Range, Stmt
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def form(stmt: Stmt, _place: int) -> Form:
 
 def text(form: Form, out: Any) -> str:
     _kind, family, address, port = form
-    return f"tproxy{f' {family}' if family else ''} to {endpoint(address, port, out)}"
+    to = bracketed(address, out) if address is not None else ""
+    return f"tproxy{f' {family}' if family else ''} to {to}{f':{out.text(port)}' if port is not None else ''}"
 
 
 def json(form: Form, out: Any) -> Any:

@@ -122,11 +122,11 @@ def evaluate_meter(scope: Scope, stmt: Stmt) -> Stmt:
 
 # ---------------------------------------------------------------- what runs
 def steps(stmt: Stmt, lowering: Any) -> list[Step]:
-    from tcemu.nft.statements import KINDS as all_kinds
+    from tcemu.nft import statements
 
     effects = []
     for inner in stmt.args["stmts"]:
-        step = all_kinds[inner.kind].steps(inner, lowering)[0]
+        step = statements.KINDS[inner.kind].steps(inner, lowering)[0]
         assert isinstance(step, Do) and step.effect is not None
         effects.append(step.effect)
     data = stmt.args["data"]
@@ -145,10 +145,10 @@ def steps(stmt: Stmt, lowering: Any) -> list[Step]:
 
 
 def form(stmt: Stmt, place: int) -> Form:
-    from tcemu.nft.statements import KINDS as all_kinds
+    from tcemu.nft import statements
 
     data = stmt.args["data"]
-    states = [all_kinds[inner.kind].form(inner, [place, number]) for number, inner in enumerate(stmt.args["stmts"])]  # type: ignore[arg-type]
+    states = [statements.KINDS[inner.kind].form(inner, [place, number]) for number, inner in enumerate(stmt.args["stmts"])]  # type: ignore[arg-type]
     ref = stmt.args["set"]
     head: Form = [stmt.kind, stmt.args["op"], ref.info.key, ref.name, form_of(stmt.args["key"])]
     return [*head, None if data is None else form_of(data), stmt.args["timeout"], states, stmt.args.get("size", 0)]
@@ -163,7 +163,10 @@ def _inside(key: Form, timeout: int | None, states: list[Form], out: Any) -> str
     text = str(out.text(key))
     if timeout:
         text += f" timeout {show_time(timeout)}"
-    return text + "".join(f" {out.stmt(state)}" for state in states)
+    kept, out.stateless = out.stateless, True
+    text += "".join(f" {out.stmt(state)}" for state in states)
+    out.stateless = kept
+    return text
 
 
 def text_meter(form: Form, out: Any) -> str:
@@ -177,7 +180,9 @@ def json(form: Form, out: Any) -> Any:
     if data is not None:
         body = {"op": op, "elem": _elem(key, timeout, out), "data": out.json(data), "map": f"@{name}"}
     if states:
+        kept, out.stateless = out.stateless, True
         body["stmt"] = [out.stmt_json(state) for state in states]
+        out.stateless = kept
     return {"map" if data is not None else "set": body}
 
 
@@ -188,7 +193,10 @@ def _elem(key: Form, timeout: int | None, out: Any) -> Any:
 
 def json_meter(form: Form, out: Any) -> Any:
     _kind, _op, _key_of_set, name, key, _data, timeout, states, size = form
-    return {"meter": {"key": _elem(key, timeout, out), "stmt": out.stmt_json(states[0]), "size": size, "name": name}}
+    kept, out.stateless = out.stateless, True
+    body = {"key": _elem(key, timeout, out), "stmt": out.stmt_json(states[0]), "size": size, "name": name}
+    out.stateless = kept
+    return {"meter": body}
 
 
 KINDS: Final = (
