@@ -12,18 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from tcemu.syntax.driver import Driver, gather
-from tcemu.syntax.table import NO_DEFAULT, Table
+from tcemu.syntax.table import KEEP, NO_DEFAULT, Table
 from tcemu.syntax.words import WORD, Word, _terminal as terminal_of
 
 LIMIT: Final = 50_000  # edges; a tree that large has met more than lines that are alike
 END: Final = 0
+new: Final = str.__new__
 
 
 class Reduction(NamedTuple):
-    """What to do with the values on top: how many there are, which one is passed on (or -1), what becomes of each, and the action."""
+    """What to do with the values on top: how many there are, which one is passed on (or 0, else counted from the top), whether all count,
+    what becomes of each, and the action."""
 
     length: int
     plain: int
+    whole: bool
     recipe: bytes
     spliced: bool
     action: Callable[..., Any] | None
@@ -91,7 +94,10 @@ class Walk:
                         return None
             for reduction in edge.before:
                 reduce(values, reduction)
-            values.append(Word(text, place, edge.terminal))
+            word = new(Word, text)
+            word.place = place
+            word.terminal = edge.terminal
+            values.append(word)
             for reduction in edge.behind:
                 reduce(values, reduction)
             node = edge.to
@@ -157,7 +163,9 @@ class Walk:
             action = self.actions.get(table.names[rule])
             spliced, plain = table.spliced[rule], table.plain[rule]
             idle = action is None and not spliced and plain == 0 and length == 1
-            self.plan[rule] = None if idle else Reduction(length, plain, table.recipe[rule], spliced, action)
+            recipe = table.recipe[rule]
+            whole = not spliced and len(recipe) == length and all(fate == KEEP for fate in recipe)
+            self.plan[rule] = None if idle else Reduction(length, plain - length if plain >= 0 and not spliced else 0, whole, recipe, spliced, action)
         reduction = self.plan[rule]
         if reduction is not None:
             into.append(reduction)
@@ -165,11 +173,13 @@ class Walk:
 
 def reduce(values: list[Any], reduction: Reduction) -> None:
     """Replace values by the one that a rule makes of them."""
-    length, plain, recipe, spliced, action = reduction
-    if plain >= 0 and not spliced:
-        value = values[plain - length]
+    length, plain, whole, recipe, spliced, action = reduction
+    if plain:
+        value = values[plain]
         if action is not None:
             value = action(value)
+    elif whole and action is not None:
+        value = action(*values[-length:]) if length else action()
     else:
         kept = gather(recipe, values[-length:] if length else [])
         if spliced:
