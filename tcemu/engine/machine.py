@@ -186,6 +186,8 @@ class Machine(Env):
         port = self.port(device)
         if port is None or not port.up:
             p.reason = "the device is gone or down"
+            if self.observer is not None:
+                self.observer.say("drop", f"{port.name} is down" if port is not None else "there is no such device")
             return DROP
         port.rx_packets += 1
         f = p.f
@@ -223,7 +225,7 @@ class Machine(Env):
             code = evaluate(self, p, way.chain)
             if code == DROP:
                 if self.observer is not None:
-                    self.observer.say("drop", p.reason)
+                    self.observer.say("drop", p.reason or "a rule says so")
                 return DROP
             if code in (STOLEN, QUEUE, TRAP, REDIRECT):
                 return code
@@ -425,6 +427,7 @@ class Machine(Env):
         other.l3, other.l4, other.l3_end, other.payload, other.broken = p.l3, p.l4, p.l3_end, p.payload, p.broken
         other.ct, other.ctinfo, other.tracked, other.track_zone = p.ct, p.ctinfo, p.tracked, p.track_zone
         other.tunnel, other.mru, other.loops, other.reason = p.tunnel, p.mru, p.loops, p.reason
+        other.pieces = None  # a clone is cut anew
         return other
 
     def transmit(self, p: Packet, port: Port) -> i64:
@@ -434,6 +437,7 @@ class Machine(Env):
             for piece in fragment(p, p.mru, self.hash):
                 part = self.copied(p)
                 part.data, part.start, part.end, part.mru = piece, 0, len(piece), 0
+                part.wire = part.end
                 decode(part)
                 code = self.transmit(part, port)
                 self.spare.append(part)
