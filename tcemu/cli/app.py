@@ -23,8 +23,8 @@ Examples:
   tcemu -n blue nft -f ruleset.nft
 \b
 The tools themselves, on the session's machine instead of the kernel:
-  filter, qdisc, chain, actions     as tc has them, with tc's options in front
-  nft, conntrack, ip                as nft, conntrack and ip
+  filter, qdisc, class, chain, actions  as tc has them, with tc's options in front
+  nft, conntrack, ip                    as nft, conntrack and ip
   tcemu-tc, tcemu-nft, tcemu-conntrack (or symlinks named tc, nft, conntrack): exactly as the kernel has it
 \b
 Sessions: --session FILE or $TCEMU_SESSION, else $XDG_STATE_HOME/tcemu/session.db; -n NAME is a network namespace, a session of
@@ -64,7 +64,9 @@ def unknown(word: str) -> TcemuError:
 @click.option("-n", "--namespace", metavar="NAME", help="The session of this network namespace.")
 @click.option("--session", metavar="FILE", help="The session's file.")
 @click.option("--strict", is_flag=True, help="Exactly as the kernel has it: nothing is made on first mention.")
-@click.version_option(message="%(version)s", package_name="tcemu", help="Say the version, and whether the engine is compiled.")
+@click.version_option(
+    None, "-V", "--version", message="%(version)s", package_name="tcemu", help="Say the version, and whether the engine is compiled."
+)
 def app(namespace: str, session: str, strict: bool) -> None:
     """Run tc and nft rulesets on captures, with the connection tracking and NAT of Linux, without a kernel.
 
@@ -227,12 +229,12 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool) -> int:
 # ---------------------------------------------------------------- scenario
 
 
-@app.group()
+@app.group(epilog="\b\nExample:\n  tcemu scenario run tests/conformance/scenarios/tc-ct-tcp-basic --out /tmp/result")
 def scenario() -> None:
     """Recorded kernel scenarios: what a real Linux did with a ruleset and packets."""
 
 
-@scenario.command("run", epilog="\b\nExample:\n  tcemu scenario run tests/scenarios/tc-ct-tcp-basic --out /tmp/result")
+@scenario.command("run", epilog="\b\nExample:\n  tcemu scenario run tests/conformance/scenarios/tc-ct-tcp-basic --out /tmp/result")
 @click.argument("directory", metavar="DIR", type=click.Path())
 @click.option("--out", required=True, type=click.Path(), metavar="OUT", help="Where the results go; made if need be.")
 def scenario_run(directory: str, out: str) -> int:
@@ -246,12 +248,12 @@ def scenario_run(directory: str, out: str) -> int:
 # ---------------------------------------------------------------- session
 
 
-@app.group("session")
+@app.group("session", epilog="\b\nExamples:\n  tcemu session list\n  tcemu session export > saved.jsonl")
 def session_group() -> None:
     """The files that sessions live in."""
 
 
-@session_group.command("list")
+@session_group.command("list", epilog="\b\nExample:\n  tcemu session list")
 def session_list() -> int:
     """List the sessions that are not named by file: name, size, file."""
     from tcemu.cli.sessions import listing
@@ -260,7 +262,7 @@ def session_list() -> int:
     return 0
 
 
-@session_group.command("show")
+@session_group.command("show", epilog="\b\nExample:\n  tcemu -n blue session show")
 @pass_choice
 def session_show(choice: Choice) -> int:
     """Say what the session holds."""
@@ -271,7 +273,7 @@ def session_show(choice: Choice) -> int:
     return 0
 
 
-@session_group.command("remove")
+@session_group.command("remove", epilog="\b\nExample:\n  tcemu session remove blue")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @pass_choice
 def session_remove(choice: Choice, names: tuple[str, ...]) -> int:
@@ -282,7 +284,7 @@ def session_remove(choice: Choice, names: tuple[str, ...]) -> int:
     return 0
 
 
-@session_group.command("export")
+@session_group.command("export", epilog="\b\nExample:\n  tcemu session export saved.jsonl")
 @click.argument("path", metavar="FILE", default="-")
 @pass_choice
 def session_export(choice: Choice, path: str) -> int:
@@ -295,7 +297,7 @@ def session_export(choice: Choice, path: str) -> int:
     return 0
 
 
-@session_group.command("import")
+@session_group.command("import", epilog="\b\nExample:\n  tcemu -n copy session import saved.jsonl")
 @click.argument("path", metavar="FILE", default="-")
 @pass_choice
 def session_import(choice: Choice, path: str) -> int:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TOOLS: Final = ("tc", "nft", "conntrack", "ip")
 TC_OBJECTS: Final = ("qdisc", "class", "filter", "chain", "actions")
 OURS: Final = ("replay", "trace", "explain", "lint", "diff", "offload", "scenario", "session", "bench", "monitor", "help")
+HELP: Final = {"tc": "help", "ip": "help", "nft": "--help", "conntrack": "--help"}
 INTERNAL: Final = 70  # sysexits.h EX_SOFTWARE
 INTERRUPTED: Final = 130
 NOBODY_READS: Final = 141  # 128 + SIGPIPE, as a shell sees a C program that wrote on
@@ -93,6 +94,9 @@ def dispatch(argv: list[str]) -> int:
     word = rest[0] if rest else ""
     if word in TOOLS:
         return tool(word, rest[1:], choice)
+    if word == "help" and len(rest) == 2 and (rest[1] in TOOLS or tc_object(rest[1])):
+        asked = rest[1]
+        return tool(asked, [HELP[asked]], choice) if asked in TOOLS else tool("tc", [asked, "help"], choice)
     if word.startswith("-") and word not in ("-h", "--help"):
         return tool("tc", rest, choice)  # tc's options may stand in front of the object
     if word and word not in OURS and tc_object(word):
@@ -136,11 +140,9 @@ def tc_object(word: str) -> bool:
 
 def version() -> int:
     """``tcemu --version``."""
-    from tcemu import __version__
-    from tcemu.packet import packet
+    from tcemu import __version__, form
 
-    kind = "interpreted" if packet.__file__.endswith(".py") else "compiled"
-    write(f"tcemu {__version__}, engine {kind}\n")
+    write(f"tcemu {__version__}, engine {form.name()}\n")
     return 0
 
 
