@@ -130,4 +130,6 @@ class Buckets:
 
 def zone_of(entry: Entry, way: i64) -> i64:
     """nf_ct_zone_id: the zone as it counts for a direction."""
-    return entry.zone if (entry.zone_dir >> way) & 1 != 0 else 0
+    if (entry.zone_dir >> way) & 1 != 0:
+        return entry.zone
+    return 0

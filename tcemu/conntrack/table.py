@@ -87,7 +87,9 @@ class Conntrack:
         p.ctinfo = NEW
         if not from_packet(p, self.key):
             return self.invalid()
-        family: i64 = 4 if (p.groups & G_IP4) != 0 else 6
+        family: i64 = 4
+        if (p.groups & G_IP4) == 0:
+            family = 6
         proto = p.f[L4PROTO]
         s = self.settings
         verify = prerouting and s.checksum != 0 and p.wire <= p.end - p.start
@@ -118,7 +120,9 @@ class Conntrack:
             code = self.judge(s, entry, p, way, length, verify, now)
             if code >= 0:
                 if (status & FIXED_TIMEOUT) == 0:
-                    entry.expires = code + now if (status & CONFIRMED) != 0 else code
+                    if (status & CONFIRMED) != 0:
+                        code += now
+                    entry.expires = code
                 if entry.acct:
                     self.add(entry, way, length)
             elif code == FINISHED:
@@ -310,8 +314,12 @@ class Conntrack:
 
     def seek(self, t: Tuple, family: i64, proto: i64, zone: i64, zone_dir: i64, now: i64) -> Entry | None:
         """nf_conntrack_find_get: the living entry that has the tuple; `found_reply` says which way. Expired ones go."""
-        zone_orig = zone if (zone_dir & 1) != 0 else 0
-        zone_reply = zone if (zone_dir & 2) != 0 else 0
+        zone_orig = zone_reply = zone
+        if zone_dir != ZONE_BOTH:
+            if (zone_dir & 1) == 0:
+                zone_orig = 0
+            if (zone_dir & 2) == 0:
+                zone_reply = 0
         h = hash_of(t, family, proto, zone_orig)
         self.key_hash = h
         found = self.buckets.find(h, t, family, proto, zone_orig, zone_reply)

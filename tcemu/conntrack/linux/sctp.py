@@ -231,7 +231,7 @@ def take_tag(ct: Entry, way: i64, kind: i64, tag: i64, old: i64) -> bool:
                 ct.last_flags &= ~theirs
             ct.last_flags |= mine
     elif (ct.last_flags & theirs) == 0:
-        if known != 0 and known != tag:
+        if known not in (0, tag):
             return False
     elif (ct.last_flags & mine) != 0 and known != tag:
         return False

@@ -366,8 +366,10 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
         else:
             sender.end = end
             scaled = (window << sender.scale) & M32
-            sender.max_window = scaled if scaled != 0 else 1
-            sender.max_end = (end + sender.max_window) & M32
+            if scaled == 0:
+                scaled = 1
+            sender.max_window = scaled
+            sender.max_end = (end + scaled) & M32
             if receiver.max_window == 0:
                 receiver.end = receiver.max_end = sack  # nothing was seen that way yet: let III and IV hold
             elif sack == ((receiver.end + 1) & M32):
@@ -381,7 +383,10 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
         ack = sack = receiver.end  # no acknowledgement, or the zero that broken stacks put into a RST
     if (flags & TH_RST) != 0 and seq == 0 and state == SS:
         seq = end = sender.end
-    oldest = (receiver.end - (sender.max_window if sender.max_window > MAX_ACK_WINDOW else MAX_ACK_WINDOW) - 1) & M32
+    reach = sender.max_window
+    if reach < MAX_ACK_WINDOW:
+        reach = MAX_ACK_WINDOW
+    oldest = (receiver.end - reach - 1) & M32
     if not before(seq, (sender.max_end + 1) & M32):
         return over_window(s, p, sender, receiver, end, sack, oldest)
     if not before(sack, (receiver.end + 1) & M32):
@@ -418,7 +423,9 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
         receiver.max_window = (receiver.max_window + end - sender.max_end) & M32
     edge = (sack + window) & M32
     if before((receiver.max_end - 1) & M32, edge):
-        receiver.max_end = edge if window != 0 else (edge + 1) & M32
+        if window == 0:
+            edge = (edge + 1) & M32
+        receiver.max_end = edge
     if ack == receiver.end:
         receiver.flags &= ~UNACKED
     if index == ACK:
