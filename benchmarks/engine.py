@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from firewall import ruleset  # noqa: E402
+from make_traffic import FLOWS, PACKETS  # noqa: E402
 from make_traffic import main as make_traffic  # noqa: E402
 
 
@@ -43,18 +44,28 @@ def replayed(capture: Path, rules: Path, engine: str) -> dict[str, float]:
 
 
 def worker(capture: str, rules: str) -> None:
-    """The replay alone, after everything is loaded."""
+    """The packets alone: rules are loaded before the clock starts, and what came of it is not saved."""
     from tcemu import Session, form
+    from tcemu.capture.merge import Merge
+    from tcemu.capture.open import open_capture
+    from tcemu.engine.replay import Replay
+    from tcemu.session.running import Running
 
     with Session() as session:
+        session.ip("link add name eth0 type tap")
+        session.ip("link set eth0 up")
         loaded = session.nft(["-f", rules])
         if loaded.exit_code:
             sys.exit(loaded.stderr)
+        running = Running(session)
+        index = next(number for number, name in running.names.items() if name == "eth0")
+        play = Replay(running.machine, Merge([open_capture(capture)]), [index])
         started = time.process_time()
-        result = session.replay({"eth0": capture})
+        packets = int(play.run())
         taken = time.process_time() - started
+        seen = [(str(rule.key), int(rule.hits)) for rule in running.machine.program.rules if rule.hits]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"packets": result.packets, "seconds": taken, "megabytes": peak, "form": form.name()}))
+    print(json.dumps({"packets": packets, "seconds": taken, "megabytes": peak, "form": form.name(), "rules": seen}))
 
 
 def frames_of(capture: Path, mac: bytes) -> list[bytes]:
@@ -137,7 +148,8 @@ def main() -> None:
         rules, large, small = Path(folder) / "firewall.nft", Path(folder) / "large.pcap", Path(folder) / "small.pcap"
         rules.write_text(ruleset(), encoding="utf-8")
         make_traffic(["--packets", str(options.packets), str(large)])
-        make_traffic(["--packets", str(options.interpreted_packets), str(small)])
+        flows = max(1, options.interpreted_packets * FLOWS // PACKETS)
+        make_traffic(["--packets", str(options.interpreted_packets), "--flows", str(flows), str(small)])
         rows = []
         for engine, capture in (("compiled", large), ("interpreted", small)):
             figures = replayed(capture, rules, engine)
