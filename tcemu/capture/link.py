@@ -83,6 +83,7 @@ class Layout:
         self.type_at: i64 = type_at
         self.fcs: i64 = fcs  # bytes of frame check sequence behind each packet
         self.inner: i64 = 0  # JUNIPER: the link type behind its header
+        self.plain: bool = shape == ETHER and skip == 0 and fcs == 0  # an Ethernet frame and nothing else
 
 
 # link type, shape, skip, where the ethertype is, frame check sequence
@@ -172,6 +173,12 @@ def with_fcs(layout: Layout, fcs: int) -> Layout:
 def locate(reader: Reader) -> i64:
     """The link kind of the current packet; sets ``first``, ``last``, ``length`` and ``ethertype`` of the reader."""
     layout = reader.layout
+    if layout.plain:
+        reader.first = reader.start
+        reader.last = reader.end
+        reader.length = reader.wire
+        reader.ethertype = 0
+        return LINK_ETHER
     whole = reader.wire == reader.end - reader.start
     reader.last = reader.end
     reader.ethertype = 0

@@ -33,7 +33,12 @@ class Merge:
 
     def next(self) -> bool:
         """Move to the next packet of all; False when every reader is through."""
-        if not self._begun:
+        if self._size == 1:  # one is left, or there was but one: nothing to order
+            if self.current.next():
+                self.number += 1
+                return True
+            self._size = 0
+        elif not self._begun:
             self._begin()
         elif self._size > 0:
             if not self.current.next():

@@ -10,19 +10,22 @@ Source: libpcap sf-pcap.c (versions, swapped lengths), wiretap/libpcap.c (record
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from librt.strings import read_i64_be, read_i64_le
 from mypy_extensions import i64
 
 from tcemu.capture.link import with_fcs
-from tcemu.capture.reader import LATEST, Interface, Reader
+from tcemu.capture.reader import Interface, Reader
 from tcemu.diagnostics import CaptureError
+from tcemu.packet.numbers import COMPILED
 
 if TYPE_CHECKING:
     from tcemu.capture.source import Source
 
 FILE_HEADER: Final = 24
+RECORDS: Final = (Struct("<IIII").unpack_from, Struct(">IIII").unpack_from)  # of little and big endian files
 
 # magic as a big-endian number: nanoseconds per unit of the fraction, lengths that record headers may have, bytes
 # between the file header and the first record
@@ -68,6 +71,7 @@ class PcapReader(Reader):
         self._order: i64 = _CAPTURED_FIRST
         self._limit: i64 = 0
         self._open()
+        self._record = RECORDS[1 if self.big else 0]
 
     def _open(self) -> None:
         whole = self._more(FILE_HEADER)
@@ -120,20 +124,22 @@ class PcapReader(Reader):
             return self._finish()
         at = self._at
         data = self.data
-        if self.big:
+        if COMPILED and self.big:
             when = read_i64_be(data, at)
             lengths = read_i64_be(data, at + 8)
             seconds = (when >> 32) & 0xFFFFFFFF
             fraction = when & 0xFFFFFFFF
             captured = (lengths >> 32) & 0xFFFFFFFF
             wire = lengths & 0xFFFFFFFF
-        else:
+        elif COMPILED:
             when = read_i64_le(data, at)
             lengths = read_i64_le(data, at + 8)
             seconds = when & 0xFFFFFFFF
             fraction = (when >> 32) & 0xFFFFFFFF
             captured = lengths & 0xFFFFFFFF
             wire = (lengths >> 32) & 0xFFFFFFFF
+        else:
+            seconds, fraction, captured, wire = self._record(data, at)
         if self._order != _CAPTURED_FIRST and (self._order == _WIRE_FIRST or captured > wire):
             captured, wire = wire, captured
         if captured > self._limit:
@@ -142,12 +148,11 @@ class PcapReader(Reader):
             if not self._more(header + captured):
                 return self._finish()
             at = self._at
-        self.start = at + header
-        self.end = at + header + captured
-        self._at = self.end
+        at += header
+        self.start = at
+        self.end = self._at = at + captured
         self.wire = wire if wire > captured else captured
-        ts = seconds * 1_000_000_000 + fraction * self.unit
-        self.ts = ts if ts < LATEST else LATEST
+        self.ts = seconds * 1_000_000_000 + fraction * self.unit  # before LATEST: 32 bits of seconds end in 2106
         self.number += 1
         return True
 

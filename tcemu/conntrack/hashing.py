@@ -17,6 +17,7 @@ from librt.vecs import vec
 from mypy_extensions import i64
 
 from tcemu.conntrack.entry import Entry, Tuple
+from tcemu.packet.numbers import numbers
 
 FIRST_SIZE: Final = 1024
 M32: Final = 0xFFFFFFFF
@@ -26,7 +27,7 @@ class Buckets:
     """Slots and the store that they point into."""
 
     def __init__(self) -> None:
-        self.slots: vec[i64] = vec[i64]([0] * FIRST_SIZE)
+        self.slots: vec[i64] = numbers([0] * FIRST_SIZE)
         self.mask: i64 = FIRST_SIZE - 1
         self.used: i64 = 0
         self.store: list[Entry | None] = []
@@ -120,7 +121,7 @@ class Buckets:
         """Twice as many slots."""
         old = self.slots
         size = (self.mask + 1) * 2
-        self.slots = vec[i64]([0] * int(size))
+        self.slots = numbers([0] * int(size))
         self.mask = size - 1
         self.used = 0
         for slot in old:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from librt.vecs import vec
-from mypy_extensions import i64
-
 from tcemu.conntrack.entry import NAT_CLASH, Entry, Side, Tuple
 from tcemu.conntrack.table import Conntrack
 from tcemu.conntrack.timeouts import Timeouts
+from tcemu.packet.numbers import numbers
 from tcemu.shelf import Record
 
 Six = tuple[int, int, int, int, int, int]
@@ -168,8 +166,8 @@ def _new_policy(values: tuple[int, ...]) -> Timeouts | None:
     policy = Timeouts()
     tcp, sctp = len(policy.tcp), len(policy.sctp)
     rest = tcp + sctp + len(policy.dccp)
-    policy.tcp = vec[i64](list(values[:tcp]))
-    policy.sctp = vec[i64](list(values[tcp : tcp + sctp]))
-    policy.dccp = vec[i64](list(values[tcp + sctp : rest]))
+    policy.tcp = numbers(list(values[:tcp]))
+    policy.sctp = numbers(list(values[tcp : tcp + sctp]))
+    policy.dccp = numbers(list(values[tcp + sctp : rest]))
     policy.udp, policy.udp_stream, policy.icmp, policy.icmpv6, policy.gre, policy.gre_stream, policy.generic = values[rest:]
     return policy

@@ -11,6 +11,8 @@ from typing import Final
 from librt.vecs import vec
 from mypy_extensions import i64
 
+from tcemu.packet.numbers import numbers
+
 SECOND: Final = 1_000_000_000
 
 # enum tcp_conntrack goes on behind the states with two timeouts that are no states
@@ -27,9 +29,9 @@ class Timeouts:
     """All timeouts, ns. ``tcp``, ``sctp`` and ``dccp`` are indexed by state."""
 
     def __init__(self) -> None:
-        self.tcp: vec[i64] = vec[i64]([value * SECOND for value in TCP_DEFAULTS])
-        self.sctp: vec[i64] = vec[i64]([value * SECOND for value in SCTP_DEFAULTS])
-        self.dccp: vec[i64] = vec[i64]([value * SECOND for value in DCCP_DEFAULTS])
+        self.tcp: vec[i64] = numbers([value * SECOND for value in TCP_DEFAULTS])
+        self.sctp: vec[i64] = numbers([value * SECOND for value in SCTP_DEFAULTS])
+        self.dccp: vec[i64] = numbers([value * SECOND for value in DCCP_DEFAULTS])
         self.udp: i64 = 30 * SECOND
         self.udp_stream: i64 = 120 * SECOND
         self.icmp: i64 = 30 * SECOND

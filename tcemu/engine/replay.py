@@ -11,6 +11,7 @@ from tcemu.capture.link import locate
 from tcemu.capture.merge import Merge
 from tcemu.engine.machine import Machine
 from tcemu.ir.verdict import ACCEPT
+from tcemu.packet.numbers import numbers
 
 STRIDE: Final = 1 << 14  # packets between two looks at progress and interruption
 
@@ -44,7 +45,7 @@ class Replay:
     def __init__(self, machine: Machine, merge: Merge, devices: list[int]) -> None:
         self.machine: Machine = machine
         self.merge: Merge = merge
-        self.devices: vec[i64] = vec[i64](devices)
+        self.devices: vec[i64] = numbers(devices)
         self.bytes: i64 = 0
         self.packets: i64 = 0
         self.undecoded: i64 = 0

@@ -13,6 +13,7 @@ a whole Ethernet header, IP or not; ``p.l4`` at the transport header of a whole 
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final
 
 from librt.strings import read_i64_be
@@ -111,12 +112,25 @@ from tcemu.fields import (
 )
 from tcemu.packet.link import frame, payload
 from tcemu.packet.network import ipv4
+from tcemu.packet.numbers import COMPILED
 from tcemu.packet.packet import BROADCAST, HOST, LINK_BARE, LINK_ETHER, LINK_IP, MULTICAST, NEW, Packet
-from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6
+from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6, IPPROTO_TCP, IPPROTO_UDP
 
 MAC_MASK: Final = 0xFFFFFFFFFFFF
 GROUP_BIT: Final = 0x010000000000  # of a MAC address
 KEPT: Final = G_META | G_CT | G_ENC  # groups of what the kernel keeps beside the bytes
+
+# for the stretch of `load` that runs interpreted: Ethernet, IPv4 and TCP headers, and slots that are set side by side
+HEADERS: Final = Struct(">HIHIHBBHHHBBHIIHHIIBBHHH").unpack_from
+HEADERS_SIZE: Final = 54
+FRAME_SLOTS: Final = slice(IIF, ETH_SRC + 1)
+IP_SLOTS: Final = slice(IP_SADDR, IP_CSUM + 1)
+TCP_SLOTS: Final = slice(L4PROTO, TCP_URG + 1)
+UDP_SLOTS: Final = slice(L4PROTO, DPORT + 1)
+MARK_SLOTS: Final = slice(CT_FLOWER, HASH + 1)
+NO_MARKS: Final = tuple(NCT_INVALID if slot == CT_STATE else 0 for slot in range(CT_FLOWER, HASH + 1))  # PKTTYPE: HOST
+TCP_GROUPS: Final = G_META | G_ETH | G_IP4 | G_L4 | G_PORTS | G_TCP
+UDP_GROUPS: Final = G_META | G_ETH | G_IP4 | G_L4 | G_PORTS | G_UDP
 
 
 def load(p: Packet, data: bytes, start: i64, end: i64, wire: i64, ts: i64, link: i64, iif: i64) -> None:
@@ -133,7 +147,55 @@ def load(p: Packet, data: bytes, start: i64, end: i64, wire: i64, ts: i64, link:
     p.ts = ts
     p.link = link
     groups = p.groups
-    if groups & (G_CT | G_ENC) or p.ct is not None or p.tunnel is not None or p.tracked:
+    if groups & G_ENC or p.tunnel is not None:
+        _forget_tunnel(p, f)
+    if not COMPILED and link == LINK_ETHER and end - start >= HEADERS_SIZE:
+        # CPython pays for every step, so here the commonest packets (whole TCP and UDP over IPv4 without options) are taken apart
+        # in a few large ones. All is set that the rest of this function, `ipv4` and `transport` would set, and to the same values.
+        (
+            dh, dl, sh, sl, ethertype, version, tos, total, ident, frag, ttl, proto, check, source, destination, sport, dport,
+            seq, ack, doff, bits, window, tcp_check, urgent,
+        ) = HEADERS(data, start)  # fmt: skip
+        last = start + 14 + total
+        if ethertype == ETH_P_IP and version == 0x45 and frag & 0x3FFF == 0 and last <= end:
+            slots = p.slots
+            new: i64 = 0
+            if proto == IPPROTO_TCP:
+                words = doff >> 4
+                behind = start + 34 + words * 4
+                if words >= 5 and behind <= last:
+                    new = TCP_GROUPS
+                    bits |= (doff & 15) << 8
+                    slots[TCP_SLOTS] = (proto, 0, sport, dport, bits, seq, ack, window, words, tcp_check, urgent)
+            elif proto == IPPROTO_UDP and total >= 28:
+                new = UDP_GROUPS
+                behind = start + 42
+                slots[UDP_SLOTS] = (proto, 0, sport, dport)
+                f[UDP_LEN] = seq >> 16  # where TCP has its sequence number
+                f[UDP_CSUM] = seq & 0xFFFF
+            if new != 0:
+                slots[FRAME_SLOTS] = (iif, 0, 0, 0, ETH_P_IP, ETH_P_IP, dh << 32 | dl, sh << 32 | sl)
+                slots[IP_SLOTS] = (source, destination, tos, ttl, total, ident, frag, 5, check)
+                slots[MARK_SLOTS] = NO_MARKS
+                f[PKT_LEN] = wire - 14
+                if dh & 0x100:
+                    f[PKTTYPE] = BROADCAST if dh == 0xFFFF and dl == 0xFFFFFFFF else MULTICAST
+                if groups != new:
+                    stale = groups & ~new & ~KEPT
+                    if stale:
+                        _clear(f, stale, new)
+                    p.groups = new
+                p.l3 = start + 14
+                p.l4 = start + 34
+                p.l3_end = last
+                p.payload = behind
+                p.broken = p.reason = ""
+                p.ct = p.pieces = None
+                p.ctinfo = NEW
+                p.tracked = False
+                p.track_zone = p.mru = p.loops = 0
+                return
+    if groups & G_CT or p.ct is not None or p.tracked:
         _forget(p, f)
     p.ctinfo = NEW
     p.mru = 0
@@ -217,15 +279,20 @@ def _bare(p: Packet, f: vec[i64], d: bytes, start: i64, end: i64) -> i64:
 
 
 def _forget(p: Packet, f: vec[i64]) -> None:
-    """Take conntrack's and the tunnel's marks off."""
+    """Take conntrack's marks off."""
     p.ct = None
     p.tracked = False
     p.track_zone = 0
-    p.tunnel = None
     f[CT_FLOWER] = f[CT_ZONE] = f[CT_MARK] = f[CT_LABEL] = f[CT_LABEL + 1] = 0
+    p.groups &= ~G_CT
+
+
+def _forget_tunnel(p: Packet, f: vec[i64]) -> None:
+    """Take the tunnel's marks off."""
+    p.tunnel = None
     _zero(f, ENC_SRC4, ENC_TTL)
     f[ENC_FLAGS] = 0
-    p.groups &= ~(G_CT | G_ENC)
+    p.groups &= ~G_ENC
 
 
 def _zero(f: vec[i64], first: i64, last: i64) -> None:

@@ -13,6 +13,7 @@ from librt.vecs import vec
 from mypy_extensions import i64, mypyc_attr
 
 from tcemu.fields import SLOTS
+from tcemu.packet.numbers import COMPILED, numbers
 
 # what the first byte of the window belongs to
 LINK_ETHER: Final = 0  # an Ethernet header
@@ -76,7 +77,8 @@ class Packet:
     """See the module's text. Times are nanoseconds since 1970, lengths bytes."""
 
     def __init__(self) -> None:
-        self.f: vec[i64] = vec[i64]([0] * SLOTS)
+        self.slots: list[int] = [] if COMPILED else [0] * SLOTS  # `f`, where several slots are set at once; empty when compiled
+        self.f: vec[i64] = numbers([0] * SLOTS if COMPILED else self.slots)
         self.groups: i64 = 0
         self.data: bytes = b""
         self.start: i64 = 0

@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Final
 
 from librt.strings import read_i16_be, read_i32_be
-from librt.vecs import vec
 from mypy_extensions import i64
 
 from tcemu.conntrack.entry import ASSURED, CONFIRMED, SEEN_REPLY, Entry
@@ -22,6 +21,7 @@ from tcemu.conntrack.linux import FINISHED, IGNORED, INVALID, REFUSED
 from tcemu.conntrack.linux.sums import is_intact
 from tcemu.conntrack.settings import Settings
 from tcemu.fields import G_DCCP
+from tcemu.packet.numbers import numbers
 from tcemu.packet.packet import Packet
 
 NO: Final = 0
@@ -71,7 +71,7 @@ ROWS: Final = (
     (IV, IG, IG, IG, IG, IG, IG, IG),  # syncack
 )
 # (role * 10 + type) * 8 + state
-STATES: Final = vec[i64]([cell for row in ROWS for cell in row])
+STATES: Final = numbers([cell for row in ROWS for cell in row])
 
 
 def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: bool) -> i64:

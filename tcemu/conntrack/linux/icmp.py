@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.vecs import vec
 from mypy_extensions import i64
 
 from tcemu.conntrack.entry import Entry
 from tcemu.conntrack.linux import INVALID
 from tcemu.conntrack.settings import Settings
+from tcemu.packet.numbers import numbers
 from tcemu.packet.packet import Packet
 
 ECHO_REPLY: Final = 0
@@ -28,7 +28,7 @@ ADDRESS: Final = 17
 HIGHEST_TYPE: Final = 18  # NR_ICMP_TYPES
 
 # type -> the type that answers it, -1 for none:          0                       8                    13  14  15  16  17  18
-ANSWER: Final = vec[i64]([8, -1, -1, -1, -1, -1, -1, -1, 0, -1, -1, -1, -1, 14, 13, 16, 15, 18, 17])
+ANSWER: Final = numbers([8, -1, -1, -1, -1, -1, -1, -1, 0, -1, -1, -1, -1, 14, 13, 16, 15, 18, 17])
 
 
 def answer(kind: i64) -> i64:

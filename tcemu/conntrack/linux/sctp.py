@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Final
 
 from librt.strings import read_i16_be, read_i32_be
-from librt.vecs import vec
 from mypy_extensions import i64
 
 from tcemu.conntrack.entry import ASSURED, CONFIRMED, Entry
@@ -22,6 +21,7 @@ from tcemu.conntrack.linux import IGNORED, INVALID
 from tcemu.conntrack.settings import Settings
 from tcemu.fields import G_SCTP, SCTP_VTAG
 from tcemu.packet.checksum import verify_l4
+from tcemu.packet.numbers import numbers
 from tcemu.packet.packet import Packet
 
 NO: Final = 0
@@ -92,9 +92,9 @@ ROWS: Final = (
     (IV, CL, CW, CE, ES, SS, SR, SA, ES),  # heartbeat_ack: HS the second path works
 )
 # (direction * 11 + row) * 9 + state
-STATES: Final = vec[i64]([cell for row in ROWS for cell in row])
+STATES: Final = numbers([cell for row in ROWS for cell in row])
 # chunk type -> row, -1 for those that move no state:  0  1  2   3  4   5  6  7  8  9 10 11  12  13 14
-ROW_OF: Final = vec[i64]([-1, 0, 1, -1, 9, 10, 2, 3, 4, 5, 6, 7, -1, -1, 8])
+ROW_OF: Final = numbers([-1, 0, 1, -1, 9, 10, 2, 3, 4, 5, 6, 7, -1, -1, 8])
 
 # last_flags
 HEARTBEAT_FAILED: Final = 1  # a HEARTBEAT with a strange tag went by (SCTP_FLAG_HEARTBEAT_VTAG_FAILED)

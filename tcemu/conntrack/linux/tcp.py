@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.vecs import vec
 from mypy_extensions import i64
 
 from tcemu.conntrack.entry import ASSURED, CONFIRMED, FIXED_TIMEOUT, SEEN_REPLY, Entry, Side
@@ -34,6 +33,7 @@ from tcemu.conntrack.linux.tcp_options import read_options, read_sack
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.timeouts import SECOND, TCP_RETRANS, TCP_UNACK
 from tcemu.fields import G_TCP, TCP_ACK, TCP_DOFF, TCP_FLAGS, TCP_SEQ, TCP_WINDOW
+from tcemu.packet.numbers import numbers
 from tcemu.packet.packet import Packet
 
 NO: Final = 0
@@ -111,7 +111,7 @@ ROWS: Final = (
     (IV, IV, IV, IV, IV, IV, IV, IV, IV, IV),  # none
 )
 # the rows one behind the other: (direction * 6 + index) * 10 + state
-STATES: Final = vec[i64]([cell for row in ROWS for cell in row])
+STATES: Final = numbers([cell for row in ROWS for cell in row])
 
 # flags of the header, and those of a side (IP_CT_TCP_FLAG_*)
 TH_FIN: Final = 0x01
