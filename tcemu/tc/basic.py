@@ -15,7 +15,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import ematch
 from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import Unwilling
-from tcemu.tc.filter_base import FilterReader
+from tcemu.tc.filter_base import FilterReader, any_number
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
 from tcemu.tc.work import Filter, Work
@@ -41,6 +41,9 @@ class BasicReader(FilterReader):
     def __init__(self, parse: Parse) -> None:
         super().__init__(parse)
         self.terms: list[ematch.Term] = []
+
+    def read_handle(self, text: str) -> int:
+        return any_number(text)
 
     def expression(self, words: tuple[Word, ...]) -> None:
         """``match EXPR``."""

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from tcemu.tc.parse import Parse
 
 
+def any_number(text: str) -> int:
+    """What strtol makes of a text, whatever it is."""
+    found = readers.strtoul(text, 0)
+    return found[0] & readers.U32 if found is not None else 0
+
+
 class FilterReader:
     """Reads the words of one filter."""
 

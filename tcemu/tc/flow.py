@@ -12,6 +12,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import ematch, readers
 from tcemu.tc.basic import BasicReader, show_terms
 from tcemu.tc.command import FilterCommand
+from tcemu.tc.filter_base import FilterReader
 from tcemu.tc.complaint import Complaint, Unwilling, invalid
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
@@ -63,6 +64,8 @@ class FlowReader(BasicReader):
     def _number(self, name: str, word: Word) -> int:
         number = readers.unsigned(word, readers.U32, 0)
         if number is None:
+            if name == "addend":
+                self.illegal(name)
             raise invalid(f"invalid {name}", word)
         return number
 
@@ -78,6 +81,9 @@ class FlowReader(BasicReader):
 
     def on_rshift(self, word: Word) -> None:
         self.set["rshift"] = self._number("shift", word)
+
+    def read_handle(self, text: str) -> int:
+        return FilterReader.read_handle(self, text)
 
     def on_addend(self, word: Word) -> None:
         self.set["addend"] = self._number("addend", word)

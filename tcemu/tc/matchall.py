@@ -15,7 +15,7 @@ from tcemu.ir.step import Do
 from tcemu.syntax.words import Word
 from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import Unwilling
-from tcemu.tc.filter_base import FilterReader
+from tcemu.tc.filter_base import FilterReader, any_number
 from tcemu.tc.flower import SKIP_HW, SKIP_SW
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
@@ -42,6 +42,9 @@ class MatchallReader(FilterReader):
     def __init__(self, parse: Parse) -> None:
         super().__init__(parse)
         self.flags = 0
+
+    def read_handle(self, text: str) -> int:
+        return any_number(text)
 
     def flag(self, name: str, _word: Word) -> None:
         self.given = True

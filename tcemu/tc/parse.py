@@ -166,7 +166,7 @@ class Parse:
         self.seen["PARENT"] = word
 
     def do_frame_help(self, _word: Word) -> None:
-        raise Complaint(usage("chain" if self.words[0].startswith("c") else "filter"), 0)
+        raise Complaint(usage("filter"), 0)
 
     def do_frame_estimator(self, *_words: Word) -> None:
         """Taken and forgotten: the kernel keeps no estimator for filters."""
@@ -229,8 +229,9 @@ class Parse:
 
     def unknown_kind(self, kind: str, rest: Sequence[str]) -> Command:
         """A kind that tc has no reader for: options cannot be read, and the kernel has the last word."""
+        kind = kind[:15]
         self.begin_frame(kind)
-        if rest:
+        if rest and kind not in OFFERED:
             raise Complaint(f'Unknown filter "{kind}", hence option "{rest[0]}" is unparsable\n')
         handle = 0
         if self.handle is not None:
@@ -242,7 +243,8 @@ class Parse:
 
     def bad_action(self, text: str) -> Complaint:
         """What the caller of parse_action adds."""
-        return Complaint(f'{text}Illegal "action"\n', 1 if self.reader is not None else USAGE)
+        where = "fw " if self.kind == "fw" else ""
+        return Complaint(f'{text}Illegal {where}"action"\n', 1 if self.reader is not None else USAGE)
 
     # ------------------------------------------------------------ actions
     def do_action_head(self, _word: Word) -> None:
@@ -481,9 +483,16 @@ class Parse:
     def do_qdisc_other(self, kind: Word, *options: Word) -> None:
         self.kind = kind[:15]
         self.rest = tuple(str(word) for word in options)
+        if not options and any(name.startswith(kind) for name in ("ingress_block", "egress_block", "estimator", "stab")):
+            raise incomplete()
+        if options and kind not in qdisc.KNOWN:
+            raise Complaint(f'Unknown qdisc "{self.kind}", hence option "{options[0]}" is unparsable\n')
 
     def do_qdisc_help(self, *_words: Word) -> None:
-        raise Complaint(usage("class" if self.words[0].startswith("c") else "qdisc"), 0)
+        text = usage("class" if self.words[0].startswith("c") else "qdisc")
+        if not self.verb:
+            raise Complaint(text, 0)
+        self.say(text)  # and goes on
 
     def do_qdisc_nothing(self, _word: Word) -> None:
         """Words that change nothing here."""
@@ -524,20 +533,34 @@ class Parse:
     def do_actions_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
         return ActionsCommand(verb, self.acts or [])
 
-    def do_act_name(self, *words: Word) -> ActionName:
-        kind, _index, number = words[-3:]
-        value = readers.unsigned(number, readers.U32)
-        if value is None:
-            raise Complaint('Illegal "index"\n', USAGE)
-        return ActionName(str(kind), value)
-
-    def do_actions_get(self, _object: Word, verb: str, *names: ActionName) -> Command:
-        return ActionsCommand(verb, [], list(names))
+    def do_actions_get(self, _object: Word, verb: str, *words: Word) -> Command:
+        """``action KIND index N …``; the first word is not looked at (tc_action_gd)."""
+        names = []
+        rest = list(words[1:])
+        while rest:
+            word = rest.pop(0)
+            if word == "action":
+                continue
+            kind = str(word) if word in kinds.ACTIONS else "gact"
+            if not rest or not rest[0] or not "index".startswith(rest[0]):
+                raise Complaint(f"Error: no index specified action: {kind}\n", USAGE)
+            if len(rest) == 1:
+                raise incomplete()
+            number = readers.unsigned(rest[1], readers.U32)
+            if number is None:
+                raise Complaint('Illegal "index"\n', USAGE)
+            names.append(ActionName(kind, number))
+            del rest[:2]
+        return ActionsCommand(verb, [], names)
 
     def do_actions_list(self, _object: Word, verb: str, *words: Word) -> Command:
-        return ActionsCommand("flush" if verb == "flush" else "list", [], [ActionName(next(str(word) for word in words if word.terminal == "WORD"), 0)])
+        """``action KIND``; the first word is not looked at, nor is what follows (tc_act_list_or_flush)."""
+        if len(words) < 2:
+            raise Complaint(usage("actions"), USAGE)
+        return ActionsCommand("flush" if verb == "flush" else "list", [], [ActionName(str(words[1]), 0)])
 
 
+OFFERED: Final = ("rsvp", "rsvp6", "tcindex")  # kinds that tc reads and the kernel here does not have; their options are not looked at
 _LISTS: Final = ("list", "show", "lst")
 _FRAME: Final = {
     "DEV": "_dev",
@@ -560,17 +583,22 @@ def _flat(words: tuple[Any, ...]) -> tuple[Word, ...]:
     return tuple(found)
 
 
+_PROBE: Final[dict[str, Callable[..., Any]]] = {
+    f"{name}_{what}": lambda *_items: None
+    for name in ("filter", "chain", "qdisc", "class", "actions")
+    for what in ("modify", "get", "list")
+}
 _idle: list[Parse] = []
 
 
 def parse(words: Sequence[str], names: Names) -> Command:
     """The command that the words are. Raises Complaint with tc's own sentence when they are none."""
     reading = _idle.pop() if _idle else Parse()
+    before = len(names.said)
     try:
         reading.reset(words, names)
         if reading.walk is None or reading.walk.table is not load("tc"):
             reading.walk = Walk(load("tc"), reading.actions)
-        before = len(names.said)
         command: Command | None = reading.walk.parse(words)
         if command is None:
             del names.said[before:]
@@ -578,12 +606,12 @@ def parse(words: Sequence[str], names: Names) -> Command:
             command = parse_words(load("tc"), words, reading.actions)
         return command
     except WordFailure as failure:
-        return _complain(failure, words, reading)
+        return _complain(failure, words, reading, before)
     finally:
         _idle.append(reading)
 
 
-def _complain(failure: WordFailure, words: Sequence[str], reading: Parse) -> Command:
+def _complain(failure: WordFailure, words: Sequence[str], reading: Parse, before: int) -> Command:
     """Say what tc says of a word that the grammar does not take here.
 
     The words before it are read as a command of their own first: what was pending there (an action's last checks) is complained of
@@ -596,8 +624,9 @@ def _complain(failure: WordFailure, words: Sequence[str], reading: Parse) -> Com
     if index == len(words):
         return _ended(failure, reading)
     reading.reset(words, reading.names)
+    del reading.said[before:]
     try:
-        parse_words(load("tc"), words[:index], reading.actions)
+        parse_words(load("tc"), words[:index], {**reading.actions, **_PROBE})
     except WordFailure:
         return _inside(failure, reading)
     return _beside(failure, reading)
@@ -606,6 +635,10 @@ def _complain(failure: WordFailure, words: Sequence[str], reading: Parse) -> Com
 def _ended(failure: WordFailure, reading: Parse) -> Command:
     """The words ended too early; a few kinds say more of it than that a value is missing."""
     symbols, act = failure.symbols, reading.act
+    if symbols[-1] == "acts_verb":
+        raise reading.bad_action("")
+    if symbols[-1] == "ACT":
+        raise reading.bad_action("bad action empty 1\nparse_action: bad value (0:(null))!\n")
     if act is not None:
         act.ended(symbols, failure.values)
     elif act is None and reading.reader is not None:
@@ -623,12 +656,13 @@ def _verb_unknown(failure: WordFailure) -> Command | None:
 def _inside(failure: WordFailure, reading: Parse) -> Command:
     """A word in the middle of something unfinished: the kind under way says what it thinks of it."""
     _verb_unknown(failure)
+    last = failure.symbols[-1]
+    if last == "GOTO":
+        reading.bad_control('"chain index" expected\n')
     if reading.act is not None:
-        last = failure.symbols[-1]
-        if last == "GOTO":
-            reading.bad_control('"chain index" expected\n')
         values = [value for value in failure.values if isinstance(value, Word)]
-        reading.act.stray(failure.word, last, values)
+        if reading.act.stray(failure.word, last, values):
+            return parse([*reading.words[: failure.index], *reading.words[failure.index + 1 :]], reading.names)
     elif reading.reader is not None:
         reading.reader.stray(failure.word, failure.symbols[-1], [value for value in failure.values if isinstance(value, Word)])
     return _beside(failure, reading)
@@ -645,6 +679,12 @@ def _beside(failure: WordFailure, reading: Parse) -> Command:
     if reading.reader is not None:
         reading.reader.complain(word)
     rest = reading.words[failure.index + 1 :]
+    if failure.symbols[0] == "CHAIN_OBJECT" and reading.verb == "get":
+        reading.check_place()
+        reading.device()
+        if rest:
+            raise Complaint(f'Garbage instead of arguments "{rest[0]} ...". Try "tc filter help".\n', USAGE)
+        return ChainCommand(reading.command("get"))
     if failure.symbols[0] in ("QDISC", "CLASS"):
         return _beside_qdisc(failure, reading)
     if reading.verb in _LISTS:

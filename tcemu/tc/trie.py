@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from tcemu.syntax.driver import Driver, gather
-from tcemu.syntax.table import KEEP, NO_DEFAULT, Table
+from tcemu.syntax.table import KEEP, NO_DEFAULT, SPLICE, Table
 from tcemu.syntax.words import WORD, Word, _terminal as terminal_of
 
 LIMIT: Final = 50_000  # edges; a tree that large has met more than lines that are alike
@@ -21,15 +21,20 @@ new: Final = str.__new__
 
 
 class Reduction(NamedTuple):
-    """What to do with the values on top: how many there are, which one is passed on (or 0, else counted from the top), whether all count,
-    what becomes of each, and the action."""
+    """What to do with the values on top: in which way, how many there are, which one is passed on, what becomes of each, and the action."""
 
+    way: int
     length: int
     plain: int
-    whole: bool
     recipe: bytes
-    spliced: bool
     action: Callable[..., Any] | None
+
+
+PASS: Final = 0  # one value, through the action if there is one
+CALL: Final = 1  # all values to the action
+GROW: Final = 2  # a list gets another item
+LIST: Final = 3  # a list of what counts
+TUPLE: Final = 4  # what counts, through the action if there is one
 
 
 class Edge(NamedTuple):
@@ -160,40 +165,49 @@ class Walk:
         usual, others = table.gotos[table.rule_of[rule]]
         states.append(others.get(states[-1], usual))
         if rule not in self.plan:
-            action = self.actions.get(table.names[rule])
-            spliced, plain = table.spliced[rule], table.plain[rule]
-            idle = action is None and not spliced and plain == 0 and length == 1
-            recipe = table.recipe[rule]
-            whole = not spliced and len(recipe) == length and all(fate == KEEP for fate in recipe)
-            self.plan[rule] = None if idle else Reduction(length, plain - length if plain >= 0 and not spliced else 0, whole, recipe, spliced, action)
+            self.plan[rule] = self.planned(rule)
         reduction = self.plan[rule]
         if reduction is not None:
             into.append(reduction)
 
+    def planned(self, rule: int) -> Reduction | None:
+        """What a rule does with its values; None if it leaves them as they are."""
+        table = self.table
+        length, plain, recipe, action = table.length[rule], table.plain[rule], table.recipe[rule], self.actions.get(table.names[rule])
+        if table.spliced[rule]:
+            grows = action is None and bytes(recipe) == bytes((SPLICE, KEEP)) and length == 2
+            return Reduction(GROW if grows else LIST, length, 0, recipe, action)
+        if plain >= 0:
+            return None if action is None and length == 1 else Reduction(PASS, length, plain - length, recipe, action)
+        whole = action is not None and length > 0 and len(recipe) == length and all(fate == KEEP for fate in recipe)
+        return Reduction(CALL if whole else TUPLE, length, 0, recipe, action)
+
 
 def reduce(values: list[Any], reduction: Reduction) -> None:
     """Replace values by the one that a rule makes of them."""
-    length, plain, whole, recipe, spliced, action = reduction
-    if plain:
-        value = values[plain]
-        if action is not None:
-            value = action(value)
-    elif whole and action is not None:
-        value = action(*values[-length:]) if length else action()
+    way, length, plain, recipe, action = reduction
+    if way == GROW:
+        item = values.pop()
+        values[-1].append(item)
+        return
+    value: Any
+    if way == PASS:
+        value = values[plain] if action is None else action(values[plain])
+    elif way == CALL:
+        assert action is not None
+        value = action(*values[-length:])
     else:
-        kept = gather(recipe, values[-length:] if length else [])
-        if spliced:
+        value = gather(recipe, values[-length:] if length else [])
+        if way == LIST:
             if action is not None:
-                action(*kept)
-            value = kept
+                action(*value)
         elif action is not None:
-            value = action(*kept)
+            value = action(*value)
         else:
-            value = kept[0] if len(kept) == 1 else tuple(kept)
+            value = value[0] if len(value) == 1 else tuple(value)
     if length == 1:
         values[-1] = value
-    elif length:
-        del values[-length:]
-        values.append(value)
     else:
+        if length:
+            del values[-length:]
         values.append(value)

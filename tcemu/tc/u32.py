@@ -19,7 +19,7 @@ from tcemu.ir.verdict import CONTINUE, Verdict
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import Complaint, Unwilling
+from tcemu.tc.complaint import Complaint, Unwilling, incomplete
 from tcemu.tc.filter_base import FilterReader
 from tcemu.tc.flower import SKIP_HW, SKIP_SW
 from tcemu.tc.names import ETH_IP, ETH_IPV6
@@ -166,6 +166,8 @@ class U32Reader(FilterReader):
         return value is not None and mask is not None and self.pack(at[0], width, value, mask, at[1])
 
     def _mark(self, rest: list[Word]) -> bool:
+        if rest[1].place == len(self.parse.words) - 1:
+            raise incomplete()  # tc looks for a word behind the mask
         value = readers.unsigned(rest[0], readers.U32, 0)
         if value is None:
             raise Complaint('Illegal "mark" value\nIllegal "match"\n')

@@ -76,8 +76,10 @@ class ActionReader:
         """As `fail`, with the usage text."""
         self.fail(text + usage(self.KIND))
 
-    def stray(self, word: str, last: str, words: list[Word]) -> None:
-        """A word that cannot stand behind ``last``, the symbol on top; ``words`` is what is still unreduced. Raises, or leaves it to others."""
+    def stray(self, word: str, last: str, words: list[Word]) -> bool:
+        """A word that cannot stand behind ``last``, the symbol on top; ``words`` is what is still unreduced. Raises, or leaves it to others;
+        true if the word is to be passed over."""
+        return False
 
     def ended(self, symbols: Sequence[str], values: Sequence[Any]) -> None:
         """The words end inside something: what the parser's stack holds. Raises, or leaves it to others, who say that a value is missing."""

@@ -88,9 +88,10 @@ class CtReader(ActionReader):
         else:
             self.last = words[3]
 
-    def stray(self, word: str, last: str, words: list[Word]) -> None:
+    def stray(self, word: str, last: str, words: list[Word]) -> bool:
         if last in ("SRC", "DST"):
             self.usage()
+        return False
 
     def finish(self) -> ActionSpec:
         if self.last is not None and self.ends_early(self.last):

@@ -39,11 +39,12 @@ class GactReader(ActionReader):
             self.fail(f"Illegal probability val  0x{value:x}\n")
         self.second = (how, max(value, 1), control)
 
-    def stray(self, word: str, last: str, words: list[Word]) -> None:
+    def stray(self, word: str, last: str, words: list[Word]) -> bool:
         if last == "RANDOM":
             self.fail('Illegal "random type"\n')
         if last in ("NETRAND", "DETERM", "gact_head"):
             self.usage("" if word == "help" and last == "gact_head" else f"Bad action type {word}\n")
+        return False
 
     def ended(self, symbols: Sequence[str], values: Sequence[Any]) -> None:
         if len(symbols) > 2 and symbols[-3] == "RANDOM":

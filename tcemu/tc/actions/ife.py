@@ -79,9 +79,10 @@ class IfeReader(ActionReader):
         if value:
             self.set[name] = value
 
-    def stray(self, word: str, last: str, words: list[Word]) -> None:
+    def stray(self, word: str, last: str, words: list[Word]) -> bool:
         if last in ("ALLOW", "USE"):
             raise invalid("Illegal meta define" if last == "ALLOW" else "Illegal meta use type", word)
+        return False
 
     def finish(self) -> ActionSpec:
         if not self.mode and not self.index:

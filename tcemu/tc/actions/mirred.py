@@ -12,7 +12,7 @@ from tcemu.ir.ruleset import Object
 from tcemu.syntax.words import Word
 from tcemu.tc.actions.base import OK, PIPE, STOLEN, ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Complaint, Unwilling, incomplete
+from tcemu.tc.complaint import Complaint, Unwilling
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
 from tcemu.tc.work import Work
@@ -59,12 +59,12 @@ class MirredReader(ActionReader):
         except Complaint as slip:
             self.fail(slip.text)
 
-    def stray(self, word: str, last: str, words: list[Word]) -> None:
+    def stray(self, word: str, last: str, words: list[Word]) -> bool:
         if last == "mirred_head":
             if word == "help":
                 self.usage()
             self.fail(f"mirred option not supported {word}\n")
-        raise incomplete()  # words that are none are skipped, up to the end
+        return last != "M_DEV"  # tc passes over words that are none
 
     def finish(self) -> ActionSpec:
         if self.copy is None:

@@ -42,8 +42,9 @@ class NatReader(ActionReader):
         mask = old.mask if old.bits else readers.U32  # a shift by 32 on x86 is none (parse_nat_args)
         self.nat = Nat(words[0].terminal == "EGRESS_WORD", old.address, new.address, mask)
 
-    def stray(self, word: str, last: str, words: list[Word]) -> None:
+    def stray(self, word: str, last: str, words: list[Word]) -> bool:
         self.explain(f"Illegal nat construct ({word})\n")
+        return False
 
     def finish(self) -> ActionSpec:
         return self.spec(self.nat)

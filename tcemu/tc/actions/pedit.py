@@ -15,7 +15,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import OK, ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Complaint, Unwilling
+from tcemu.tc.complaint import Complaint, Unwilling, incomplete
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
 from tcemu.tc.work import Work
@@ -202,7 +202,7 @@ class PeditReader(ActionReader):
             value = readers.unsigned(word, readers.U32, 0)
         elif kind == HARDWARE:
             try:
-                value = readers.mac(word) if word.count(":") >= 5 else None
+                value = readers.mac(word) if word.count(":") == 5 else None
             except Complaint as slip:
                 self.bad(head, slip.text, here)
         else:
@@ -239,13 +239,17 @@ class PeditReader(ActionReader):
         outside = ~(limit << shift) & ALL
         return [(offset & ~3, (value & retain) << shift & ALL, ((mask | ~retain) << shift | outside) & ALL)]
 
-    def stray(self, word: str, last: str, words: list[Word]) -> None:
+    def stray(self, word: str, last: str, words: list[Word]) -> bool:
         munge = max((place for place, value in enumerate(words) if value.terminal == "MUNGE"), default=-1)
         rest = words[munge + 1 :] if munge >= 0 else []
         if last == "MUNGE":
-            self.explain(f'Unknown action  hence option "{word}" is unparsable\nbad pedit parsing\nBad pedit construct ({word})\n')
+            at = words[-1].place + 2
+            if at >= len(self.parse.words):
+                raise incomplete()
+            self.explain(f'Unknown action  hence option "{self.parse.words[at]}" is unparsable\nbad pedit parsing\nBad pedit construct ({word})\n')
         if rest:
             self.bad(rest[0], "", rest[-1].place + 1 if len(rest) > 2 else -1)
+        return False
 
     def ended(self, symbols: Sequence[str], values: Sequence[Any]) -> None:
         """The words end inside a munge: a field without a command is a bad construct, else a value is missing."""

@@ -73,6 +73,11 @@ class PoliceReader(ActionReader):
                 return
         raise invalid("linklayer", word)
 
+    def stray(self, word: str, last: str, words: list[Word]) -> bool:
+        if last == "police_head":
+            self.fail("")
+        return False
+
     def exceed(self, control: Control) -> None:
         """A control word alone: what exceeds."""
         self.given = True
