@@ -98,7 +98,7 @@ class Machine(Env):
         self.out_ways: list[Way | None] = []
         self.packet: Packet = Packet()
         self.spare: list[Packet] = []
-        self.defrag: Defrag = Defrag()
+        self.defrag: Defrag = Defrag(self.conntrack.settings)
         self.cut: i64 = 0  # bytes that the capture did not keep of the packet at hand
         self.friendly: bool = False  # packets that routing cannot place are taken as forwarded
         self.hash: i64 = 0
@@ -179,7 +179,7 @@ class Machine(Env):
     def settle(self, now: i64) -> None:
         """As `advance`, and look at every connection: for those who list or keep them."""
         self.advance(now)
-        self.conntrack.expire(now)
+        self.conntrack.sweep(now)
 
     def ingress(self, p: Packet, device: i64) -> i64:
         """__netif_receive_skb_core: the verdict that ends the packet's way in."""

@@ -17,7 +17,7 @@ from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.stats import Stats
 from tcemu.engine.lower import lower, sync
 from tcemu.engine.machine import Machine, Sink
-from tcemu.engine.ports import plug
+from tcemu.engine.plug import plug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,6 +70,7 @@ class Running:
         self.machine = Machine(self.settings(), sink)
         self.machine.friendly = not session.strict
         self.machine.random = seed & 0x7FFFFFFF or 1
+        self.machine.conntrack.chance.sow(seed)
         self.names: dict[int, str] = {}  # of devices by index
         self.kinds: dict[int, str] = {}
         self._kept: dict[int, Print] = {}
