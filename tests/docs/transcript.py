@@ -23,15 +23,15 @@ class Command(NamedTuple):
 
 
 def commands(text: str) -> Iterator[Command]:
-    """The commands of a block; lines that end with a backslash go on below, behind ``>`` or without."""
+    """The commands of a block; what goes on below stands behind ``>``."""
     current: Command | None = None
     for line in text.split("\n"):
         if line.startswith("$ "):
             if current is not None:
                 yield current
             current = Command(line[2:], [])
-        elif current is not None and current.line.endswith("\\") and not current.output:
-            current = Command(f"{current.line}\n{line.removeprefix('> ')}", [])
+        elif current is not None and not current.output and (line == ">" or line.startswith("> ")):
+            current = Command(f"{current.line}\n{line[2:]}", [])
         elif current is not None:
             current.output.append(line.rstrip())
     if current is not None:
