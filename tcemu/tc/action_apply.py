@@ -18,14 +18,12 @@ from tcemu.ir.step import Do
 from tcemu.ir.verdict import Verdict
 from tcemu.tc import kinds
 from tcemu.tc.command import ActionName, ActionsCommand, ActionSpec, Control, FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
+from tcemu.tc.flower_keys import SKIP_HW, SKIP_SW
 from tcemu.tc.notes import ActionNote, ChainNote, give, pack, take, unpack
 from tcemu.tc.places import Place, hold_chain, release_chain
 from tcemu.tc.work import Work
 from tcemu.world import World
-
-SKIP_HW: Final = 1  # TCA_CLS_FLAGS_*
-SKIP_SW: Final = 2
 
 CODES: Final = {
     "CONTINUE": v.CONTINUE,
@@ -49,7 +47,7 @@ def object_key(kind: str, index: int) -> str:
 def bind(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None) -> str:
     """An action for a filter: the one of that index, or a new one; its key."""
     if spec.kind not in kinds.ACTIONS:
-        raise Unwilling("Failed to load TC action module", errno.ENOENT)
+        raise RefusalError("Failed to load TC action module", errno.ENOENT)
     if spec.index:
         found = work.object(object_key(spec.kind, spec.index))
         if found is not None:
@@ -71,7 +69,7 @@ def check_skips(skip: str, alone: bool, command: FilterCommand | None) -> None:
     flags = getattr(command.options, "flags", 0) if command is not None and command.kind in ("flower", "matchall", "u32") else 0
     wanted = "skip_hw" if flags & SKIP_HW else "skip_sw" if flags & SKIP_SW else ""
     if skip != wanted and (alone or skip):
-        raise Unwilling("Mismatch between action and filter offload flags")
+        raise RefusalError("Mismatch between action and filter offload flags")
 
 
 def make(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None, alone: bool) -> Object:
@@ -82,7 +80,7 @@ def make(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None
         effect = module.check(work, spec, command)
     index = take(work.indexes(spec.kind).free, spec.index)
     if index < 0:
-        raise Unwilling("", errno.EEXIST if spec.index else errno.ENOSPC)
+        raise RefusalError("", errno.EEXIST if spec.index else errno.ENOSPC)
     then = verdict_of(work, spec.control, table)
     otherwise = second_of(work, spec, table)
     return Object(
@@ -104,17 +102,17 @@ def second_of(work: Work, spec: ActionSpec, table: str) -> Random | None:
         return None
     how, value, control = spec.otherwise
     if control.word == "GOTO":
-        raise Unwilling("goto chain not allowed on fallback")
+        raise RefusalError("goto chain not allowed on fallback")
     return Random(how, value, verdict_of(work, control, table))
 
 
 def verdict_of(work: Work, control: Control, table: str) -> Verdict:
     """A control word as a verdict; a goto takes hold of its chain."""
     if not control.word:
-        raise Unwilling("invalid control action")
+        raise RefusalError("invalid control action")
     if control.word == "GOTO":
         if not table:
-            raise Unwilling("can't goto NULL proto/chain")
+            raise RefusalError("can't goto NULL proto/chain")
         return goto_target(work, table, control.number)
     return Verdict(CODES[control.word], number=control.number) if control.word == "JUMP" else PLAIN[control.word]
 
@@ -171,10 +169,10 @@ def modify(world: World, command: ActionsCommand) -> str:
     warning = ""
     for spec in command.actions:
         if spec.kind not in kinds.ACTIONS:
-            raise Unwilling("Failed to load TC action module", errno.ENOENT)
+            raise RefusalError("Failed to load TC action module", errno.ENOENT)
         old = work.object(object_key(spec.kind, spec.index)) if spec.index else None
         if old is not None and command.verb == "add":
-            raise Unwilling("", errno.EEXIST)
+            raise RefusalError("", errno.EEXIST)
         if old is None:
             made = make(work, spec, "", None, True)
             work.put("objects", made)
@@ -219,7 +217,7 @@ def delete(world: World, command: ActionsCommand) -> None:
     for name in command.names:
         action = find(work, name)
         if action.bound:
-            raise Unwilling("Failed to delete TC action", errno.EPERM)
+            raise RefusalError("Failed to delete TC action", errno.EPERM)
         drop(work, action)
     work.commit()
 
@@ -228,7 +226,7 @@ def find(work: Work, name: ActionName) -> Object:
     """An action by kind and index."""
     action = work.object(object_key(name.kind, name.index)) if name.index else None
     if action is None:
-        raise Unwilling(NOT_FOUND, errno.ENOENT)
+        raise RefusalError(NOT_FOUND, errno.ENOENT)
     return action
 
 
@@ -239,7 +237,7 @@ def flush(world: World, name: ActionName) -> str:
     for gone, action in enumerate(world.ruleset.objects.children(f"tc {name.kind}")):
         if action.bound:
             if not gone:
-                raise Unwilling("", errno.EPERM)
+                raise RefusalError("", errno.EPERM)
             warning = "Unable to flush all TC actions"
             break
         drop(work, action)

@@ -17,7 +17,7 @@ from tcemu.ir.verdict import ACCEPT, Verdict
 from tcemu.tc import kinds
 from tcemu.tc.action_apply import SKIP_SW, bind, unbind
 from tcemu.tc.command import ChainCommand, FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.names import ETH_ALL
 from tcemu.tc.notes import ChainNote, RuleNote, SlotNote, give, pack, take, unpack
 from tcemu.tc.places import Place, find_block, hold_chain, release_chain
@@ -49,22 +49,22 @@ def filter_modify(world: World, command: FilterCommand) -> None:
     work = Work(world)
     create = command.verb in ("add", "replace")
     if not command.prio and not create:
-        raise Unwilling(PRIO_ZERO, errno.ENOENT)
+        raise RefusalError(PRIO_ZERO, errno.ENOENT)
     place = find_block(work, command)
     place.note.parent = command.parent or place.default_parent
     place.save(work)
     if command.chain > MAX_CHAIN:
-        raise Unwilling(DEEP_CHAIN)
+        raise RefusalError(DEEP_CHAIN)
     chain, chain_note = hold_chain(work, place, command.chain)
     work.block, work.place, work.chain_key = place, place.table, chain.key
     slot, slot_note = _slot_for(work, command, chain, chain_note, create)
     rule = work.rule(f"{slot.key}/{command.handle:08x}") if command.handle else None
     if rule is None and not create:
-        raise Unwilling(NO_CREATE, errno.ENOENT)
+        raise RefusalError(NO_CREATE, errno.ENOENT)
     if rule is not None and command.verb == "add":
-        raise Unwilling("Filter already exists", errno.EEXIST)
+        raise RefusalError("Filter already exists", errno.EEXIST)
     if chain_note.kind and chain_note.kind != slot.kind:
-        raise Unwilling("Chain template is set to a different filter kind")
+        raise RefusalError("Chain template is set to a different filter kind")
     _change(work, command, place, chain, chain_note, slot, slot_note, rule)
     chain.note = pack(chain_note)
     slot.note = pack(slot_note)
@@ -78,16 +78,16 @@ def _slot_for(work: Work, command: FilterCommand, chain: Chain, chain_note: Chai
     prio = command.prio
     if not prio:
         if chain_note.auto == AUTO_FROM:
-            raise Unwilling(NO_SLOT, errno.ENOSPC)
+            raise RefusalError(NO_SLOT, errno.ENOSPC)
         prio = (chain_note.auto or AUTO_FIRST + 1) - 1
     slot = work.slot(f"{chain.key}/{prio}")
     if slot is None:
         if not command.kind or not command.protocol:
-            raise Unwilling("Filter kind and protocol must be specified")
+            raise RefusalError("Filter kind and protocol must be specified")
         if not create:
-            raise Unwilling(NO_CREATE, errno.ENOENT)
+            raise RefusalError(NO_CREATE, errno.ENOENT)
         if command.kind not in kinds.FILTERS:
-            raise Unwilling("TC classifier not found", errno.ENOENT)
+            raise RefusalError("TC classifier not found", errno.ENOENT)
         chain_note.slots += 1
         if prio >= AUTO_FROM - 1 and (not chain_note.auto or prio < chain_note.auto):
             chain_note.auto = prio
@@ -99,9 +99,9 @@ def _slot_for(work: Work, command: FilterCommand, chain: Chain, chain_note: Chai
             module.opened(work, note)
         return slot, note
     if command.protocol and slot.protocol != command.protocol:
-        raise Unwilling(NO_SLOT)
+        raise RefusalError(NO_SLOT)
     if command.kind and command.kind != slot.kind:
-        raise Unwilling(OTHER_KIND)
+        raise RefusalError(OTHER_KIND)
     return slot, unpack(SlotNote, slot.note)
 
 
@@ -132,9 +132,9 @@ def _change(
     tag = f"{slot.rank} {made.tag}" if made.tag else ""
     twin = work.twin(chain.key, tag) if tag else None
     if twin is not None and old is None:
-        raise Unwilling("", errno.EEXIST)
+        raise RefusalError("", errno.EEXIST)
     if made.note.flags & SKIP_SW:
-        raise Unwilling("", errno.EOPNOTSUPP)  # no hardware takes it
+        raise RefusalError("", errno.EOPNOTSUPP)  # no hardware takes it
     made.note.handle = handle
     steps: list[Step] = []
     if slot.protocol != ETH_ALL:
@@ -167,15 +167,15 @@ def filter_delete(world: World, command: FilterCommand) -> None:
     """A filter by handle, a slot, or all of a chain."""
     work = Work(world)
     if not command.prio and (command.protocol or command.handle or command.kind):
-        raise Unwilling("Cannot flush filters with protocol, handle or kind set", errno.ENOENT)
+        raise RefusalError("Cannot flush filters with protocol, handle or kind set", errno.ENOENT)
     place = find_block(work, command)
     if command.chain > MAX_CHAIN:
-        raise Unwilling(DEEP_CHAIN)
+        raise RefusalError(DEEP_CHAIN)
     chain = work.chain(f"{place.table}/{command.chain}")
     if chain is None:
         if not command.prio:
             return
-        raise Unwilling(NO_CHAIN, errno.ENOENT)
+        raise RefusalError(NO_CHAIN, errno.ENOENT)
     note = unpack(ChainNote, chain.note)
     if not command.prio:
         for slot in world.ruleset.slots.children(chain.key):
@@ -193,7 +193,7 @@ def _delete_one(work: Work, command: FilterCommand, chain: Chain, note: ChainNot
         return
     rule = work.rule(f"{slot.key}/{command.handle:08x}")
     if rule is None:
-        raise Unwilling("Specified filter handle not found", errno.ENOENT)
+        raise RefusalError("Specified filter handle not found", errno.ENOENT)
     slot_note = unpack(SlotNote, slot.note)
     if slot.kind == "u32":
         _check_u32(rule, slot_note)
@@ -209,16 +209,16 @@ def _check_u32(rule: Rule, note: SlotNote) -> None:
     """A root table cannot be deleted."""
     own = unpack(RuleNote, rule.note)
     if "divisor" in own.extra and own.handle == note.extra["root"]:
-        raise Unwilling("cls_u32: Not allowed to delete root node")
+        raise RefusalError("cls_u32: Not allowed to delete root node")
 
 
 def find_slot(work: Work, command: FilterCommand, chain: Chain) -> Slot:
     """The slot that a command names, of the protocol and kind that it names."""
     slot = work.slot(f"{chain.key}/{command.prio}")
     if slot is None or (command.protocol and slot.protocol != command.protocol):
-        raise Unwilling(NO_SLOT, errno.ENOENT)
+        raise RefusalError(NO_SLOT, errno.ENOENT)
     if command.kind and command.kind != slot.kind:
-        raise Unwilling(OTHER_KIND)
+        raise RefusalError(OTHER_KIND)
     return slot
 
 
@@ -267,17 +267,17 @@ def find_filter(world: World, command: FilterCommand) -> tuple[Place, Chain, Slo
     """What `filter get` names."""
     work = Work(world)
     if not command.prio:
-        raise Unwilling(PRIO_ZERO, errno.ENOENT)
+        raise RefusalError(PRIO_ZERO, errno.ENOENT)
     place = find_block(work, command)
     if command.chain > MAX_CHAIN:
-        raise Unwilling(DEEP_CHAIN)
+        raise RefusalError(DEEP_CHAIN)
     chain = work.chain(f"{place.table}/{command.chain}")
     if chain is None:
-        raise Unwilling(NO_CHAIN)
+        raise RefusalError(NO_CHAIN)
     slot = find_slot(work, command, chain)
     rule = work.rule(f"{slot.key}/{command.handle:08x}")
     if rule is None:
-        raise Unwilling("Specified filter handle not found", errno.ENOENT)
+        raise RefusalError("Specified filter handle not found", errno.ENOENT)
     return place, chain, slot, rule
 
 
@@ -287,12 +287,12 @@ def chain_modify(world: World, command: ChainCommand) -> None:
     wanted = command.filter
     place = find_block(work, wanted)
     if wanted.chain > MAX_CHAIN:
-        raise Unwilling(DEEP_CHAIN)
+        raise RefusalError(DEEP_CHAIN)
     chain = work.chain(f"{place.table}/{wanted.chain}")
     note = unpack(ChainNote, chain.note) if chain is not None else None
     if wanted.verb == "add":
         if chain is not None and note is not None and (note.explicit or note.slots):
-            raise Unwilling("Filter chain already exists", errno.EEXIST)
+            raise RefusalError("Filter chain already exists", errno.EEXIST)
         chain, note = hold_chain(work, place, wanted.chain)
         note.explicit = True
         if wanted.kind:
@@ -302,7 +302,7 @@ def chain_modify(world: World, command: ChainCommand) -> None:
         place.save(work)
     else:
         if chain is None or note is None or not (note.explicit or note.slots):
-            raise Unwilling(NO_CHAIN)
+            raise RefusalError(NO_CHAIN)
         for slot in world.ruleset.slots.children(chain.key):
             drop_slot(work, chain, note, slot)
         note.explicit, note.kind, note.template = False, "", ChainNote().template
@@ -313,10 +313,10 @@ def chain_modify(world: World, command: ChainCommand) -> None:
 def _set_template(work: Work, command: FilterCommand, note: ChainNote) -> None:
     """A chain's template: a filter of flower's that holds nothing."""
     if command.kind not in kinds.FILTERS:
-        raise Unwilling("TC classifier not found", errno.ENOENT)
+        raise RefusalError("TC classifier not found", errno.ENOENT)
     module = kinds.filter_module(command.kind)
     if not hasattr(module, "template"):
-        raise Unwilling("Chain templates are not supported with specified classifier", errno.EOPNOTSUPP)
+        raise RefusalError("Chain templates are not supported with specified classifier", errno.EOPNOTSUPP)
     note.kind = command.kind
     note.template = pack(module.template(work, command))
 
@@ -326,10 +326,10 @@ def find_chain(world: World, command: ChainCommand) -> tuple[Place, Chain]:
     work = Work(world)
     place = find_block(work, command.filter)
     if command.filter.chain > MAX_CHAIN:
-        raise Unwilling(DEEP_CHAIN)
+        raise RefusalError(DEEP_CHAIN)
     chain = work.chain(f"{place.table}/{command.filter.chain}")
     if chain is None or not _shown(unpack(ChainNote, chain.note)):
-        raise Unwilling(NO_CHAIN)
+        raise RefusalError(NO_CHAIN)
     return place, chain
 
 

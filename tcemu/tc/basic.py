@@ -14,7 +14,7 @@ from tcemu.ir.step import Step, Unsupported
 from tcemu.syntax.words import Word
 from tcemu.tc import ematch
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.filter_base import FilterReader, any_number
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
@@ -62,7 +62,7 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     """The kernel's basic_change: a new filter goes in front of the others."""
     options = command.options
     if options is None or not options.given:
-        raise Unwilling()
+        raise RefusalError()
     slot.made += old is None
     order = -slot.made if old is None else old.extra.get("order", -1)
     extra: dict[str, Any] = {"terms": ematch.texts(options.terms), "order": order}
@@ -103,10 +103,10 @@ def configure_cgroup(work: Work, command: FilterCommand, slot: SlotNote, old: Ru
     """The kernel's cls_cgroup_change: one filter a slot, with a handle."""
     options = command.options
     if options is None or not options.given:
-        raise Unwilling()
+        raise RefusalError()
     if slot.count and old is None:
-        raise Unwilling("", errno.EEXIST)
+        raise RefusalError("", errno.EEXIST)
     if not command.handle:
-        raise Unwilling()
+        raise RefusalError()
     steps: list[Step] = [Unsupported("cgroup", "packets have no control group here")]
     return Filter(steps, RuleNote(command.handle, 0, 0, "", "", {"terms": ematch.texts(options.terms)}), whole=True)

@@ -12,9 +12,9 @@ from tcemu.ir.step import Step, Unsupported
 from tcemu.syntax.words import Word
 from tcemu.tc import bytecode
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import Complaint, Unwilling
+from tcemu.tc.complaint import ComplaintError, RefusalError
 from tcemu.tc.filter_base import FilterReader
-from tcemu.tc.flower import SKIP_HW
+from tcemu.tc.flower_keys import SKIP_HW
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
 from tcemu.tc.work import Filter, Work
@@ -48,7 +48,7 @@ class BpfReader(FilterReader):
     def on_bytecode(self, word: Word) -> None:
         program = bytecode.parse(word)
         if program is None:
-            raise Complaint(f"Error: failed to parse bytecode\n{NO_PROGRAM}")
+            raise ComplaintError(f"Error: failed to parse bytecode\n{NO_PROGRAM}")
         self.program = program
 
     def on_bytecode_file(self, word: Word) -> None:
@@ -56,10 +56,10 @@ class BpfReader(FilterReader):
             with open(word, encoding="utf-8") as file:
                 self.on_bytecode(Word(file.read(), word.place, word.terminal))
         except OSError as slip:
-            raise Complaint(f"Error opening bytecode-file {word}: {slip.strerror}\n{NO_PROGRAM}") from None
+            raise ComplaintError(f"Error opening bytecode-file {word}: {slip.strerror}\n{NO_PROGRAM}") from None
 
     def on_object_file(self, word: Word) -> None:
-        raise Complaint(f"Error opening object {word}: No such file or directory\nCannot initialize ELF context!\n{NO_PROGRAM}")
+        raise ComplaintError(f"Error opening object {word}: No such file or directory\nCannot initialize ELF context!\n{NO_PROGRAM}")
 
     def flag(self, name: str, _word: Word) -> None:
         self.given = True
@@ -78,7 +78,7 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     """The kernel's cls_bpf_change: a new filter goes in front of the others."""
     options = command.options
     if options is None or not options.given or not options.program:
-        raise Unwilling()
+        raise RefusalError()
     bytecode.check(options.program)
     slot.made += old is None
     order = -slot.made if old is None else old.extra.get("order", -1)

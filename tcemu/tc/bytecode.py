@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from tcemu.tc import readers
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 
 MAX: Final = 4096
 RETURNS: Final = (0x06, 0x16)
@@ -17,9 +17,8 @@ DIVISIONS: Final = (0x34, 0x94)  # by a constant
 SHIFTS: Final = (0x64, 0x74)
 MEMORY: Final = (0x60, 0x61, 0x02, 0x03)
 ALLOWED: Final = frozenset(
-    (0x04, 0x0C, 0x14, 0x1C, 0x24, 0x2C, 0x34, 0x3C, 0x94, 0x9C, 0x54, 0x5C, 0x44, 0x4C, 0xA4, 0xAC, 0x64, 0x6C, 0x74, 0x7C, 0x84)
-    + (0x20, 0x28, 0x30, 0x80, 0x40, 0x48, 0x50, 0x00, 0x60, 0x01, 0x81, 0xB1, 0x61, 0x02, 0x03, 0x07, 0x87, 0x06, 0x16)
-    + (0x05, 0x15, 0x1D, 0x35, 0x3D, 0x25, 0x2D, 0x45, 0x4D)
+    bytes.fromhex("040c141c242c343c949c545c444ca4ac646c747c842028308040480050006001")
+    + bytes.fromhex("81b16102030787061605151d353d252d454d")
 )
 
 
@@ -52,11 +51,11 @@ def check(program: list[tuple[int, int, int, int]]) -> None:
         bad |= code == JUMP and value >= last - place
         bad |= code & 7 == 5 and code != JUMP and place + 1 + max(yes, no) > last
         if bad:
-            raise Unwilling()
+            raise RefusalError()
     if not program or program[-1][0] not in RETURNS:
-        raise Unwilling()
+        raise RefusalError()
 
 
 def text(program: list[tuple[int, int, int, int]]) -> str:
     """As tc lists it."""
-    return f"{len(program)}," + ",".join("%d %d %d %d" % instruction for instruction in program)
+    return f"{len(program)}," + ",".join(" ".join(map(str, instruction)) for instruction in program)

@@ -9,7 +9,7 @@ import errno
 
 from tcemu.ir.ruleset import Table
 from tcemu.tc.command import ClassCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import QdiscNote, RuleNote, pack, unpack
 from tcemu.tc.places import CLASSFUL, find_qdisc
 from tcemu.tc.printers import classid_text
@@ -29,23 +29,23 @@ def modify(world: World, command: ClassCommand) -> None:
         major = major or (root.handle >> 16 if root is not None else 0)
     qdisc = find_qdisc(work, command.dev, major)
     if qdisc is None:
-        raise Unwilling("", errno.ENOENT)
+        raise RefusalError("", errno.ENOENT)
     if qdisc.kind not in CLASSFUL:
-        raise Unwilling()
+        raise RefusalError()
     classid = major << 16 | command.classid & 0xFFFF
     key = f"tc class {command.dev} {classid:x}"
     record = work.table(key)
     if command.verb == "delete":
         if record is None:
-            raise Unwilling("", errno.ENOENT)
+            raise RefusalError("", errno.ENOENT)
         if in_use(world, command.dev, classid):
-            raise Unwilling("", errno.EBUSY)
+            raise RefusalError("", errno.EBUSY)
         work.delete("tables", key)
     else:
         if record is None and command.verb == "change":
-            raise Unwilling("", errno.ENOENT)
+            raise RefusalError("", errno.ENOENT)
         if record is not None and command.verb == "add":
-            raise Unwilling("", errno.EEXIST)
+            raise RefusalError("", errno.EEXIST)
         note = QdiscNote(command.dev, qdisc.kind, classid, command.parent or ROOT, 0, 0, {"options": command.options})
         work.put("tables", Table(key=key, parent=f"tc class {command.dev}", rank=classid, family="tc class", note=pack(note)))
     work.commit()

@@ -15,7 +15,7 @@ from typing import Final
 from tcemu.diagnostics import TcemuError
 from tcemu.tc import action_apply, apply, classes, friendly, qdisc, show
 from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand
-from tcemu.tc.complaint import REFUSED, USAGE, Complaint, Unwilling, incomplete
+from tcemu.tc.complaint import REFUSED, USAGE, ComplaintError, RefusalError, incomplete
 from tcemu.tc.ledger import Ledger
 from tcemu.tc.parse import Names, parse
 from tcemu.tc.usage import usage
@@ -41,7 +41,7 @@ def run(argv: Sequence[str], stdin: str, world: World) -> Reply:
     settings = Settings()
     try:
         early, rest = read_options(list(argv), settings)
-    except Complaint as slip:
+    except ComplaintError as slip:
         return Reply(slip.exit_code, "", slip.text)
     if early is not None:
         return early
@@ -100,7 +100,7 @@ def read_options(argv: list[str], settings: Settings) -> tuple[Reply | None, lis
             if field == "BATCH":
                 settings.batch = value
             elif field == "NETNS":
-                raise Complaint(f'Cannot open network namespace "{value}": No such file or directory\n', USAGE)
+                raise ComplaintError(f'Cannot open network namespace "{value}": No such file or directory\n', USAGE)
         elif field == "COLOR":
             settings.options = settings.options._replace(color=not settings.options.json)
         elif field:
@@ -114,21 +114,25 @@ def _option(word: str) -> str:
     for name, field in COUNTED:
         if name.startswith(word) or (field == "COLOR" and word.startswith("-color=")):
             return field
-    raise Complaint(f'Option "{word}" is unknown, try "tc -help".\n', USAGE)
+    raise ComplaintError(f'Option "{word}" is unknown, try "tc -help".\n', USAGE)
 
 
 def command(words: Sequence[str], options: Options, world: World) -> Reply:
     """One command line; nothing is changed unless it succeeds."""
     names = Names(world)
     said = names.said
+    if not world.strict:
+        words = friendly.relaxed(words, said)
+        if not words:
+            return Reply(0, "", usage("tc"))
     out = printer(options, world)
     try:
         with world.transaction():
             perform(parse(words, names), world, out, said)
-    except Complaint as slip:
+    except ComplaintError as slip:
         return Reply(slip.exit_code, out.value(), "".join(said) + slip.text)
-    except Unwilling as slip:
-        talking = "" if words[0] and "qdisc".startswith(words[0]) or "class".startswith(words[0]) else TALKING
+    except RefusalError as slip:
+        talking = "" if (words[0] and "qdisc".startswith(words[0])) or "class".startswith(words[0]) else TALKING
         return Reply(REFUSED, out.value(), "".join(said) + slip.text + talking)
     return Reply(0, out.value(), "".join(said))
 
@@ -190,21 +194,21 @@ def perform_actions(wanted: ActionsCommand, world: World, out: Writer, said: lis
     if wanted.verb in ("add", "change", "replace"):
         try:
             _warn(said, action_apply.modify(world, wanted))
-        except Unwilling as slip:
-            raise Complaint(slip.text + TALKING, USAGE) from None
+        except RefusalError as slip:
+            raise ComplaintError(slip.text + TALKING, USAGE) from None
     elif wanted.verb in ("delete", "get"):
         try:
             if wanted.verb == "get":
                 show.action_get(out, world, wanted.names)
             else:
                 action_apply.delete(world, wanted)
-        except Unwilling as slip:
-            raise Complaint(f'{slip.text}{TALKING}Command "action" is unknown, try "tc actions help".\n', USAGE) from None
+        except RefusalError as slip:
+            raise ComplaintError(f'{slip.text}{TALKING}Command "action" is unknown, try "tc actions help".\n', USAGE) from None
     elif wanted.verb == "flush":
         try:
             _warn(said, action_apply.flush(world, wanted.names[0]))
-        except Unwilling as slip:
-            raise Complaint(f"{slip.text}We have an error flushing\n", 1) from None
+        except RefusalError as slip:
+            raise ComplaintError(f"{slip.text}We have an error flushing\n", 1) from None
     else:
         show.action_list(out, world, wanted.names[0].kind)
 
@@ -259,13 +263,17 @@ def one(words: Sequence[str], options: Options, world: World) -> Reply:
     """A line of a batch; a negative code says that tc would have left there and then."""
     names = Names(world)
     said = names.said
+    if not world.strict:
+        words = friendly.relaxed(words, said)
+        if not words:
+            return Reply()
     out = printer(options, world)
     try:
         with world.transaction():
             perform(parse(words, names), world, out, said)
-    except Complaint as slip:
+    except ComplaintError as slip:
         return Reply(-slip.exit_code if slip.dies else slip.exit_code, out.value(), "".join(said) + slip.text)
-    except Unwilling as slip:
+    except RefusalError as slip:
         return Reply(
             REFUSED,
             out.value(),

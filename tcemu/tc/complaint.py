@@ -15,7 +15,7 @@ USAGE: Final = 255  # exit(-1)
 REFUSED: Final = 2
 
 
-class Complaint(TcemuError):
+class ComplaintError(TcemuError):
     """Text for standard error, newline included, and the exit code.
 
     ``dies``: tc calls exit() at once, so a batch ends there, forced or not; else a batch says "Command failed" and may go on.
@@ -27,7 +27,7 @@ class Complaint(TcemuError):
         self.dies = dies
 
 
-class Unwilling(TcemuError):
+class RefusalError(TcemuError):
     """The kernel says no: with words of its own (extack), or with an error number alone."""
 
     exit_code = REFUSED
@@ -45,26 +45,26 @@ class Unwilling(TcemuError):
         return f"RTNETLINK answers: {os.strerror(self.number)}\n"
 
 
-def incomplete() -> Complaint:
+def incomplete() -> ComplaintError:
     """A value is missing (NEXT_ARG at the end)."""
-    return Complaint('Command line is not complete. Try option "help"\n', USAGE, True)
+    return ComplaintError('Command line is not complete. Try option "help"\n', USAGE, True)
 
 
-def invalid(why: str, word: str) -> Complaint:
+def invalid(why: str, word: str) -> ComplaintError:
     """invarg(): the word cannot be that."""
-    return Complaint(f'Error: argument "{word}" is wrong: {why}\n', USAGE, True)
+    return ComplaintError(f'Error: argument "{word}" is wrong: {why}\n', USAGE, True)
 
 
-def required(name: str) -> Complaint:
+def required(name: str) -> ComplaintError:
     """missarg(): a named argument is missing."""
-    return Complaint(f'Error: argument "{name}" is required\n', USAGE, True)
+    return ComplaintError(f'Error: argument "{name}" is required\n', USAGE, True)
 
 
-def duplicate(name: str, word: str) -> Complaint:
+def duplicate(name: str, word: str) -> ComplaintError:
     """duparg(): given twice."""
-    return Complaint(f'Error: duplicate "{name}": "{word}" is the second value.\n', USAGE, True)
+    return ComplaintError(f'Error: duplicate "{name}": "{word}" is the second value.\n', USAGE, True)
 
 
-def no_device(name: str) -> Complaint:
+def no_device(name: str) -> ComplaintError:
     """nodev(): there is no such device."""
-    return Complaint(f'Cannot find device "{name}"\n', 1)
+    return ComplaintError(f'Cannot find device "{name}"\n', 1)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, NoReturn
 from tcemu.ir.operand import Bits, Load, Operand, Raw
 from tcemu.ir.step import Compare, Masked, Match, Not, Step, Test, Unsupported
 from tcemu.tc import readers
-from tcemu.tc.complaint import Complaint
+from tcemu.tc.complaint import ComplaintError
 from tcemu.tc.usage import usage
 
 ALIGN: Final = {"u8": 8, "u16": 16, "u32": 32}
@@ -67,7 +67,7 @@ class _Tokens:
 
     def broken(self) -> NoReturn:
         """The expression ends too early or has a word out of place."""
-        raise Complaint(f'Parse error: syntax error\n... >>{" ".join(self.words)}<< ...\n{usage("ematch")}Illegal "ematch"\n')
+        raise ComplaintError(f'Parse error: syntax error\n... >>{" ".join(self.words)}<< ...\n{usage("ematch")}Illegal "ematch"\n')
 
 
 def parse(words: list[str], rest: list[str]) -> list[Term]:
@@ -101,7 +101,7 @@ def _term(tokens: _Tokens, join: str, negated: bool) -> Term:
         args.append(word)
     reader = KINDS.get(kind)
     if reader is None:
-        raise Complaint(f'Unknown ematch "{kind}"\nIllegal "ematch"\n')
+        raise ComplaintError(f'Unknown ematch "{kind}"\nIllegal "ematch"\n')
     text, match = reader(_Args(kind, args, tokens))
     return Term(f"{kind}({text})", join, negated, match)
 
@@ -142,7 +142,7 @@ class _Args:
             words[place] = f">>{words[place]}<<"
         before = " ".join(self.tokens.words)
         where = f"... >>{before}<< ...\n" if self.tokens.rest else "... ...\n"
-        raise Complaint(f'{text}\n{where}... {self.kind}({" ".join(words)})...\n{usage(f"em_{self.kind}")}Illegal "ematch"\n')
+        raise ComplaintError(f'{text}\n{where}... {self.kind}({" ".join(words)})...\n{usage(f"em_{self.kind}")}Illegal "ematch"\n')
 
 
 def _cmp(args: _Args) -> tuple[str, Match | None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
-from tcemu.tc.complaint import Complaint
+from tcemu.tc.complaint import ComplaintError
 from tcemu.tc.usage import usage
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class FilterReader:
 
     def illegal(self, name: str) -> NoReturn:
         """The usual sentence."""
-        raise Complaint(f'Illegal "{name}"\n')
+        raise ComplaintError(f'Illegal "{name}"\n')
 
     def value(self, name: str, word: Word) -> None:
         """A keyword with its value."""
@@ -90,4 +90,4 @@ class FilterReader:
 
     def complain(self, word: str) -> NoReturn:
         """A word that is no key."""
-        raise Complaint(usage(self.KIND) if word == "help" else f'What is "{word}"?\n{usage(self.KIND)}')
+        raise ComplaintError(usage(self.KIND) if word == "help" else f'What is "{word}"?\n{usage(self.KIND)}')

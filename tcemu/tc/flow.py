@@ -12,8 +12,8 @@ from tcemu.syntax.words import Word
 from tcemu.tc import ematch, readers
 from tcemu.tc.basic import BasicReader, show_terms
 from tcemu.tc.command import FilterCommand
+from tcemu.tc.complaint import ComplaintError, RefusalError, invalid
 from tcemu.tc.filter_base import FilterReader
-from tcemu.tc.complaint import Complaint, Unwilling, invalid
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
 from tcemu.tc.work import Filter, Work
@@ -57,7 +57,7 @@ class FlowReader(BasicReader):
         for text in word.split(","):
             name = next((name for name in KEYS if name.startswith(text)), "")
             if not name:
-                raise Complaint(f'Unknown flow key "{text}"\n')
+                raise ComplaintError(f'Unknown flow key "{text}"\n')
             keys.append(name)
         self.set["keys"] = sorted(keys, key=KEYS.index)
 
@@ -114,10 +114,10 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     """The kernel's flow_change: a handle is needed, and for a new filter keys."""
     options = command.options
     if options is None or not options.given or not command.handle:
-        raise Unwilling()
+        raise RefusalError()
     given = {**(old.extra if old is not None else {}), **options.set}
     if not given.get("keys") or (given["mode"] == "map" and len(given["keys"]) > 1):
-        raise Unwilling()
+        raise RefusalError()
     given.setdefault("baseclass", (work.block.qdisc or 0xFFFF0000) & 0xFFFF0000 | 1)
     given["terms"] = ematch.texts(options.terms)
     return Filter(ematch.steps(options.terms), RuleNote(command.handle, 0, 0, "", "", given), whole=True)

@@ -1,6 +1,14 @@
-"""What a friendly session does that a kernel would not: devices and qdiscs that a command names first are made, with a note."""
+"""What a friendly session does that tc and a kernel would not, always with a note.
+
+Devices and qdiscs that a command names first are made. Lines may stand as mails and manuals print them: numbered, with ``tc`` in front,
+tunnel addresses left for the reader to fill in.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
 
 from tcemu.host.model import Device
 from tcemu.tc import qdisc
@@ -9,7 +17,33 @@ from tcemu.tc.places import find_qdisc
 from tcemu.tc.work import Work
 from tcemu.world import World
 
-NOTE = "tcemu: note: "
+NOTE: Final = "tcemu: note: "
+PROMPTS: Final = ("#", "$", "%", ">")
+ADDRESSES: Final = ("src_ip", "dst_ip")
+BEHIND_ADDRESSES: Final = frozenset(("src_ip", "dst_ip", "id", "dst_port", "tos", "ttl", "csum", "nocsum", "geneve_opts", "action", "pipe"))
+
+
+def relaxed(words: Sequence[str], said: list[str]) -> list[str]:
+    """A printed line as tc takes it."""
+    found = list(words)
+    while len(found) > 1 and (re.fullmatch(r"\d+[.)]", found[0]) or found[0] in PROMPTS):
+        del found[0]
+    if found[0] == "tc" or found[0].endswith("/tc"):
+        del found[0]
+    if "tunnel_key" not in found:
+        return found
+    inside = False
+    place = 0
+    while place < len(found):
+        word = found[place]
+        inside = word == "tunnel_key" or (inside and word != "action")
+        if inside and word in ADDRESSES:
+            place += 1
+            if place == len(found) or found[place] in BEHIND_ADDRESSES:
+                found.insert(place, "0.0.0.0")
+                said.append(f"{NOTE}{word} has no address; 0.0.0.0 is taken\n")
+        place += 1
+    return found
 
 
 def make_device(world: World, name: str, said: list[str]) -> int:

@@ -13,7 +13,7 @@ from tcemu.ir.step import Masked, Match, Step
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import Complaint, Unwilling
+from tcemu.tc.complaint import ComplaintError, RefusalError
 from tcemu.tc.filter_base import FilterReader
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
@@ -51,7 +51,7 @@ class FwReader(FilterReader):
         if slash:
             self.mask = readers.unsigned(mask, readers.U32, 0)
             if self.mask is None:
-                raise Complaint('Illegal "handle" mask\n')
+                raise ComplaintError('Illegal "handle" mask\n')
         return handle
 
     def on_indev_whole(self, word: Word) -> None:
@@ -69,11 +69,11 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     """The kernel's fw_change: all filters of a slot share one mask."""
     options = command.options
     if options is None or not options.given or not command.handle:
-        raise Unwilling()
+        raise RefusalError()
     mask = options.mask if options.mask is not None else readers.U32
     head = slot.extra.setdefault("mask", mask)
     if mask != head:
-        raise Unwilling()
+        raise RefusalError()
     steps: list[Step] = [Match(Load("meta.mark"), Masked(command.handle & mask, mask))]
     if options.indev:
         steps.append(Match(Load("meta.iif"), Masked(work.device_index(options.indev), readers.U32)))

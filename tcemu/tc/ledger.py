@@ -125,7 +125,8 @@ class Ledger:
         self.strict = world.strict
         self.under = world
         self.kept: list[LedgerShelf[Any]] = [
-            LedgerShelf(shelf) for shelf in (rules.tables, rules.chains, rules.slots, rules.rules, rules.objects, rules.attachments, host.devices)
+            LedgerShelf(shelf)
+            for shelf in (rules.tables, rules.chains, rules.slots, rules.rules, rules.objects, rules.attachments, host.devices)
         ]
         tables, chains, slots, filters, objects, attachments, devices = self.kept
         self.ruleset = Ruleset(tables, chains, slots, filters, objects, attachments, rules.sets, rules.elements, rules.flowtables)

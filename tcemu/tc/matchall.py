@@ -14,9 +14,9 @@ from tcemu.ir.stats import Stats
 from tcemu.ir.step import Do
 from tcemu.syntax.words import Word
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.filter_base import FilterReader, any_number
-from tcemu.tc.flower import SKIP_HW, SKIP_SW
+from tcemu.tc.flower_keys import SKIP_HW, SKIP_SW
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
 from tcemu.tc.work import Filter, Work
@@ -62,11 +62,11 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     """The kernel's mall_change: one filter a slot."""
     options = command.options
     if options is None or not options.given:
-        raise Unwilling()
+        raise RefusalError()
     if slot.count and old is None:
-        raise Unwilling("", errno.EEXIST)
+        raise RefusalError("", errno.EEXIST)
     if options.flags & SKIP_HW and options.flags & SKIP_SW:
-        raise Unwilling()
+        raise RefusalError()
     note = RuleNote(command.handle, options.classid, options.flags)
     return Filter([Do(Count(Stats()), implied=True)], note)
 

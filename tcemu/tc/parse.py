@@ -25,7 +25,7 @@ from tcemu.tc.command import (
     FilterCommand,
     QdiscCommand,
 )
-from tcemu.tc.complaint import USAGE, Complaint, duplicate, incomplete, invalid, no_device
+from tcemu.tc.complaint import USAGE, ComplaintError, duplicate, incomplete, invalid, no_device
 from tcemu.tc.names import ETH_ALL
 from tcemu.tc.trie import Walk
 from tcemu.tc.usage import usage
@@ -106,14 +106,14 @@ class Parse:
         if self.dev:
             raise duplicate("dev", value)
         if self.block:
-            raise Complaint('Error: "dev" and "block" are mutually exclusive\n', USAGE)
+            raise ComplaintError('Error: "dev" and "block" are mutually exclusive\n', USAGE)
         self.dev = value[:15]
 
     def _block(self, value: Word) -> None:
         if self.block:
             raise duplicate("block", value)
         if self.dev:
-            raise Complaint('Error: "dev" and "block" are mutually exclusive\n', USAGE)
+            raise ComplaintError('Error: "dev" and "block" are mutually exclusive\n', USAGE)
         block = readers.unsigned(value, readers.U32, 0)
         if not block:
             raise invalid("invalid block index value", value)
@@ -161,12 +161,12 @@ class Parse:
 
     def do_frame_hook(self, word: Word) -> None:
         if self.parent:
-            raise Complaint(f'Error: "{word}" is duplicate parent ID\n', USAGE)
+            raise ComplaintError(f'Error: "{word}" is duplicate parent ID\n', USAGE)
         self.parent = ROOT if word.terminal == "ROOT" else INGRESS if word.terminal == "INGRESS" else EGRESS
         self.seen["PARENT"] = word
 
     def do_frame_help(self, _word: Word) -> None:
-        raise Complaint(usage("filter"), 0)
+        raise ComplaintError(usage("filter"), 0)
 
     def do_frame_estimator(self, *_words: Word) -> None:
         """Taken and forgotten: the kernel keeps no estimator for filters."""
@@ -198,19 +198,19 @@ class Parse:
     def check_get(self, kind: str) -> None:
         """What tc filter get wants before it looks at anything else."""
         if "F_PROTOCOL" not in self.seen:
-            raise Complaint("Must specify filter protocol\n", USAGE)
+            raise ComplaintError("Must specify filter protocol\n", USAGE)
         if not self.prio:
-            raise Complaint("Must specify filter priority\n", USAGE)
+            raise ComplaintError("Must specify filter priority\n", USAGE)
         self.check_place()
         if not kind:
-            raise Complaint("Must specify filter type\n", USAGE)
+            raise ComplaintError("Must specify filter type\n", USAGE)
 
     def check_place(self) -> None:
         """Get and chain get want a parent and a device or block."""
         if not self.parent and not self.block:
-            raise Complaint("Must specify filter parent\n", USAGE)
+            raise ComplaintError("Must specify filter parent\n", USAGE)
         if not self.dev and not self.block:
-            raise Complaint('Must specify netdevice "dev" or block index "block"\n', USAGE)
+            raise ComplaintError('Must specify netdevice "dev" or block index "block"\n', USAGE)
 
     def do_key_value(self, name: Word, value: Word) -> None:
         self.reader.value(name.terminal, value)
@@ -232,19 +232,19 @@ class Parse:
         kind = kind[:15]
         self.begin_frame(kind)
         if rest and kind not in OFFERED:
-            raise Complaint(f'Unknown filter "{kind}", hence option "{rest[0]}" is unparsable\n')
+            raise ComplaintError(f'Unknown filter "{kind}", hence option "{rest[0]}" is unparsable\n')
         handle = 0
         if self.handle is not None:
             number = readers.unsigned(self.handle, readers.U32, 16)
             if number is None:
-                raise Complaint(f'Unparsable filter ID "{self.handle}"\n')
+                raise ComplaintError(f'Unparsable filter ID "{self.handle}"\n')
             handle = number
         return self.command(self.verb)._replace(handle=handle)
 
-    def bad_action(self, text: str) -> Complaint:
+    def bad_action(self, text: str) -> ComplaintError:
         """What the caller of parse_action adds."""
         where = "fw " if self.kind == "fw" else ""
-        return Complaint(f'{text}Illegal {where}"action"\n', 1 if self.reader is not None else USAGE)
+        return ComplaintError(f'{text}Illegal {where}"action"\n', 1 if self.reader is not None else USAGE)
 
     # ------------------------------------------------------------ actions
     def do_action_head(self, _word: Word) -> None:
@@ -289,7 +289,7 @@ class Parse:
         """A control word that does not parse: gact says its usage; the others fall back, and the word is tried as the next action."""
         if self.act is not None and self.act.KIND != "gact":
             text *= 2
-        raise Complaint(text + usage("gact"), USAGE, True)
+        raise ComplaintError(text + usage("gact"), USAGE, True)
 
     def do_act_control(self, control: Control) -> None:
         self.act.control = control
@@ -382,7 +382,7 @@ class Parse:
         if not self.kind:
             self.device()
             if self.handle is not None:
-                raise Complaint('Must specify filter type when using "handle"\n', USAGE)
+                raise ComplaintError('Must specify filter type when using "handle"\n', USAGE)
             if not self.protocol and verb in ("add", "replace") and "F_PROTOCOL" not in self.seen:
                 self.protocol = ETH_ALL
         return self.command(verb)
@@ -410,7 +410,7 @@ class Parse:
         if not self.kind:
             self.check_get("")
         if self.handle is None:
-            raise Complaint('Must specify filter "handle"\n', USAGE)
+            raise ComplaintError('Must specify filter "handle"\n', USAGE)
         return self.command(verb)
 
     def do_filter_list(self, *_items: Any) -> Command:
@@ -418,7 +418,7 @@ class Parse:
         return self.command("list")
 
     def do_filter_help(self, *_items: Any) -> Command:
-        raise Complaint(usage("filter"), 0)
+        raise ComplaintError(usage("filter"), 0)
 
     def do_chain_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
         if not self.kind:
@@ -435,10 +435,10 @@ class Parse:
         return ChainCommand(self.command("list"))
 
     def do_chain_help(self, *_items: Any) -> Command:
-        raise Complaint(usage("chain"), 0)
+        raise ComplaintError(usage("chain"), 0)
 
     def do_help(self, _word: Word) -> Command:
-        raise Complaint(usage("tc"), 0)
+        raise ComplaintError(usage("tc"), 0)
 
     # ------------------------------------------------------------ qdiscs and classes
     def do_qdisc_value(self, name: Word, value: Word) -> None:
@@ -469,12 +469,12 @@ class Parse:
 
     def do_qdisc_root(self, _word: Word) -> None:
         if self.parent:
-            raise Complaint('Error: "root" is duplicate parent ID\n', USAGE)
+            raise ComplaintError('Error: "root" is duplicate parent ID\n', USAGE)
         self.parent = ROOT
 
     def do_qdisc_hook(self, word: Word) -> None:
         if self.parent and self.verb not in _LISTS:
-            raise Complaint(f'Error: "{word}" is a duplicate parent ID\n', USAGE)
+            raise ComplaintError(f'Error: "{word}" is a duplicate parent ID\n', USAGE)
         self.parent = INGRESS_PARENT
         self.kind = "clsact" if word.terminal == "CLSACT" else "ingress"
         if self.verb not in _LISTS:
@@ -486,12 +486,12 @@ class Parse:
         if not options and any(name.startswith(kind) for name in ("ingress_block", "egress_block", "estimator", "stab")):
             raise incomplete()
         if options and kind not in qdisc.KNOWN:
-            raise Complaint(f'Unknown qdisc "{self.kind}", hence option "{options[0]}" is unparsable\n')
+            raise ComplaintError(f'Unknown qdisc "{self.kind}", hence option "{options[0]}" is unparsable\n')
 
     def do_qdisc_help(self, *_words: Word) -> None:
         text = usage("class" if self.words[0].startswith("c") else "qdisc")
         if not self.verb:
-            raise Complaint(text, 0)
+            raise ComplaintError(text, 0)
         self.say(text)  # and goes on
 
     def do_qdisc_nothing(self, _word: Word) -> None:
@@ -522,12 +522,12 @@ class Parse:
 
     def do_class_list(self, *_items: Any) -> Command:
         if not self.dev:
-            raise Complaint('"dev" is required\n', USAGE)
+            raise ComplaintError('"dev" is required\n', USAGE)
         self.device()
         return ClassCommand("list", self.dev, "", 0, self.parent, ())
 
     def do_class_help(self, *_items: Any) -> Command:
-        raise Complaint(usage("class"), 0)
+        raise ComplaintError(usage("class"), 0)
 
     # ------------------------------------------------------------ actions as objects
     def do_actions_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
@@ -543,12 +543,12 @@ class Parse:
                 continue
             kind = str(word) if word in kinds.ACTIONS else "gact"
             if not rest or not rest[0] or not "index".startswith(rest[0]):
-                raise Complaint(f"Error: no index specified action: {kind}\n", USAGE)
+                raise ComplaintError(f"Error: no index specified action: {kind}\n", USAGE)
             if len(rest) == 1:
                 raise incomplete()
             number = readers.unsigned(rest[1], readers.U32)
             if number is None:
-                raise Complaint('Illegal "index"\n', USAGE)
+                raise ComplaintError('Illegal "index"\n', USAGE)
             names.append(ActionName(kind, number))
             del rest[:2]
         return ActionsCommand(verb, [], names)
@@ -556,7 +556,7 @@ class Parse:
     def do_actions_list(self, _object: Word, verb: str, *words: Word) -> Command:
         """``action KIND``; the first word is not looked at, nor is what follows (tc_act_list_or_flush)."""
         if len(words) < 2:
-            raise Complaint(usage("actions"), USAGE)
+            raise ComplaintError(usage("actions"), USAGE)
         return ActionsCommand("flush" if verb == "flush" else "list", [], [ActionName(str(words[1]), 0)])
 
 
@@ -592,7 +592,7 @@ _idle: list[Parse] = []
 
 
 def parse(words: Sequence[str], names: Names) -> Command:
-    """The command that the words are. Raises Complaint with tc's own sentence when they are none."""
+    """The command that the words are. Raises ComplaintError with tc's own sentence when they are none."""
     reading = _idle.pop() if _idle else Parse()
     before = len(names.said)
     try:
@@ -620,7 +620,7 @@ def _complain(failure: WordFailure, words: Sequence[str], reading: Parse, before
     symbols = failure.symbols
     word, index = failure.word, failure.index
     if not symbols:
-        raise Complaint(f'Object "{word}" is unknown, try "tc help".\n', USAGE)
+        raise ComplaintError(f'Object "{word}" is unknown, try "tc help".\n', USAGE)
     if index == len(words):
         return _ended(failure, reading)
     reading.reset(words, reading.names)
@@ -649,7 +649,7 @@ def _ended(failure: WordFailure, reading: Parse) -> Command:
 def _verb_unknown(failure: WordFailure) -> Command | None:
     names = {"FILTER": "filter", "QDISC": "qdisc", "CHAIN_OBJECT": "chain", "ACTIONS": "actions", "CLASS": "class"}
     if len(failure.symbols) == 1 and failure.symbols[0] in names:
-        raise Complaint(f'Command "{failure.word}" is unknown, try "tc {names[failure.symbols[0]]} help".\n', USAGE)
+        raise ComplaintError(f'Command "{failure.word}" is unknown, try "tc {names[failure.symbols[0]]} help".\n', USAGE)
     return None
 
 
@@ -675,7 +675,7 @@ def _beside(failure: WordFailure, reading: Parse) -> Command:
     if reading.acts is not None:
         if word == "help":
             raise reading.bad_action("")
-        raise Complaint(f"Bad action type {word}\n{usage('gact')}", USAGE, True)
+        raise ComplaintError(f"Bad action type {word}\n{usage('gact')}", USAGE, True)
     if reading.reader is not None:
         reading.reader.complain(word)
     rest = reading.words[failure.index + 1 :]
@@ -683,12 +683,12 @@ def _beside(failure: WordFailure, reading: Parse) -> Command:
         reading.check_place()
         reading.device()
         if rest:
-            raise Complaint(f'Garbage instead of arguments "{rest[0]} ...". Try "tc filter help".\n', USAGE)
+            raise ComplaintError(f'Garbage instead of arguments "{rest[0]} ...". Try "tc filter help".\n', USAGE)
         return ChainCommand(reading.command("get"))
     if failure.symbols[0] in ("QDISC", "CLASS"):
         return _beside_qdisc(failure, reading)
     if reading.verb in _LISTS:
-        raise Complaint(f' What is "{word}"? Try "tc filter help"\n', USAGE)
+        raise ComplaintError(f' What is "{word}"? Try "tc filter help"\n', USAGE)
     return reading.unknown_kind(word, rest)
 
 
@@ -696,5 +696,5 @@ def _beside_qdisc(failure: WordFailure, reading: Parse) -> Command:
     """A word that a qdisc does not take."""
     word = failure.word
     if reading.verb in _LISTS:
-        raise Complaint(f'What is "{word}"? Try "tc {failure.symbols[0].lower()} help".\n', USAGE)
-    raise Complaint(f'What is "{word}"?\nUsage: ... {reading.kind}\n')
+        raise ComplaintError(f'What is "{word}"? Try "tc {failure.symbols[0].lower()} help".\n', USAGE)
+    raise ComplaintError(f'What is "{word}"?\nUsage: ... {reading.kind}\n')

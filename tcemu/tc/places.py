@@ -10,7 +10,7 @@ from typing import Final
 
 from tcemu.ir.ruleset import Chain, Table
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import BlockNote, ChainNote, QdiscNote, pack, unpack
 from tcemu.tc.work import Work
 
@@ -65,10 +65,10 @@ def find_block(work: Work, command: FilterCommand) -> Place:
         key = f"tc block {command.block}"
         record = work.table(key)
         if record is None:
-            raise Unwilling("Block of given index was not found")
+            raise RefusalError("Block of given index was not found")
         return Place(key, record, "")
     if not command.dev:
-        raise Unwilling("", errno.ENODEV)
+        raise RefusalError("", errno.ENODEV)
     return device_block(work, command.dev, command.parent)
 
 
@@ -76,14 +76,14 @@ def device_block(work: Work, device: str, parent: int) -> Place:
     """The block behind a device's parent."""
     qdisc = root_qdisc(work, device) if not parent else find_qdisc(work, device, parent >> 16)
     if qdisc is None and parent:
-        raise Unwilling(NO_PARENT)
+        raise RefusalError(NO_PARENT)
     if qdisc is None:
-        raise Unwilling(NO_PARENT)
+        raise RefusalError(NO_PARENT)
     table = block_of(qdisc, parent)
     if not table:
-        raise Unwilling()
+        raise RefusalError()
     if table.startswith("tc block "):
-        raise Unwilling("This filter block is shared. Please use the block index to manipulate the filters", errno.EOPNOTSUPP)
+        raise RefusalError("This filter block is shared. Please use the block index to manipulate the filters", errno.EOPNOTSUPP)
     return Place(table, work.table(table), device, qdisc.handle)
 
 
@@ -95,7 +95,7 @@ def root_qdisc(work: Work, device: str) -> QdiscNote:
     if qdisc is None and known is not None and known.kind in QUEUED and known.up:
         return QdiscNote(device, "fq_codel", 0, ROOT)
     if qdisc is None or (qdisc.kind not in CLASSFUL and qdisc.kind not in BLOCKED):
-        raise Unwilling("Qdisc not classful")
+        raise RefusalError("Qdisc not classful")
     return qdisc
 
 
@@ -111,11 +111,11 @@ def block_of(qdisc: QdiscNote, parent: int) -> str:
         if minor == EGRESS_MINOR:
             return f"tc block {qdisc.egress_block}" if qdisc.egress_block else f"tc dev {device} egress"
         if minor:
-            raise Unwilling("Specified class doesn't exist", errno.ENOENT)
+            raise RefusalError("Specified class doesn't exist", errno.ENOENT)
         return ""
     if qdisc.kind in CLASSFUL or qdisc.kind in BLOCKED:
         return f"tc dev {device} {qdisc.handle >> 16:x}:" + (f"{minor:x}" if minor else "")
-    raise Unwilling("Qdisc not classful")
+    raise RefusalError("Qdisc not classful")
 
 
 def hold_chain(work: Work, place: Place, number: int) -> tuple[Chain, ChainNote]:

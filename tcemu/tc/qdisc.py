@@ -13,7 +13,7 @@ from typing import Final
 from tcemu.ir.ruleset import Attachment, Table
 from tcemu.tc import readers
 from tcemu.tc.command import QdiscCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import BlockNote, ChainNote, QdiscNote, pack, unpack
 from tcemu.tc.places import QUEUED, ROOT, find_qdisc, qdisc_key, release_chain, table_record
 from tcemu.tc.printers import classid_text
@@ -29,27 +29,7 @@ PRIO: Final = "bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1"
 
 # what the kernel of the recordings has (Debian's 6.1: no cbq, dsmark, atm)
 KNOWN: Final = frozenset(
-    (
-        "bfifo",
-        "cake",
-        "cbs",
-        "choke",
-        "codel",
-        "drr",
-        "etf",
-        "ets",
-        "fq",
-        "fq_codel",
-        "fq_pie",
-        "gred",
-        "hfsc",
-        "hhf",
-        "htb",
-        "mq",
-        "mqprio",
-    )
-    + ("multiq", "netem", "noqueue", "pfifo", "pfifo_fast", "pie", "plug", "prio", "qfq", "red", "sfb", "sfq", "skbprio", "taprio", "tbf")
-    + ("teql0", "ingress", "clsact")
+    ["bfifo", "cake", "cbs", "choke", "codel", "drr", "etf", "ets", "fq", "fq_codel", "fq_pie", "gred", "hfsc", "hhf", "htb", "mq", "mqprio", "multiq", "netem", "noqueue", "pfifo", "pfifo_fast", "pie", "plug", "prio", "qfq", "red", "sfb", "sfq", "skbprio", "taprio", "tbf", "teql0", "ingress", "clsact"]
 )
 
 
@@ -57,7 +37,7 @@ def modify(world: World, command: QdiscCommand) -> None:
     """add, replace, change, link or delete."""
     work = Work(world)
     if not command.dev:
-        raise Unwilling("", errno.ENODEV)
+        raise RefusalError("", errno.ENODEV)
     if command.verb == "delete":
         _delete(work, command)
     else:
@@ -79,7 +59,7 @@ def _at(work: Work, command: QdiscCommand) -> QdiscNote | None:
         return find_qdisc(work, command.dev, INGRESS_MAJOR)
     if find_qdisc(work, command.dev, command.parent >> 16) is None:
         text = "Failed to find qdisc with specified classid" if command.verb == "delete" else "Failed to find specified qdisc"
-        raise Unwilling(text, errno.ENOENT)
+        raise RefusalError(text, errno.ENOENT)
     return _child(work, command.dev, command.parent)
 
 
@@ -101,26 +81,26 @@ def _add(work: Work, command: QdiscCommand) -> None:
         if old is None or not handle or old.handle != handle:
             if handle:
                 if old is not None and not replace:
-                    raise Unwilling("NLM_F_REPLACE needed to override", errno.EEXIST)
+                    raise RefusalError("NLM_F_REPLACE needed to override", errno.EEXIST)
                 if handle & 0xFFFF:
-                    raise Unwilling("Invalid minor handle")
+                    raise RefusalError("Invalid minor handle")
                 other = find_qdisc(work, command.dev, handle >> 16)
                 if other is not None and exclusive:
-                    raise Unwilling("Exclusivity flag on, cannot override", errno.EEXIST)
+                    raise RefusalError("Exclusivity flag on, cannot override", errno.EEXIST)
                 old = None if old is None else old
                 return _create(work, command, old)
             if old is None or (replace and command.kind and command.kind != old.kind):
                 return _create(work, command, old)
     else:
         if not handle:
-            raise Unwilling("Handle cannot be zero")
+            raise RefusalError("Handle cannot be zero")
         old = find_qdisc(work, command.dev, handle >> 16)
     if old is None:
-        raise Unwilling("Specified qdisc not found", errno.ENOENT)
+        raise RefusalError("Specified qdisc not found", errno.ENOENT)
     if exclusive:
-        raise Unwilling("Exclusivity flag on, cannot modify", errno.EEXIST)
+        raise RefusalError("Exclusivity flag on, cannot modify", errno.EEXIST)
     if command.kind and command.kind != old.kind:
-        raise Unwilling("Invalid qdisc name")
+        raise RefusalError("Invalid qdisc name")
     old.extra = {"options": command.options} if command.options else old.extra
     _put(work, old)
     return None
@@ -129,9 +109,9 @@ def _add(work: Work, command: QdiscCommand) -> None:
 def _create(work: Work, command: QdiscCommand, old: QdiscNote | None) -> None:
     """create_n_graft."""
     if command.verb not in ("add", "replace"):
-        raise Unwilling("Qdisc not found. To create specify NLM_F_CREATE flag", errno.ENOENT)
+        raise RefusalError("Qdisc not found. To create specify NLM_F_CREATE flag", errno.ENOENT)
     if command.kind not in KNOWN:
-        raise Unwilling("Specified qdisc kind is unknown", errno.ENOENT)
+        raise RefusalError("Specified qdisc kind is unknown", errno.ENOENT)
     if old is not None:
         remove(work, old)
     if command.kind in ("ingress", "clsact"):
@@ -179,19 +159,19 @@ def _delete(work: Work, command: QdiscCommand) -> None:
     if command.parent:
         old = _at(work, command)
         if old is None and command.parent == ROOT:
-            raise Unwilling("Cannot delete qdisc with handle of zero", errno.ENOENT)
+            raise RefusalError("Cannot delete qdisc with handle of zero", errno.ENOENT)
         if old is None:
-            raise Unwilling(NO_QDISC, errno.ENOENT)
+            raise RefusalError(NO_QDISC, errno.ENOENT)
         if command.handle and old.handle != command.handle:
-            raise Unwilling("Invalid handle")
+            raise RefusalError("Invalid handle")
     else:
         old = find_qdisc(work, command.dev, command.handle >> 16)
         if old is None:
-            raise Unwilling("Failed to find qdisc with specified handle", errno.ENOENT)
+            raise RefusalError("Failed to find qdisc with specified handle", errno.ENOENT)
     if command.kind and command.kind != old.kind:
-        raise Unwilling("Invalid qdisc name")
+        raise RefusalError("Invalid qdisc name")
     if not command.parent:
-        raise Unwilling("Classid cannot be zero")
+        raise RefusalError("Classid cannot be zero")
     remove(work, old)
 
 

@@ -10,7 +10,7 @@ import re
 from socket import AF_INET6, inet_pton
 from typing import Any, Final, NamedTuple
 
-from tcemu.tc.complaint import Complaint
+from tcemu.tc.complaint import ComplaintError
 from tcemu.tc.names import PROTOCOL_OF
 
 U8: Final = 0xFF
@@ -85,7 +85,7 @@ def mac(text: str) -> int | None:
     for place, part in enumerate(parts):
         found = strtoul(part, 16)
         if found is None or found[0] > U8:
-            raise Complaint(f'"{part}" is invalid lladdr.\n')
+            raise ComplaintError(f'"{part}" is invalid lladdr.\n')
         value |= found[0] << (8 * (5 - place))
     return value
 
@@ -157,7 +157,7 @@ def address(text: str, family: int = 0) -> Prefix:
         return Prefix(family, 0, 0)
     found = _address(text, family)
     if found is None:
-        raise Complaint(f'Error: {_VERBOSE[family]} address is expected rather than "{text}".\n', 1, True)
+        raise ComplaintError(f'Error: {_VERBOSE[family]} address is expected rather than "{text}".\n', 1, True)
     return Prefix(found[0], found[1], 128 if found[0] == 6 else 32)
 
 
@@ -172,7 +172,7 @@ def prefix(text: str, family: int = 0) -> Prefix:
         bits = _netmask(length) if slash else width
         if bits is not None and bits <= width:
             return Prefix(found[0], found[1], bits)
-    raise Complaint(f'Error: {_VERBOSE[family]} prefix is expected rather than "{text}".\n', 1, True)
+    raise ComplaintError(f'Error: {_VERBOSE[family]} prefix is expected rather than "{text}".\n', 1, True)
 
 
 def _netmask(text: str) -> int | None:

@@ -12,7 +12,7 @@ from tcemu.ir.step import Step, Unsupported
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.filter_base import FilterReader
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
@@ -71,12 +71,12 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     """The kernel's route4_change: the handle is made of the realms."""
     options = command.options
     if options is None or not options.given:
-        raise Unwilling()
+        raise RefusalError()
     given = options.set
     upper = given["from"] if "from" in given else 0x8000 | work.device_index(given["fromif"]) if "fromif" in given else 0xFFFF
     handle = upper << 16 | given.get("to", 0x8000)
     if command.handle and command.handle != handle:
-        raise Unwilling()
+        raise RefusalError()
     steps: list[Step] = [Unsupported("route", "realms of routes are not modelled")]
     return Filter(steps, RuleNote(handle, options.classid, 0, "", "", given), whole=True)
 

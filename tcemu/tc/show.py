@@ -13,7 +13,7 @@ from tcemu.ir.step import Do
 from tcemu.tc import kinds
 from tcemu.tc.action_apply import find
 from tcemu.tc.command import ActionName, ChainCommand, FilterCommand
-from tcemu.tc.complaint import Complaint, Unwilling
+from tcemu.tc.complaint import ComplaintError, RefusalError
 from tcemu.tc.names import protocol_name
 from tcemu.tc.notes import ActionNote, ChainNote, RuleNote, unpack
 from tcemu.tc.places import Place, block_of, find_qdisc, root_qdisc
@@ -60,14 +60,14 @@ def places(world: World, command: FilterCommand) -> Iterable[Place]:
         key = f"tc block {command.block}"
         record = work.table(key)
         if record is None:
-            raise Complaint(f'Cannot find block "{command.block}"\n')
+            raise ComplaintError(f'Cannot find block "{command.block}"\n')
         return [Place(key, record, "")]
     if not command.dev:
         return []
     try:
         qdisc = find_qdisc(work, command.dev, command.parent >> 16) if command.parent else root_qdisc(work, command.dev)
         key = block_of(qdisc, command.parent) if qdisc is not None else ""
-    except Unwilling:
+    except RefusalError:
         return []
     record = work.table(key) if key else None
     return [] if record is None else [Place(key, record, command.dev)]

@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from tcemu.syntax.driver import Driver, gather
 from tcemu.syntax.table import KEEP, NO_DEFAULT, SPLICE, Table
-from tcemu.syntax.words import WORD, Word, _terminal as terminal_of
+from tcemu.syntax.words import WORD, Word
+from tcemu.syntax.words import _terminal as terminal_of
 
 LIMIT: Final = 50_000  # edges; a tree that large has met more than lines that are alike
 END: Final = 0

@@ -61,8 +61,8 @@ def _gtp(text: str) -> str | None:
     parts = text.split(":")
     if len(parts) < 2:
         return None
-    values = [readers.unsigned(part, readers.U8, 16) if part else 0 for part in parts[:2]]
-    return None if None in values else "%02x:%02x" % tuple(values)
+    kind, flow = (readers.unsigned(part, readers.U8, 16) if part else 0 for part in parts[:2])
+    return None if kind is None or flow is None else f"{kind:02x}:{flow:02x}"
 
 
 def show(out: Writer, kind: str, text: str) -> None:

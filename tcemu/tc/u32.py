@@ -19,9 +19,9 @@ from tcemu.ir.verdict import CONTINUE, Verdict
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import Complaint, Unwilling, incomplete
+from tcemu.tc.complaint import ComplaintError, RefusalError, incomplete
 from tcemu.tc.filter_base import FilterReader
-from tcemu.tc.flower import SKIP_HW, SKIP_SW
+from tcemu.tc.flower_keys import SKIP_HW, SKIP_SW
 from tcemu.tc.names import ETH_IP, ETH_IPV6
 from tcemu.tc.notes import RuleNote, SlotNote, give, pack, take, unpack
 from tcemu.tc.printers import classid_text, ipv4_text, mask_length
@@ -95,7 +95,7 @@ class U32Reader(FilterReader):
     def read_handle(self, text: str) -> int:
         handle = u32_handle(text)
         if handle is None:
-            raise Complaint("Illegal filter ID\n")
+            raise ComplaintError("Illegal filter ID\n")
         return handle
 
     # ------------------------------------------------------------ selectors
@@ -170,19 +170,19 @@ class U32Reader(FilterReader):
             raise incomplete()  # tc looks for a word behind the mask
         value = readers.unsigned(rest[0], readers.U32, 0)
         if value is None:
-            raise Complaint('Illegal "mark" value\nIllegal "match"\n')
+            raise ComplaintError('Illegal "mark" value\nIllegal "match"\n')
         mask = readers.unsigned(rest[1], readers.U32, 0)
         if mask is None:
-            raise Complaint('Illegal "mark" mask\nIllegal "match"\n')
+            raise ComplaintError('Illegal "mark" mask\nIllegal "match"\n')
         if value & mask != value:
-            raise Complaint('Illegal "mark" (impossible combination)\nIllegal "match"\n')
+            raise ComplaintError('Illegal "mark" (impossible combination)\nIllegal "match"\n')
         self.set["mark"] = (value, mask)
         return True
 
     def _prefix(self, head: str, text: str, at: tuple[int, bool]) -> bool:
         try:
             found = readers.prefix(text, 6 if head == "IP6_SEL" else 4)
-        except Complaint:
+        except ComplaintError:
             return False
         if head == "IP_SEL":
             return self.pack(at[0], 32, found.address & readers.U32, found.mask & readers.U32, at[1])
@@ -197,7 +197,7 @@ class U32Reader(FilterReader):
 
         value = scanned_mac(text)
         if value is None:
-            raise Complaint(f"parse_ether_addr: improperly formed address '{text}'\nIllegal \"match\"\n")
+            raise ComplaintError(f"parse_ether_addr: improperly formed address '{text}'\nIllegal \"match\"\n")
         offset, behind = at or (HARDWARE[field], False)
         return all(self.pack(offset + n, 8, value >> 8 * (5 - n) & 0xFF, 0xFF, behind) for n in range(6))
 
@@ -207,10 +207,10 @@ class U32Reader(FilterReader):
         self.select(words)
         keys, self.into = self.into, self.keys
         if len(keys) != 1:
-            raise Complaint('"sample" must contain exactly ONE key.\n')
+            raise ComplaintError('"sample" must contain exactly ONE key.\n')
         number = 0x100 if divisor is None else self._divisor(divisor)
         if number is None:
-            raise Complaint('Illegal sample "divisor"\n')
+            raise ComplaintError('Illegal sample "divisor"\n')
         _, _, value, mask = keys[0]
         shift = (mask & -mask).bit_length() - 1 if mask else 0
         self.htid = ((value & mask) >> shift) % number << 12 | self.htid & 0xFFF00000
@@ -242,7 +242,7 @@ class U32Reader(FilterReader):
         if handle is None:
             self.illegal("link")
         if handle & 0xFFF:
-            raise Complaint('"link" must be a hash table.\n')
+            raise ComplaintError('"link" must be a hash table.\n')
         self.set["link"] = handle
 
     def on_ht(self, word: Word) -> None:
@@ -250,7 +250,7 @@ class U32Reader(FilterReader):
         if handle is None:
             self.illegal("ht")
         if self.parse.handle is not None and handle & 0xFFF:
-            raise Complaint('"ht" must be a hash table.\n')
+            raise ComplaintError('"ht" must be a hash table.\n')
         self.htid = self.htid & 0xFF000 | handle & 0xFFF00000 if self.sampled else handle & 0xFFFFF000
 
     def on_indev_whole(self, word: Word) -> None:
@@ -275,7 +275,7 @@ class U32Reader(FilterReader):
             if number is None:
                 self.illegal("offset")
             if name == "AT" and number % 2:
-                raise Complaint('offset "at" must be even\nIllegal "offset"\n')
+                raise ComplaintError('offset "at" must be even\nIllegal "offset"\n')
             found[name.lower()] = number
 
     def hashkey(self, items: list[tuple[Word, ...]]) -> None:
@@ -302,10 +302,10 @@ class U32Reader(FilterReader):
             self.set["terminal"] = True
         if self.order:
             if self.handle & 0xFFF and self.order != self.handle & 0xFFF:
-                raise Complaint('"order" contradicts "handle"\n')
+                raise ComplaintError('"order" contradicts "handle"\n')
             self.handle |= self.order
         if self.flags == SKIP_HW | SKIP_SW:
-            raise Complaint("skip_hw and skip_sw are mutually exclusive\n")
+            raise ComplaintError("skip_hw and skip_sw are mutually exclusive\n")
         self.set |= {
             "htid": self.htid,
             "flags": self.flags,
@@ -393,11 +393,11 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     options = command.options
     if options is None or options.given["empty"]:
         if command.handle:
-            raise Unwilling("cls_u32: Filter handle requires options")
+            raise RefusalError("cls_u32: Filter handle requires options")
         return NOTHING
     given = options.given
     if given["flags"] & SKIP_SW:
-        raise Unwilling("", errno.EOPNOTSUPP)
+        raise RefusalError("", errno.EOPNOTSUPP)
     if old is not None:
         return _node(work, options, old.handle, _parent(work, slot, old.handle))
     if "divisor" in given:
@@ -408,19 +408,19 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
         htid = root | htid & 0xFFFFF
     table = find_table(work, htid)
     if table is None:
-        raise Unwilling("cls_u32: Specified hash table not found")
+        raise RefusalError("cls_u32: Specified hash table not found")
     if unpack(RuleNote, table.note).extra["divisor"] - 1 < htid >> 12 & 0xFF:
-        raise Unwilling("cls_u32: Specified hash table buckets exceed configured value")
+        raise RefusalError("cls_u32: Specified hash table buckets exceed configured value")
     handle = _new_handle(work, command.handle, htid, slot)
     if not options.keys and "match" not in given and "mark" not in given:
-        raise Unwilling("cls_u32: Selector not specified")
+        raise RefusalError("cls_u32: Selector not specified")
     link = given.get("link", 0)
     if link:
         down = find_table(work, link)
         if down is None:
-            raise Unwilling("cls_u32: Link hash table not found")
+            raise RefusalError("cls_u32: Link hash table not found")
         if link & ROOT == root:
-            raise Unwilling("cls_u32: Not linking to root node")
+            raise RefusalError("cls_u32: Not linking to root node")
     return _node(work, options, handle, _parent(work, slot, handle))
 
 
@@ -436,12 +436,12 @@ def _table(work: Work, command: FilterCommand, divisor: int) -> Filter:
     """``divisor``: a hash table."""
     handle = command.handle
     if handle & 0xFFFFF:
-        raise Unwilling("cls_u32: Divisor can only be used on a hash table")
+        raise RefusalError("cls_u32: Divisor can only be used on a hash table")
     tables = work.block.note.u32
     if not handle:
         handle = _new_table(tables) << 20
     elif f"{handle >> 20:x}" in tables:
-        raise Unwilling("", errno.ENOSPC)
+        raise RefusalError("", errno.ENOSPC)
     _add_table(work, handle, divisor)
     return NOTHING
 
@@ -449,13 +449,13 @@ def _table(work: Work, command: FilterCommand, divisor: int) -> Filter:
 def _new_handle(work: Work, wanted: int, htid: int, slot: SlotNote) -> int:
     """A node's handle: the wanted one in its bucket, or the first free from 800 on (gen_new_kid)."""
     if wanted and wanted & ROOT and (wanted ^ htid) & ROOT:
-        raise Unwilling("cls_u32: Handle specified hash table address mismatch")
+        raise RefusalError("cls_u32: Handle specified hash table address mismatch")
     free = slot.extra.setdefault("free", {}).setdefault(f"{htid & ROOT:x}", [[1, 0xFFF]])
     stretches = [(low, high) for low, high in free]
     node = wanted & 0xFFF
     if node:
         if take(stretches, node) < 0:
-            raise Unwilling("", errno.ENOSPC)
+            raise RefusalError("", errno.ENOSPC)
     else:
         for low, high in NODES:
             node = next((max(low, start) for start, end in stretches if max(low, start) <= min(high, end)), 0)

@@ -8,7 +8,7 @@ from tcemu.ir.ruleset import Attachment, Chain, Object, Rule, Slot, Table
 from tcemu.ir.step import Step
 from tcemu.shelf import Record
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import IndexNote, RuleNote, pack, unpack
 from tcemu.world import World
 
@@ -105,7 +105,7 @@ class Work:
         """A device's index, or the kernel's refusal."""
         device = self.world.host.devices.get(name)
         if device is None:
-            raise Unwilling("Network device not found")
+            raise RefusalError("Network device not found")
         return device.index
 
     def commit(self) -> None:

@@ -13,7 +13,7 @@ from tcemu.ir.effect import Effect
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.command import ActionSpec, Control
-from tcemu.tc.complaint import USAGE, Complaint, incomplete, invalid
+from tcemu.tc.complaint import USAGE, ComplaintError, incomplete, invalid
 from tcemu.tc.usage import usage
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ class ActionReader:
 
     def usage(self, text: str = "") -> NoReturn:
         """The kind's usage text and exit(-1)."""
-        raise Complaint(text + usage(self.USAGE or self.KIND), USAGE, True)
+        raise ComplaintError(text + usage(self.USAGE or self.KIND), USAGE, True)
 
     def fail(self, text: str) -> NoReturn:
         """A reader that returns -1: its own sentence, then those of everybody above it."""
         if self.option:
-            raise Complaint(f'{text}Illegal "{self.option}"\n')
+            raise ComplaintError(f'{text}Illegal "{self.option}"\n')
         left = len(self.parse.words) - self.head.place
         raise self.parse.bad_action(f"{text}bad action parsing\nparse_action: bad value ({left}:{self.head})!\n")
 

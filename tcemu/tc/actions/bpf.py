@@ -15,7 +15,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import bytecode, readers
 from tcemu.tc.actions.base import ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
 from tcemu.tc.work import Work
@@ -67,7 +67,7 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Othe
     assert isinstance(effect, Other)
     text = msgspec.json.decode(bytes(effect.params))["bytecode"]
     if text is None:
-        raise Unwilling()
+        raise RefusalError()
     bytecode.check(bytecode.parse(text) or [])
     return effect
 

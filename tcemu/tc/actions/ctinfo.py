@@ -13,7 +13,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_times
 from tcemu.tc.work import Work
@@ -77,7 +77,7 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> CtIn
     effect = spec.effect
     assert isinstance(effect, CtInfo)
     if not effect.dscp_mask and effect.dscp_state:
-        raise Unwilling("dscp mask must be 6 contiguous bits")
+        raise RefusalError("dscp mask must be 6 contiguous bits")
     return effect
 
 

@@ -34,7 +34,7 @@ class GactReader(ActionReader):
         """``random netrand|determ CONTROL VALUE``."""
         value = readers.unsigned(word, readers.U16)
         if value is None:
-            self.fail("Illegal probability val 0x%x\n" % 0x1000)  # an uninitialised variable of tc, as recorded
+            self.fail("Illegal probability val 0x1000\n")  # an uninitialised variable of tc, as recorded
         if value > 10000:
             self.fail(f"Illegal probability val  0x{value:x}\n")
         self.second = (how, max(value, 1), control)

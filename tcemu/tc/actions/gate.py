@@ -15,7 +15,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Unwilling, invalid
+from tcemu.tc.complaint import RefusalError, invalid
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index, size_text, time_text
 from tcemu.tc.work import Work
@@ -121,9 +121,9 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Othe
     given = msgspec.json.decode(bytes(gate.params))
     entries = given["entries"]
     if not entries:
-        raise Unwilling("The entry list is empty") if spec.index else Unwilling()
+        raise RefusalError("The entry list is empty") if spec.index else RefusalError()
     if any(entry[1] == 0 for entry in entries):
-        raise Unwilling("Invalid interval for schedule entry")
+        raise RefusalError("Invalid interval for schedule entry")
     given["cycle_time"] = given.get("cycle_time") or sum(entry[1] for entry in entries)
     return Other("gate", msgspec.Raw(msgspec.json.encode(given)))
 

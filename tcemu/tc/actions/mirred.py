@@ -12,7 +12,7 @@ from tcemu.ir.ruleset import Object
 from tcemu.syntax.words import Word
 from tcemu.tc.actions.base import OK, PIPE, STOLEN, ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Complaint, Unwilling
+from tcemu.tc.complaint import ComplaintError, RefusalError
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
 from tcemu.tc.work import Work
@@ -56,7 +56,7 @@ class MirredReader(ActionReader):
         self.device = word[:15]
         try:
             self.parse.devices(self.device)
-        except Complaint as slip:
+        except ComplaintError as slip:
             self.fail(slip.text)
 
     def stray(self, word: str, last: str, words: list[Word]) -> bool:
@@ -82,7 +82,7 @@ READER = MirredReader
 def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Output:
     """A new one must say what to do (tcf_mirred_init)."""
     if not isinstance(spec.effect, Output):
-        raise Unwilling("act_mirred: Unknown mirred option.")
+        raise RefusalError("act_mirred: Unknown mirred option.")
     return spec.effect
 
 

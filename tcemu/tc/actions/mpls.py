@@ -13,7 +13,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Unwilling, incomplete, invalid, required
+from tcemu.tc.complaint import RefusalError, incomplete, invalid, required
 from tcemu.tc.names import ETH_MPLS_MC, ETH_MPLS_UC, protocol_name
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
@@ -111,9 +111,9 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Mpls
     """The implicit null label stands on no wire (valid_label)."""
     mpls = spec.effect
     if not isinstance(mpls, Mpls):
-        raise Unwilling("Missing MPLS parameters")
+        raise RefusalError("Missing MPLS parameters")
     if mpls.label == IMPLICIT_NULL:
-        raise Unwilling("act_mpls: MPLS label out of range")
+        raise RefusalError("act_mpls: MPLS label out of range")
     return mpls
 
 

@@ -13,7 +13,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import OK, ActionReader
 from tcemu.tc.command import ActionSpec
-from tcemu.tc.complaint import Complaint
+from tcemu.tc.complaint import ComplaintError
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import ipv4_text, show_control, show_index
 from tcemu.tc.writer import Writer
@@ -36,7 +36,7 @@ class NatReader(ActionReader):
         for word in words[-2:]:
             try:
                 addresses.append(readers.prefix(word, 4))
-            except Complaint:
+            except ComplaintError:
                 self.explain(f"Illegal nat construct ({words[0]})\n")
         old, new = addresses
         mask = old.mask if old.bits else readers.U32  # a shift by 32 on x86 is none (parse_nat_args)

@@ -15,7 +15,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import OK, ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Complaint, Unwilling, incomplete
+from tcemu.tc.complaint import ComplaintError, RefusalError, incomplete
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
 from tcemu.tc.work import Work
@@ -203,12 +203,12 @@ class PeditReader(ActionReader):
         elif kind == HARDWARE:
             try:
                 value = readers.mac(word) if word.count(":") == 5 else None
-            except Complaint as slip:
+            except ComplaintError as slip:
                 self.bad(head, slip.text, here)
         else:
             try:
                 value = readers.prefix(word, 6 if kind == ADDRESS6 else 4).address
-            except Complaint:
+            except ComplaintError:
                 value = None
         if value is None:
             self.bad(head, "", here)
@@ -246,7 +246,9 @@ class PeditReader(ActionReader):
             at = words[-1].place + 2
             if at >= len(self.parse.words):
                 raise incomplete()
-            self.explain(f'Unknown action  hence option "{self.parse.words[at]}" is unparsable\nbad pedit parsing\nBad pedit construct ({word})\n')
+            self.explain(
+                f'Unknown action  hence option "{self.parse.words[at]}" is unparsable\nbad pedit parsing\nBad pedit construct ({word})\n'
+            )
         if rest:
             self.bad(rest[0], "", rest[-1].place + 1 if len(rest) > 2 else -1)
         return False
@@ -279,7 +281,7 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Edit
     edit = spec.effect
     assert isinstance(edit, Edit)
     if not edit.keys:
-        raise Unwilling("Pedit requires keys to be passed")
+        raise RefusalError("Pedit requires keys to be passed")
     return edit
 
 

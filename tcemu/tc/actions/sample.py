@@ -13,7 +13,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
 from tcemu.tc.work import Work
@@ -58,9 +58,9 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Log:
     log = spec.effect
     assert isinstance(log, Log)
     if log.group is None:
-        raise Unwilling("sample rate and group are required")
+        raise RefusalError("sample rate and group are required")
     if not log.rate:
-        raise Unwilling("invalid sample rate")
+        raise RefusalError("invalid sample rate")
     return log
 
 

@@ -13,7 +13,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_times
 from tcemu.tc.work import Work
@@ -56,7 +56,7 @@ READER = SimpleReader
 def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Log:
     """A new one needs its text (tcf_simp_init)."""
     if not isinstance(spec.effect, Log):
-        raise Unwilling()
+        raise RefusalError()
     return spec.effect
 
 

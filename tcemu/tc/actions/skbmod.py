@@ -14,7 +14,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Unwilling, invalid
+from tcemu.tc.complaint import RefusalError, invalid
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import mac_text, show_control, show_times
 from tcemu.tc.work import Work
@@ -85,7 +85,7 @@ NOTHING: Final = ModifyMac()
 def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> ModifyMac:
     """A new one must do something (tcf_skbmod_init)."""
     if not isinstance(spec.effect, ModifyMac) or spec.effect == NOTHING:
-        raise Unwilling()
+        raise RefusalError()
     return spec.effect
 
 

@@ -13,7 +13,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers, tunnel_options
 from tcemu.tc.actions.base import ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Unwilling
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import address_text, show_control, show_index
 from tcemu.tc.work import Work
@@ -97,8 +97,7 @@ class TunnelKeyReader(ActionReader):
         if self.op == "set" and (source is None or target is None):
             self.explain("set needs tunnel_key parameters\n")
         if self.op != "set":
-            spec = self.spec(Tunnel() if self.op == "unset" else None)
-            return spec
+            return self.spec(Tunnel() if self.op == "unset" else None)
         assert source is not None and target is not None
         family = source.family if source.family == target.family else -1
         spec = self.spec(
@@ -126,12 +125,12 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Tunn
     """What the kernel wants (tunnel_key_init)."""
     tunnel = spec.effect
     if not isinstance(tunnel, Tunnel):
-        raise Unwilling("Unknown tunnel key action")
+        raise RefusalError("Unknown tunnel key action")
     if tunnel.family < 0:
-        raise Unwilling("Missing either ipv4 or ipv6 src and dst")
+        raise RefusalError("Missing either ipv4 or ipv6 src and dst")
     for option in tunnel.options.split(",") if tunnel.options_kind == "geneve" else ():
         if len(option.rpartition(":")[2]) % 8:
-            raise Unwilling("Tunnel key geneve option data is not a multiple of 4 bytes long")
+            raise RefusalError("Tunnel key geneve option data is not a multiple of 4 bytes long")
     return tunnel
 
 

@@ -14,7 +14,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import Unwilling, invalid
+from tcemu.tc.complaint import RefusalError, invalid
 from tcemu.tc.names import ETH_8021AD, ETH_8021Q, protocol_name
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import mac_text, show_control, show_index
@@ -91,9 +91,9 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Vlan
     vlan = spec.effect
     assert isinstance(vlan, Vlan)
     if not vlan.op:
-        raise Unwilling()
+        raise RefusalError()
     if vlan.id is not None and vlan.id > 0xFFF:
-        raise Unwilling("", errno.ERANGE)
+        raise RefusalError("", errno.ERANGE)
     return vlan
 
 

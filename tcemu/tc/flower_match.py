@@ -1,0 +1,184 @@
+"""flower as the kernel takes it: which keys count, steps, masks and their books.
+
+Source: Linux 6.1 net/sched/cls_flower.c (fl_set_key, fl_change, fl_tmplt_create).
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec import to_builtins
+
+from tcemu.ir.operand import Key, Load
+from tcemu.ir.step import Masked, Match, Range, Step, Test
+from tcemu.tc import names, readers
+from tcemu.tc.command import FilterCommand
+from tcemu.tc.complaint import RefusalError
+from tcemu.tc.names import CT_STATES, ETH_8021AD, ETH_8021Q, ETH_ALL, ETH_ARP, ETH_IP, ETH_IPV6, ETH_PPP_SES, ETH_RARP
+from tcemu.tc.notes import RuleNote, SlotNote
+from tcemu.tc.work import Filter, Work
+
+if TYPE_CHECKING:
+    pass
+
+
+from tcemu.tc.flower_keys import IMPLIED, PLACE, PPP_INNER, SKIP_HW, SKIP_SW, TRANSPORT, VERBOSE, Keys
+
+ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
+
+
+class Built(NamedTuple):
+    """A filter's match: steps, digests of mask and key, and values as given where bits lie outside the mask."""
+
+    steps: list[Step]
+    mask: str
+    key: str
+    raw: dict[str, str]
+
+
+def build(keys: Keys, protocol: int, iif: int) -> Built:
+    """Keys as the kernel keeps them (fl_set_key): a key that its protocol does not carry is dropped, the ethertype added."""
+    values = _kept(keys, protocol)
+    if "ct.flower" in values:
+        _check_ct_state(values["ct.flower"][0] & values["ct.flower"][1])
+    if keys.indev:
+        values["meta.iif"] = (iif, readers.U32)
+    steps: list[Step] = []
+    masks: list[str] = []
+    texts: list[str] = []
+    raw: dict[str, str] = {}
+    guarded = False
+    for field in sorted({*values, *keys.ranges}, key=PLACE.__getitem__):
+        test: Test
+        if field in keys.ranges:
+            low, high = keys.ranges[field]
+            test, mask, text = Range(low, high), "range", f"{field}={low}-{high}"
+        else:
+            value, bits = values[field]
+            low = value & bits
+            test, mask, text = Masked(low, bits), f"{bits:x}", f"{field}={low:x}"
+            if low != value:
+                raw[field] = f"{value:x}"
+        if field in TRANSPORT and low and not guarded:
+            guarded = True
+            steps.append(Match(Load("frag.flags"), Masked(0, 1), True, True))
+        steps.append(Match(Load(field), test, field in IMPLIED, True))
+        masks.append(f"{field}/{mask}")
+        texts.append(text)
+    for field, (_, bits) in keys.values.items():
+        if not bits and field in ADDRESSES:
+            # an address without a mask is not dumped, but the kernel compares the kind of addresses from then on
+            steps.append(Match(Load(field), Masked(0, 0), True, True))
+    if keys.options is not None:
+        kind, key, mask = keys.options
+        steps.append(Match(Key(f"{kind}_opts", (key, mask)), Masked(1, 1), False, True))
+        masks.append(f"{kind}/{mask}")
+        texts.append(f"{kind}={key}")
+    return Built(steps, ",".join(masks), ",".join(texts), raw)
+
+
+def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:
+    """Values that the kernel takes, with what the ethertype says."""
+    values = {field: pair for field, pair in keys.values.items() if pair[1] or field == "frag.flags" or field.startswith("mpls.")}
+    vlans = keys.values.get("vlan.count", (0, 0))[0]
+    ethertype = 0 if protocol == ETH_ALL else protocol
+    outer = ethertype in (ETH_8021Q, ETH_8021AD) or vlans > 0
+    network = 0
+    if outer:
+        if ethertype:
+            values["vlan.tpid"] = (ethertype, readers.U16)
+        inner = values.get("vlan.type", (0, 0))[0]
+        if inner in (ETH_8021Q, ETH_8021AD) or vlans > 1:
+            if inner:
+                values["cvlan.tpid"] = (inner, readers.U16)
+            network = values.get("cvlan.type", (0, 0))[0]
+        else:
+            network = inner
+    else:
+        network = ethertype
+    if network == ETH_PPP_SES:
+        network = PPP_INNER.get(values.get("ppp.proto", (0, 0))[0], 0)
+    if network:
+        values["meta.netproto"] = (network, readers.U16)
+    return _of_protocol(values, network)
+
+
+def _of_protocol(values: dict[str, tuple[int, int]], network: int) -> dict[str, tuple[int, int]]:
+    """Without the keys that fl_set_key reads only for other protocols."""
+    dropped: set[str] = set()
+    if network not in (ETH_IP, ETH_IPV6):
+        dropped |= {"meta.l4proto", "ip.tos", "ip.ttl"}
+    transport = values.get("meta.l4proto", (0, 0))[0] if "meta.l4proto" not in dropped else 0
+    if transport != names.IPPROTO_TCP:
+        dropped.add("tcp.flags")
+    if network not in (ETH_ARP, ETH_RARP):
+        dropped |= {"arp.saddr ip", "arp.daddr ip", "arp.operation", "arp.saddr ether", "arp.daddr ether"}
+    return {field: pair for field, pair in values.items() if field not in dropped} if dropped & values.keys() else values
+
+
+def _check_ct_state(state: int) -> None:
+    """Combinations that no packet can have (fl_validate_ct_state)."""
+    flags = {name for name, flag in CT_STATES if state & flag}
+    if flags and "trk" not in flags:
+        raise RefusalError("no trk, so no other flag can be set")
+    if {"new", "est"} <= flags:
+        raise RefusalError("new and est are mutually exclusive")
+    if "inv" in flags and flags - {"trk", "inv"}:
+        raise RefusalError("when inv is set, only trk may be set")
+    if {"new", "rpl"} <= flags:
+        raise RefusalError("new and rpl are mutually exclusive")
+
+
+def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote | None, template: str) -> Filter:
+    """The kernel's fl_change: checks, steps, and the books of masks."""
+    keys = command.options or Keys({}, {}, None, "", 0, 0, ())
+    if keys.flags & SKIP_HW and keys.flags & SKIP_SW:
+        raise RefusalError()
+    built = build(keys, command.protocol, work.device_index(keys.indev) if keys.indev else 0)
+    if template and not fits(template, built.mask):
+        raise RefusalError("cls_flower: Mask does not fit the template")
+    if old is not None and old.mask != built.mask:
+        raise RefusalError()
+    extra: dict[str, Any] = {"raw": built.raw} if built.raw else {}
+    note = RuleNote(command.handle, keys.classid, keys.flags & ~VERBOSE, keys.indev, built.mask, extra)
+    if old is None:
+        order, users = slot.masks.get(built.mask, (slot.made, 0))
+        slot.made = max(slot.made, order + 1)
+        slot.masks[built.mask] = (order, users + 1)
+    else:
+        order = slot.masks[built.mask][0]
+    return Filter(built.steps, note, order, blake2b(f"{built.mask};{built.key}".encode(), digest_size=12).hexdigest())
+
+
+def template(work: Work, command: FilterCommand) -> RuleNote:
+    """A chain's template (fl_tmplt_create): a mask that filters must fit, kept with the values that came along."""
+    keys = command.options or Keys({}, {}, None, "", 0, 0, ())
+    built = build(keys, command.protocol, work.device_index(keys.indev) if keys.indev else 0)
+    steps = [to_builtins(step) for step in built.steps]
+    return RuleNote(mask=built.mask, indev=keys.indev, extra={"steps": steps, "raw": built.raw})
+
+
+def released(slot: SlotNote, note: RuleNote) -> None:
+    """A filter went: its mask goes with its last user."""
+    order, users = slot.masks[note.mask]
+    if users > 1:
+        slot.masks[note.mask] = (order, users - 1)
+    else:
+        del slot.masks[note.mask]
+
+
+def fits(template: str, mask: str) -> bool:
+    """Whether a mask has no bit outside a template's (fl_mask_fits_tmplt)."""
+    allowed = dict(part.rsplit("/", 1) for part in template.split(",") if part)
+    for part in mask.split(",") if mask else ():
+        field, bits = part.rsplit("/", 1)
+        if field not in allowed:
+            return False
+        if bits != allowed[field] and (not _is_hex(bits) or not _is_hex(allowed[field]) or int(bits, 16) & ~int(allowed[field], 16)):
+            return False
+    return True
+
+
+def _is_hex(text: str) -> bool:
+    return all(char in "0123456789abcdef" for char in text)
