@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import mdoc
 import pytest
-from markdown import ROOT, blocks
+from fences import ROOT, blocks
 
 if TYPE_CHECKING:
     from conftest import Follow

@@ -6,9 +6,9 @@ import ast
 import inspect
 from types import ModuleType
 
-import keywords
 import mdoc
 import pytest
+import tc_keywords
 
 from tcemu.conntrack import request
 from tcemu.host import kinds
@@ -47,7 +47,7 @@ def said(page: mdoc.Page, path: str) -> set[str]:
 @pytest.mark.parametrize("path", PARTS)
 def test_the_page_of_tc_explains_the_words_of_the_grammar(path: str) -> None:
     rules, stop = PARTS[path]
-    wanted = set().union(*(keywords.words(rule, frozenset(stop)) for rule in rules)) - EVERYWHERE - {path.rsplit("/", 1)[-1]}
+    wanted = set().union(*(tc_keywords.words(rule, frozenset(stop)) for rule in rules)) - EVERYWHERE - {path.rsplit("/", 1)[-1]}
     assert said(TC, path) - EVERYWHERE - {path.rsplit("/", 1)[-1]} == wanted
 
 
