@@ -224,7 +224,7 @@ def delete(world: World, command: ActionsCommand) -> None:
 
 def find(work: Work, name: ActionName) -> Object:
     """An action by kind and index."""
-    action = work.object(object_key(name.kind, name.index)) if name.index else None
+    action = work.object(object_key(name.kind, name.number)) if name.number else None
     if action is None:
         raise RefusalError(NOT_FOUND, errno.ENOENT)
     return action

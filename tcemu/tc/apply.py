@@ -15,9 +15,10 @@ from tcemu.ir.ruleset import Chain, Rule, Slot
 from tcemu.ir.step import Do, Masked, Match, Step
 from tcemu.ir.verdict import ACCEPT, Verdict
 from tcemu.tc import kinds
-from tcemu.tc.action_apply import SKIP_SW, bind, unbind
+from tcemu.tc.action_apply import bind, unbind
 from tcemu.tc.command import ChainCommand, FilterCommand
 from tcemu.tc.complaint import RefusalError
+from tcemu.tc.flower_keys import SKIP_SW
 from tcemu.tc.names import ETH_ALL
 from tcemu.tc.notes import ChainNote, RuleNote, SlotNote, give, pack, take, unpack
 from tcemu.tc.places import Place, find_block, hold_chain, release_chain

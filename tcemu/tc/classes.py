@@ -11,9 +11,9 @@ from tcemu.ir.ruleset import Table
 from tcemu.tc.command import ClassCommand
 from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import QdiscNote, RuleNote, pack, unpack
-from tcemu.tc.places import CLASSFUL, find_qdisc
+from tcemu.tc.places import CLASSFUL, ROOT, find_qdisc
 from tcemu.tc.printers import classid_text
-from tcemu.tc.qdisc import ROOT, root_of
+from tcemu.tc.qdisc import root_of
 from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 from tcemu.world import World

@@ -91,10 +91,10 @@ class ClassCommand(NamedTuple):
 
 
 class ActionName(NamedTuple):
-    """An action by kind and index; index 0 for all of a kind."""
+    """An action by kind and index; number 0 for all of a kind."""
 
     kind: str
-    index: int
+    number: int
 
 
 class ActionsCommand(NamedTuple):

@@ -17,7 +17,8 @@ from tcemu.tc import action_apply, apply, classes, friendly, qdisc, show
 from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand
 from tcemu.tc.complaint import REFUSED, USAGE, ComplaintError, RefusalError, incomplete
 from tcemu.tc.ledger import Ledger
-from tcemu.tc.parse import Names, parse
+from tcemu.tc.parse import parse
+from tcemu.tc.parse_state import Names
 from tcemu.tc.usage import usage
 from tcemu.tc.writer import Options, Writer
 from tcemu.world import Reply, World

@@ -242,7 +242,7 @@ def _meta(args: _Args) -> tuple[str, Match | None]:
     if args.word(place):
         args.wrong("meta: unexpected trailer", place)
     match = None
-    if left is not None and isinstance(right, int):
+    if left is not None and not isinstance(left, int) and isinstance(right, int):
         match = Match(Load(left) if isinstance(left, str) else left, Compare(OPERATORS[operator], right))
     return f"{left_text} {operator} {right_text}", match
 

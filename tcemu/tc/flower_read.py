@@ -343,7 +343,7 @@ class FlowerReader(FilterReader):
 
     def read_options(self, kind: str, name: str, word: Word) -> None:
         """Tunnel options with masks."""
-        found = _options(kind, word)
+        found = tunnel_options.with_masks(kind, word)
         if found is None:
             self.illegal(name)
         self.tunnel = (kind, *found)
@@ -397,21 +397,3 @@ VALUES: Final[dict[str, tuple[Any, str, str]]] = {
     "ERSPAN_OPTS": (FlowerReader.read_options, "erspan", "erspan_opts"),
     "GTP_OPTS": (FlowerReader.read_options, "gtp", "gtp_opts"),
 }
-
-
-def _options(kind: str, word: str) -> tuple[str, str] | None:
-    """Key and mask of tunnel options; a missing mask is all ones (flower_parse_enc_opts_*)."""
-    if kind != "geneve":
-        text, slash, tail = word.partition("/")
-        full = {"vxlan": "0xffffffff", "erspan": f"{text.partition(':')[0]}:0xffffffff:0xff:0xff", "gtp": "ff:ff"}[kind]
-        key, mask = tunnel_options.canonical(kind, text), tunnel_options.canonical(kind, tail if slash else full)
-        return None if key is None or mask is None else (key, mask)
-    keys, masks = [], []
-    for option in word.split(","):
-        text, slash, tail = option.partition("/")
-        if text.count(":") != 2 or text.startswith(":") or text.endswith(":") or "::" in text:
-            return None
-        keys.append(text)
-        masks.append(tail if slash else f"ffff:ff:{'f' * len(text.rpartition(':')[2])}")
-    key, mask = tunnel_options.canonical(kind, ",".join(keys)), tunnel_options.canonical(kind, ",".join(masks))
-    return None if key is None or mask is None else (key, mask)

@@ -29,7 +29,43 @@ PRIO: Final = "bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1"
 
 # what the kernel of the recordings has (Debian's 6.1: no cbq, dsmark, atm)
 KNOWN: Final = frozenset(
-    ["bfifo", "cake", "cbs", "choke", "codel", "drr", "etf", "ets", "fq", "fq_codel", "fq_pie", "gred", "hfsc", "hhf", "htb", "mq", "mqprio", "multiq", "netem", "noqueue", "pfifo", "pfifo_fast", "pie", "plug", "prio", "qfq", "red", "sfb", "sfq", "skbprio", "taprio", "tbf", "teql0", "ingress", "clsact"]
+    [
+        "bfifo",
+        "cake",
+        "cbs",
+        "choke",
+        "codel",
+        "drr",
+        "etf",
+        "ets",
+        "fq",
+        "fq_codel",
+        "fq_pie",
+        "gred",
+        "hfsc",
+        "hhf",
+        "htb",
+        "mq",
+        "mqprio",
+        "multiq",
+        "netem",
+        "noqueue",
+        "pfifo",
+        "pfifo_fast",
+        "pie",
+        "plug",
+        "prio",
+        "qfq",
+        "red",
+        "sfb",
+        "sfq",
+        "skbprio",
+        "taprio",
+        "tbf",
+        "teql0",
+        "ingress",
+        "clsact",
+    ]
 )
 
 

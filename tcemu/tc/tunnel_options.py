@@ -21,6 +21,24 @@ def canonical(kind: str, text: str) -> str | None:
     return {"geneve": _geneve, "vxlan": _vxlan, "erspan": _erspan, "gtp": _gtp}[kind](text)
 
 
+def with_masks(kind: str, word: str) -> tuple[str, str] | None:
+    """Key and mask of tunnel options; a missing mask is all ones (flower_parse_enc_opts_*)."""
+    if kind != "geneve":
+        text, slash, tail = word.partition("/")
+        full = {"vxlan": "0xffffffff", "erspan": f"{text.partition(':')[0]}:0xffffffff:0xff:0xff", "gtp": "ff:ff"}[kind]
+        key, mask = canonical(kind, text), canonical(kind, tail if slash else full)
+        return None if key is None or mask is None else (key, mask)
+    keys, masks = [], []
+    for option in word.split(","):
+        text, slash, tail = option.partition("/")
+        if text.count(":") != 2 or text.startswith(":") or text.endswith(":") or "::" in text:
+            return None
+        keys.append(text)
+        masks.append(tail if slash else f"ffff:ff:{'f' * len(text.rpartition(':')[2])}")
+    key, mask = canonical(kind, ",".join(keys)), canonical(kind, ",".join(masks))
+    return None if key is None or mask is None else (key, mask)
+
+
 def _geneve(text: str) -> str | None:
     options = []
     for option in text.split(","):

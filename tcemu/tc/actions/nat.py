@@ -44,7 +44,6 @@ class NatReader(ActionReader):
 
     def stray(self, word: str, last: str, words: list[Word]) -> bool:
         self.explain(f"Illegal nat construct ({word})\n")
-        return False
 
     def finish(self) -> ActionSpec:
         return self.spec(self.nat)

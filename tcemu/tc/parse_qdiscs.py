@@ -1,0 +1,108 @@
+"""The reductions of qdiscs and classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tcemu.syntax.words import Word
+from tcemu.tc import qdisc, readers
+from tcemu.tc.command import (
+    ClassCommand,
+    Command,
+    QdiscCommand,
+)
+from tcemu.tc.complaint import USAGE, ComplaintError, duplicate, incomplete, invalid
+from tcemu.tc.parse_state import INGRESS_PARENT, LISTS, ROOT, Reading
+from tcemu.tc.usage import usage
+
+
+class QdiscReductions(Reading):
+    """Mixed into `tcemu.tc.parse.Parse`."""
+
+    def do_qdisc_value(self, name: Word, value: Word) -> None:
+        terminal = name.terminal
+        if terminal in self.seen or (terminal == "PARENT" and self.parent):
+            raise duplicate("parent" if terminal == "PARENT" else str(name), value)
+        if terminal == "DEV":
+            self.dev = value[:15]
+        elif terminal in ("INGRESS_BLOCK", "EGRESS_BLOCK"):
+            block = readers.unsigned(value, readers.U32, 0)
+            if not block:
+                raise invalid(f"invalid {terminal.lower().replace('_', ' ')} index value", value)
+            self.blocks[terminal] = block
+        elif terminal == "HANDLE":
+            handle = qdisc.handle_of(value)
+            if handle is None:
+                raise invalid("invalid qdisc ID", value)
+            self.number = handle
+        else:
+            classid = readers.classid(value)
+            if classid is None:
+                raise invalid("invalid parent ID" if terminal == "PARENT" else "invalid class ID", value)
+            if terminal == "PARENT":
+                self.parent = classid
+            else:
+                self.number = classid
+        self.seen[terminal] = value
+
+    def do_qdisc_root(self, _word: Word) -> None:
+        if self.parent:
+            raise ComplaintError('Error: "root" is duplicate parent ID\n', USAGE)
+        self.parent = ROOT
+
+    def do_qdisc_hook(self, word: Word) -> None:
+        if self.parent and self.verb not in LISTS:
+            raise ComplaintError(f'Error: "{word}" is a duplicate parent ID\n', USAGE)
+        self.parent = INGRESS_PARENT
+        self.kind = "clsact" if word.terminal == "CLSACT" else "ingress"
+        if self.verb not in LISTS:
+            self.number = INGRESS_PARENT & 0xFFFF0000
+
+    def do_qdisc_other(self, kind: Word, *options: Word) -> None:
+        self.kind = kind[:15]
+        self.rest = tuple(str(word) for word in options)
+        if not options and any(name.startswith(kind) for name in ("ingress_block", "egress_block", "estimator", "stab")):
+            raise incomplete()
+        if options and kind not in qdisc.KNOWN:
+            raise ComplaintError(f'Unknown qdisc "{self.kind}", hence option "{options[0]}" is unparsable\n')
+
+    def do_qdisc_help(self, *_words: Word) -> None:
+        text = usage("class" if self.words[0].startswith("c") else "qdisc")
+        if not self.verb:
+            raise ComplaintError(text, 0)
+        self.say(text)  # and goes on
+
+    def do_qdisc_nothing(self, _word: Word) -> None:
+        """Words that change nothing here."""
+
+    def do_qdisc_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
+        self.device()
+        blocks = self.blocks
+        return QdiscCommand(
+            verb,
+            self.dev,
+            self.kind,
+            {},
+            self.number,
+            self.parent,
+            blocks.get("INGRESS_BLOCK", 0),
+            blocks.get("EGRESS_BLOCK", 0),
+            self.rest,
+        )
+
+    def do_qdisc_list(self, *_items: Any) -> Command:
+        self.device()
+        return QdiscCommand("list", self.dev, self.kind, dict(self.seen), self.number, self.parent)
+
+    def do_class_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
+        self.device()
+        return ClassCommand(verb, self.dev, self.kind, self.number, self.parent, self.rest)
+
+    def do_class_list(self, *_items: Any) -> Command:
+        if not self.dev:
+            raise ComplaintError('"dev" is required\n', USAGE)
+        self.device()
+        return ClassCommand("list", self.dev, "", 0, self.parent, ())
+
+    def do_class_help(self, *_items: Any) -> Command:
+        raise ComplaintError(usage("class"), 0)
