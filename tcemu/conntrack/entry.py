@@ -66,6 +66,8 @@ ZONE_BOTH: Final = 3
 class Tuple:
     """One direction: who to whom, as conntrack sees it (struct nf_conntrack_tuple)."""
 
+    __slots__ = ("dport", "dst", "dst_high", "sport", "src", "src_high")
+
     def __init__(self) -> None:
         self.src: i64 = 0
         self.dst: i64 = 0
@@ -79,6 +81,8 @@ class Tuple:
 class Side:
     """One direction's share of the TCP window tracking (struct ip_ct_tcp_state)."""
 
+    __slots__ = ("end", "flags", "max_ack", "max_end", "max_window", "scale")
+
     def __init__(self) -> None:
         self.end: i64 = 0  # max of seq + len
         self.max_end: i64 = 0  # max of ack + max(win, 1)
@@ -91,6 +95,13 @@ class Side:
 @mypyc_attr(acyclic=True)
 class Entry(Conn):
     """A connection; `Conn` holds zone, mark, labels and status. Created and changed only by the tracker."""
+
+    __slots__ = (
+        "acct", "expires", "family", "flow_expires", "flow_flags", "flow_table", "has_labels", "hash_orig", "hash_reply", "helper", "id",
+        "index", "last_ack", "last_dir", "last_end", "last_flags", "last_index", "last_seq", "last_win", "last_wscale", "masquerade",
+        "master", "orig", "orig_bytes", "orig_packets", "orig_side", "policy", "proto", "reply", "reply_bytes", "reply_packets",
+        "reply_side", "retrans", "stamped", "started", "state", "stream_timeout", "timeout", "vtag_orig", "vtag_reply", "zone_dir",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()

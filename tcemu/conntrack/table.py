@@ -41,7 +41,8 @@ from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, Stats,
 from tcemu.conntrack.timeouts import SECOND
 from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, copy, equal, from_packet, hash_of, invert, l3_length
 from tcemu.conntrack.wheel import Wheel
-from tcemu.fields import G_IP4, L4PROTO
+from tcemu.fields import DPORT, G_IP4, G_PORTS, IP6_DADDR, IP6_SADDR, IP_DADDR, IP_SADDR, L4PROTO, SPORT
+from tcemu.packet.numbers import COMPILED
 from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, UNTRACKED, Packet
 
 NF_DROP: Final = 0  # include/uapi/linux/netfilter.h
@@ -82,42 +83,69 @@ class Conntrack:
         if p.ct is not None or p.ctinfo == UNTRACKED:
             return NF_ACCEPT
         now = p.ts
-        if now >= self.wheel.due or now < self.wheel.low:
+        wheel = self.wheel
+        if now >= wheel.due or now < wheel.low:
             self.turn(now)
         p.ctinfo = NEW
-        if not from_packet(p, self.key):
-            return self.invalid()
-        family: i64 = 4
-        if (p.groups & G_IP4) == 0:
-            family = 6
-        proto = p.f[L4PROTO]
+        f = p.f
+        groups = p.groups
+        proto = f[L4PROTO]
         s = self.settings
-        verify = prerouting and s.checksum != 0 and p.wire <= p.end - p.start
-        if (proto == ICMP and family == 4) or (proto == ICMPV6 and family == 6):
-            judged = judge_icmp(p, family, verify, self.other, self.scratch)
-            if judged != PLAIN:
-                return self.relate(p, judged, family, zone, zone_dir, now)
-        length = l3_length(p)
-        while True:
+        length = p.l3_end - p.l3
+        verify = prerouting and s.checksum != 0
+        if p.wire > p.end - p.start:
+            length = l3_length(p)
+            verify = False
+        family: i64 = 4
+        if (groups & G_IP4) == 0:
+            family = 6
+        entry: Entry | None = None
+        way: i64 = 0
+        if not COMPILED and (groups & G_PORTS) != 0 and zone_dir == ZONE_BOTH:
+            # most packets are of a connection that is there: CPython finds it at once by a key that needs no hash of ours
+            last = zone << 8 | proto
+            if family == 4:
+                hit = self.buckets.exact.get((f[IP_SADDR], f[IP_DADDR], f[SPORT], f[DPORT], last))
+            else:
+                ends = (f[IP6_SADDR], f[IP6_SADDR + 1], f[IP6_DADDR], f[IP6_DADDR + 1])
+                hit = self.buckets.exact.get((*ends, f[SPORT], f[DPORT], last))
+            if hit is not None:
+                entry, way = hit
+                if entry.expires <= now and (entry.status & OFFLOADED) == 0:
+                    entry = None
+                    way = 0
+        if entry is None:
+            if not from_packet(p, self.key):
+                return self.invalid()
+            if (proto == ICMP and family == 4) or (proto == ICMPV6 and family == 6):
+                judged = judge_icmp(p, family, verify, self.other, self.scratch)
+                if judged != PLAIN:
+                    return self.relate(p, judged, family, zone, zone_dir, now)
             entry = self.seek(self.key, family, proto, zone, zone_dir, now)
+            if entry is not None and self.found_reply:
+                way = 1
+        while True:
             info: i64 = NEW
-            way: i64 = 0
             if entry is None:
                 entry = self.begin(p, family, proto, zone, zone_dir, now)
                 if entry is None:
                     return NF_DROP if p.reason == TABLE_FULL else self.invalid()
                 if (entry.status & EXPECTED) != 0:
                     info = RELATED
-            elif self.found_reply:
+            elif way != 0:
                 info = ESTABLISHED_REPLY
-                way = 1
             elif (entry.status & SEEN_REPLY) != 0:
                 info = ESTABLISHED
             elif (entry.status & EXPECTED) != 0:
                 info = RELATED
             state = entry.state
             status = entry.status
-            code = self.judge(s, entry, p, way, length, verify, now)
+            if proto == TCP:
+                code = tcp.packet(s, entry, p, way, length, verify, now)
+            elif proto == UDP:
+                code = udp.packet(s, entry, p, length, verify, now)
+            else:
+                code = self.judge(s, entry, p, way, length, verify, now)
             if code >= 0:
                 if (status & FIXED_TIMEOUT) == 0:
                     if (status & CONFIRMED) != 0:
@@ -131,6 +159,9 @@ class Conntrack:
                 self.kill_at(entry, now)
             elif code == REPEAT:
                 self.kill_at(entry, now)
+                from_packet(p, self.key)
+                entry = self.seek(self.key, family, proto, zone, zone_dir, now)
+                way = 1 if entry is not None and self.found_reply else 0
                 continue
             elif code == REFUSED:
                 self.stats.drop += 1
@@ -139,19 +170,15 @@ class Conntrack:
                 return self.invalid()
             p.ct = entry
             p.ctinfo = info
-            if way != 0:
+            if way != 0 and (entry.status & SEEN_REPLY) == 0:
                 entry.status |= SEEN_REPLY
             if self.watcher is not None and (status & CONFIRMED) != 0:
                 self.tell_change(entry, state, status, now)
             return NF_ACCEPT
 
     def judge(self, s: Settings, entry: Entry, p: Packet, way: i64, length: i64, verify: bool, now: i64) -> i64:
-        """nf_conntrack_handle_packet: what the protocol thinks of the packet."""
+        """nf_conntrack_handle_packet: what the protocol thinks of the packet; `track` asks TCP and UDP itself."""
         proto = entry.proto
-        if proto == TCP:
-            return tcp.packet(s, entry, p, way, length, verify, now)
-        if proto == UDP:
-            return udp.packet(s, entry, p, length, verify, now)
         if proto == ICMP:
             return icmp.packet(s, entry, p)
         if proto == ICMPV6:

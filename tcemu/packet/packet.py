@@ -41,6 +41,8 @@ UNTRACKED: Final = 7
 class Conn:
     """What a packet needs to know of its connection; the tracker's entry is a subclass."""
 
+    __slots__ = ("label_high", "label_low", "mark", "status", "zone")
+
     def __init__(self) -> None:
         self.zone: i64 = 0
         self.mark: i64 = 0

@@ -151,7 +151,7 @@ ACCEPTED: Final = 0  # of in_window; else IGNORED or INVALID
 
 def before(a: i64, b: i64) -> bool:
     """Sequence number a lies before b, modulo 2**32."""
-    return ((a - b) & M32) >= HALF
+    return ((a - b) & HALF) != 0
 
 
 def index_of(flags: i64) -> i64:
@@ -184,6 +184,86 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
     if (VALID_FLAGS >> (flags & TH_JUDGED)) & 1 == 0:
         p.reason = "tcp: invalid tcp flag combination"
         return INVALID
+    a = ct.orig_side
+    b = ct.reply_side
+    if (flags & TH_JUDGED) == TH_ACK and ct.state == ES and (ct.status & CONFIRMED) != 0 and a is not None and b is not None:
+        # Nearly all segments: an acknowledgement, perhaps with data, on an established connection and inside its window. What
+        # `in_window` and `settle` would do is done in one stretch; until all four inequalities hold, nothing is written.
+        sender = a
+        receiver = b
+        if way != 0:
+            sender = b
+            receiver = a
+        seq = f[TCP_SEQ]
+        ack = f[TCP_ACK]
+        sack = ack
+        if doff > 20 and (receiver.flags & SACK_PERM) != 0:
+            sack = read_sack(p, ack)
+        end = (seq + size - doff) & M32
+        mine = sender.max_window
+        theirs = receiver.max_window
+        sent = sender.end
+        known = receiver.end
+        reach = mine
+        if reach < MAX_ACK_WINDOW:
+            reach = MAX_ACK_WINDOW
+        if (
+            mine != 0
+            and (seq - sender.max_end - 1) & HALF
+            and (sack - known - 1) & HALF
+            and (theirs == 0 or (sent - theirs - 1 - end) & HALF)
+            and (known - reach - 1 - sack) & HALF
+        ):
+            raw = f[TCP_WINDOW]
+            window = raw << sender.scale
+            reach = (window + sack - ack) & M32
+            if reach > mine:
+                sender.max_window = reach
+            if (sent - end) & HALF:
+                sender.end = end
+                sender.flags |= UNACKED
+            if (sender.flags & MAX_ACK_SET) == 0:
+                sender.max_ack = ack
+                sender.flags |= MAX_ACK_SET
+            elif (sender.max_ack - ack) & HALF:
+                sender.max_ack = ack
+            if theirs != 0 and (sender.max_end - end) & HALF:
+                receiver.max_window = (theirs + end - sender.max_end) & M32
+            edge = (sack + window) & M32
+            if (receiver.max_end - 1 - edge) & HALF:
+                if window == 0:
+                    edge = (edge + 1) & M32
+                receiver.max_end = edge
+            if ack == known:
+                receiver.flags &= ~UNACKED
+            if ct.last_dir == way and ct.last_seq == seq and ct.last_ack == ack and ct.last_end == end and ct.last_win == raw:
+                ct.retrans = (ct.retrans + 1) & 0xFF
+            else:
+                ct.last_dir = way
+                ct.last_seq = seq
+                ct.last_ack = ack
+                ct.last_end = end
+                ct.last_win = raw
+                ct.retrans = 0
+            ct.last_index = ACK
+            policy = ct.policy
+            timeouts = (s.timeouts if policy is None else policy).tcp
+            timeout = timeouts[ES]
+            shorter = timeouts[TCP_RETRANS]
+            unacked = timeouts[TCP_UNACK]
+            if ct.retrans >= s.tcp_max_retrans and timeout > shorter:
+                timeout = shorter
+            elif ((a.flags | b.flags) & UNACKED) != 0 and timeout > unacked:
+                timeout = unacked
+            elif raw == 0 and timeout > shorter:
+                timeout = shorter
+            status = ct.status
+            if (status & SEEN_REPLY) == 0:
+                if timeout > unacked:
+                    timeout = unacked
+            elif (status & ASSURED) == 0:
+                ct.status = status | ASSURED
+            return timeout
     end = (f[TCP_SEQ] + size - doff + ((flags >> 1) & 1) + (flags & 1)) & M32
     if (ct.status & CONFIRMED) == 0 and not begin(s, ct, p, flags, end):
         return INVALID
