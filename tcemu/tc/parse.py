@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from tcemu.syntax.table import load
+from tcemu.syntax.table import Table, load
 from tcemu.syntax.words import Word, WordFailure, parse_words
 from tcemu.tc import kinds, readers
 from tcemu.tc.command import (
@@ -39,6 +39,12 @@ class Parse(ActionReductions, QdiscReductions):
         self.actions: dict[str, Callable[..., Any]] = {
             name[3:]: getattr(self, name) for name in dir(self) if name.startswith("do_") and callable(getattr(self, name))
         }
+
+    def walk_of(self, table: Table) -> Walk:
+        """The steps of the parser that this has met so far."""
+        if self.walk is None or self.walk.table is not table:
+            self.walk = Walk(table, self.actions)
+        return self.walk
 
     # ------------------------------------------------------------ the frame
     def do_frame_value(self, name: Word, value: Word) -> None:
@@ -293,9 +299,7 @@ def parse(words: Sequence[str], names: Names) -> Command:
     before = len(names.said)
     try:
         reading.reset(words, names)
-        if reading.walk is None or reading.walk.table is not load("tc"):
-            reading.walk = Walk(load("tc"), reading.actions)
-        command: Command | None = reading.walk.parse(words)
+        command: Command | None = reading.walk_of(load("tc")).parse(words)
         if command is None:
             del names.said[before:]
             reading.reset(words, names)

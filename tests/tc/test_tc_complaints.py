@@ -1,0 +1,51 @@
+"""Wrong lines: what tc 6.1.0 says of them before it asks the kernel, and what the kernel says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .worlds import HERE, Memory, ingress
+
+# argv, exit code and the first 200 characters of standard error, recorded from iproute2 6.1.0 with mutated lines on a device without a qdisc
+RECORDED = [json.loads(line) for line in (HERE / "complaints.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(("argv", "code", "said"), RECORDED, ids=[" ".join(row[0]) for row in RECORDED])
+def test_tc_complains(argv: list[str], code: int, said: str) -> None:
+    reply = Memory().tc(argv)
+    assert (reply.exit_code, reply.stderr[:200]) == (code, said)
+
+
+ASKING = "We have an error talking to the kernel\n"
+
+# line, what the kernel says (extack), on a device with clsact and one flower filter at prio 1
+REFUSED = (
+    ("filter add dev eth0 ingress prio 1 protocol ip flower ip_proto tcp", "RTNETLINK answers: File exists\n"),
+    ("filter add dev eth0 ingress prio 1 protocol ipv6 flower", "Error: Filter with specified priority/protocol not found.\n"),
+    ("filter add dev eth0 ingress prio 1 protocol ip matchall", "Error: Specified filter kind does not match existing one.\n"),
+    ("filter add dev eth0 ingress prio 1 handle 1 protocol ip flower ip_proto udp", "Error: Filter already exists.\n"),
+    ("filter del dev eth0 ingress prio 7", "Error: Filter with specified priority/protocol not found.\n"),
+    ("filter del dev eth0 ingress prio 1 chain 5", "Error: Cannot find specified filter chain.\n"),
+    ("filter del dev eth0 ingress prio 1 handle 9 flower", "Error: Specified filter handle not found.\n"),
+    ("filter add dev eth1 ingress prio 1 protocol ip flower", "Error: Parent Qdisc doesn't exists.\n"),
+    ("filter add block 9 prio 1 protocol ip flower", "Error: Block of given index was not found.\n"),
+    ("filter add dev eth0 ingress prio 2 protocol ip flower ct_state +new", "Error: no trk, so no other flag can be set.\n"),
+    ("filter add dev eth0 ingress prio 2 protocol ip flower ct_state +trk+new+est", "Error: new and est are mutually exclusive.\n"),
+    ("filter add dev eth0 ingress prio 2 protocol ip flower skip_sw action drop", "RTNETLINK answers: Operation not supported\n"),
+    ("filter add dev eth0 ingress prio 2 protocol ip nonsense", "Error: TC classifier not found.\n"),
+    ("filter add dev eth0 ingress prio 2 protocol ip flower action mpls modify label 3", "Error: act_mpls: MPLS label out of range.\n"),
+    ("filter add dev eth0 ingress prio 2 protocol ip flower action mirred index 7", "Error: act_mirred: Unknown mirred option.\n"),
+    ("chain del dev eth0 ingress chain 9", "Error: Cannot find specified filter chain.\n"),
+)
+
+
+@pytest.mark.parametrize(("line", "said"), REFUSED, ids=[line for line, _ in REFUSED])
+def test_the_kernel_refuses(line: str, said: str) -> None:
+    world = ingress()
+    world.ok("filter add dev eth0 ingress prio 1 protocol ip flower ip_proto tcp action drop")
+    before = world.ok("filter show dev eth0 ingress")
+    reply = world.tc(line)
+    assert (reply.exit_code, reply.stderr) == (2, said + ASKING)
+    assert world.ok("filter show dev eth0 ingress") == before
