@@ -46,6 +46,8 @@ ORDER: Final = (
     "meta.l4proto",
     "ip.tos",
     "ip.ttl",
+    "l2tp.sid",
+    "esp.spi",
     *(f"mpls.lse{n}" for n in range(7)),
     "ip.daddr",
     "ip6.daddr",
@@ -72,10 +74,14 @@ ORDER: Final = (
     "enc.tos",
     "enc.ttl",
     "frag.flags",
+    "meta.l2_miss",
+    "enc.flags",
     "ct.flower",
     "ct.zone",
     "ct.mark",
     "ct.label",
+    "cfm.mdl",
+    "cfm.op",
 )
 PLACE: Final = {field: place for place, field in enumerate(ORDER)}
 IMPLIED: Final = frozenset(("vlan.tpid", "cvlan.tpid"))

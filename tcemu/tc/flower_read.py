@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.syntax.words import Word
-from tcemu.tc import names, readers, tunnel_options
+from tcemu.tc import flower_newer, names, readers, tunnel_options
 from tcemu.tc.actions.ct import read_label
 from tcemu.tc.complaint import ComplaintError, invalid
 from tcemu.tc.filter_base import FilterReader
@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from tcemu.tc.parse import Parse
 
 
-from tcemu.tc.flower_keys import IP_PROTOS, LSE, MAC, PORTED, PPP_INNER, PPP_PROTOS, SKIP_HW, SKIP_SW, TC_BASE, TC_MAX, VERBOSE, Keys
+from tcemu.tc.flower_keys import (
+    IP_PROTOS,
+    LSE,
+    MAC,
+    PORTED,
+    PPP_INNER,
+    PPP_PROTOS,
+    SKIP_HW,
+    SKIP_SW,
+    TC_BASE,
+    TC_MAX,
+    VERBOSE,
+    Keys,
+)
 
 
 class FlowerReader(FilterReader):
@@ -44,10 +57,12 @@ class FlowerReader(FilterReader):
     def value(self, name: str, word: Word) -> None:
         """A keyword with its value."""
         row = VALUES.get(name)
-        if row is None:
-            getattr(self, f"on_{name.lower()}")(word)
-        else:
+        if row is not None:
             row[0](self, row[1], row[2], word)
+        elif name in flower_newer.KEYS:
+            flower_newer.read(self, name, word)
+        else:
+            getattr(self, f"on_{name.lower()}")(word)
 
     def flag(self, name: str, word: Word) -> None:
         """A keyword alone."""
@@ -290,7 +305,8 @@ class FlowerReader(FilterReader):
                 value = number
                 break
         else:
-            value = readers.unsigned(word, readers.U8, 16)
+            value = None if self.parse.names.strict else flower_newer.PROTOS.get(word)
+            value = readers.unsigned(word, readers.U8, 16) if value is None else value
             if value is None:
                 self.illegal("ip_proto")
         self.ip_proto = value

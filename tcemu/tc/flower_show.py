@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 from tcemu.tc.flower_keys import IP_PROTOS, LSE, PLACE, PPP_PROTOS, SKIP_HW, SKIP_SW, TC_BASE, TC_MAX
+from tcemu.tc.flower_newer import ENC_FLAGS
 
 
 def show(out: Writer, rule: Rule, note: RuleNote) -> None:
@@ -199,6 +200,11 @@ def _ip_flags(out: Writer, name: str, value: int, mask: int) -> None:
         out.close()
 
 
+def _enc_flags(out: Writer, name: str, value: int, mask: int) -> None:
+    given = [word if value & bit else f"no{word}" for word, bit in ENC_FLAGS if mask & bit]
+    _line(out, name, "/".join(given))
+
+
 def _ct_state(out: Writer, name: str, value: int, mask: int) -> None:
     _line(out, name, "".join(("+" if value & flag else "-") + word for word, flag in CT_STATES if mask & flag))
 
@@ -285,4 +291,10 @@ SHOW: Final[dict[str, tuple[Any, str]]] = {
     "ct.zone": (_u16, "ct_zone"),
     "ct.mark": (_u32, "ct_mark"),
     "ct.label": (_ct_label, "ct_label"),
+    "l2tp.sid": (_number, "l2tpv3_sid"),
+    "esp.spi": (_number, "spi"),
+    "meta.l2_miss": (_number, "l2_miss"),
+    "enc.flags": (_enc_flags, "enc_flags"),
+    "cfm.mdl": (_number, "cfm mdl"),
+    "cfm.op": (_number, "cfm op"),
 }

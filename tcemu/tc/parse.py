@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tcemu.syntax.table import Table, load
 from tcemu.syntax.words import Word, WordFailure, parse_words
-from tcemu.tc import kinds, readers
+from tcemu.tc import friendly, kinds, readers
 from tcemu.tc.command import (
     ActionName,
     ActionsCommand,
@@ -244,6 +244,9 @@ class Parse(ActionReductions, QdiscReductions):
 
     def do_chain_help(self, *_items: Any) -> Command:
         raise ComplaintError(usage("chain"), 0)
+
+    def do_monitor(self, *_words: Word) -> Command:
+        raise ComplaintError(f"{friendly.NOTE}nothing changes while a command runs; there is nothing to wait for\n", 0)
 
     def do_help(self, _word: Word) -> Command:
         raise ComplaintError(usage("tc"), 0)

@@ -18,14 +18,19 @@ GBP_MASK: Final = 0x48FFFF  # VXLAN_GBP_MASK
 
 def canonical(kind: str, text: str) -> str | None:
     """The canonical text of options as written for tunnel_key, or None."""
-    return {"geneve": _geneve, "vxlan": _vxlan, "erspan": _erspan, "gtp": _gtp}[kind](text)
+    return {"geneve": _geneve, "vxlan": _vxlan, "erspan": _erspan, "gtp": _gtp, "pfcp": _pfcp}[kind](text)
 
 
 def with_masks(kind: str, word: str) -> tuple[str, str] | None:
     """Key and mask of tunnel options; a missing mask is all ones (flower_parse_enc_opts_*)."""
     if kind != "geneve":
         text, slash, tail = word.partition("/")
-        full = {"vxlan": "0xffffffff", "erspan": f"{text.partition(':')[0]}:0xffffffff:0xff:0xff", "gtp": "ff:ff"}[kind]
+        full = {
+            "vxlan": "0xffffffff",
+            "erspan": f"{text.partition(':')[0]}:0xffffffff:0xff:0xff",
+            "gtp": "ff:ff",
+            "pfcp": "ff:ffffffffffffffff",
+        }[kind]
         key, mask = canonical(kind, text), canonical(kind, tail if slash else full)
         return None if key is None or mask is None else (key, mask)
     keys, masks = [], []
@@ -83,6 +88,12 @@ def _gtp(text: str) -> str | None:
     return None if kind is None or flow is None else f"{kind:02x}:{flow:02x}"
 
 
+def _pfcp(text: str) -> str | None:
+    kind, _, session = text.partition(":")
+    number, seid = readers.unsigned(kind, readers.U8, 16), readers.unsigned(session, readers.U64, 16)
+    return None if number is None or seid is None else f"{number:02x}:{seid:x}"
+
+
 def show(out: Writer, kind: str, text: str) -> None:
     """Print options of tunnel_key."""
     if kind == "geneve":
@@ -122,7 +133,7 @@ def show_geneve(out: Writer, text: str) -> None:
 
 def show_key(out: Writer, kind: str, key: str, mask: str) -> None:
     """Print options of a flower key with their masks."""
-    if out.json and kind != "gtp":
+    if out.json and kind not in ("gtp", "pfcp"):
         for name, text in ((f"{kind}_opt_key", key), (f"{kind}_opt_mask", mask)):
             out.open_array(name)
             if kind == "geneve":
