@@ -20,6 +20,7 @@ from librt.vecs import vec
 from mypy_extensions import i64, mypyc_attr
 
 from tcemu.conntrack.defrag import Defrag
+from tcemu.conntrack.entry import CONFIRMED
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.table import Conntrack
 from tcemu.engine.effects.track import show_ct
@@ -27,12 +28,13 @@ from tcemu.engine.effects.tunnel import show_tunnel
 from tcemu.engine.ports import IFB, LOOPBACK, PHYSICAL, SINK, VETH, VLAN, HostTables, Port
 from tcemu.engine.program import AT_EGRESS, AT_INGRESS, AT_STACK, Env, Program, Way
 from tcemu.engine.run import evaluate
-from tcemu.engine.stages import CONFIRM, CONNTRACK, DEFRAG, NAT_RULES, Hooks, Stage, build
+from tcemu.engine.stages import CONFIRM, CONNTRACK, DEFRAG, NAT_RULES, RULES, Hooks, Stage, build
 from tcemu.engine.tunnels import decapsulate, encapsulate, lead
 from tcemu.fields import (
     DPORT,
     ETH_DST,
     G_ETH,
+    G_FRAG,
     G_IP4,
     G_IP6,
     G_TCP,
@@ -148,14 +150,12 @@ class Machine(Env):
         """A frame arrives on a device at a time (ns)."""
         p = self.packet
         load(p, data, start, end, wire, ts, link, device)
-        self.received += 1
-        p.number = self.received
+        p.number = self.received = self.received + 1
         self.now = ts
         if ts >= self.next_tick:
             self.advance(ts)
         self.cut = wire - (end - start)
-        self.verdict = self.ingress(p, device)
-        verdict = self.verdict
+        verdict = self.verdict = self.ingress(p, device)
         if verdict == ACCEPT:
             self.accepted += 1
         elif verdict == DROP:
@@ -183,7 +183,8 @@ class Machine(Env):
 
     def ingress(self, p: Packet, device: i64) -> i64:
         """__netif_receive_skb_core: the verdict that ends the packet's way in."""
-        port = self.port(device)
+        ports = self.tables.ports
+        port = ports[device] if 0 < device < len(ports) else None
         if port is None or not port.up:
             p.reason = "the device is gone or down"
             if self.observer is not None:
@@ -192,8 +193,10 @@ class Machine(Env):
         port.rx_packets += 1
         f = p.f
         f[IIF] = device
-        if (p.groups & G_ETH) != 0:
-            f[PKTTYPE] = packet_type(f[ETH_DST], port.mac)
+        groups = p.groups
+        if (groups & G_ETH) != 0:
+            target = f[ETH_DST]
+            f[PKTTYPE] = packet_type(target, port.mac) if (target >> 40) & 1 else HOST if target == port.mac else OTHERHOST
         watch = self.observer
         if watch is not None:
             watch.say("in", port.name)
@@ -207,7 +210,10 @@ class Machine(Env):
             self.hook, self.device, self.length = hook, before, length
             if verdict != ACCEPT:
                 return verdict
-        return self.to_stack(p, port)
+            groups = p.groups
+        if (groups & G_VLAN) != 0 or self.frames:
+            return self.to_stack(p, port)
+        return self.to_network(p, port)
 
     def length_in(self, p: Packet) -> i64:
         """skb->len at ingress: without the Ethernet header and without a tag that the NIC took off."""
@@ -258,12 +264,13 @@ class Machine(Env):
         if (groups & (G_IP4 | G_IP6)) == 0:
             return ACCEPT
         placeless = self.friendly and not self.tables.configured
-        if p.f[PKTTYPE] == OTHERHOST and not placeless:
+        f = p.f
+        if not placeless and f[PKTTYPE] == OTHERHOST:
             return ACCEPT  # promiscuous taps saw it; ip_rcv lets it go without a word
         if p.broken and p.broken.startswith("IPv"):
             p.reason = p.broken
             return DROP
-        p.f[PKT_LEN] = p.end - p.l3 + self.cut
+        f[PKT_LEN] = p.end - p.l3 + self.cut
         if (groups & G_IP4) != 0:
             return self._ip4(p, port, placeless)
         return self._ip6(p, port, placeless)
@@ -275,8 +282,9 @@ class Machine(Env):
         stage = first
         while stage is not None:
             kind = stage.kind
-            if kind == 0:
-                if stage.device in (0, device):
+            if kind == RULES:
+                only = stage.device
+                if not only or only == device:
                     chain = stage.chain
                     assert chain is not None
                     code = evaluate(self, p, chain)
@@ -289,13 +297,15 @@ class Machine(Env):
                 if self.observer is not None:
                     self.observer.say("ct", self.ask("ct", p))
             elif kind == CONFIRM:
-                if p.ct is not None and self.conntrack.confirm(p) != NF_ACCEPT:
+                ct = p.ct
+                if ct is not None and (ct.status & CONFIRMED) == 0 and self.conntrack.confirm(p) != NF_ACCEPT:
                     p.reason = "the entry was not confirmed"
                     return DROP
             elif kind == DEFRAG:
-                held = self.defragment(p, -1)
-                if held != 0:
-                    return STOLEN if held > 0 else DROP
+                if (p.groups & G_FRAG) != 0 or p.mru > 0:
+                    held = self.defragment(p, -1)
+                    if held != 0:
+                        return STOLEN if held > 0 else DROP
             elif kind == NAT_RULES:
                 pass
             stage = stage.next

@@ -206,6 +206,15 @@ class Rule:
             index -= 1
         return op
 
+    def place_of(self, op: Op) -> i64:
+        """How many ops stand before an op of the rule."""
+        place: i64 = 0
+        other = self.ops
+        while other is not None and other is not op:
+            other = other.next
+            place += 1
+        return place
+
     def op_count(self) -> i64:
         """How many ops there are."""
         count: i64 = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from mypy_extensions import i64
 
 from tcemu.engine.program import JUMP_DEPTH, JUMP_TTL, Chain, Env, Observer, Rule
-from tcemu.ir.verdict import ACCEPT, CONTINUE, DROP, GOTO, JUMP, MISS, PIPE, RECLASSIFY, RETURN, STEP
+from tcemu.ir.verdict import ACCEPT, CONTINUE, DROP, GOTO, JUMP, MISS, PIPE, RETURN, STEP
 from tcemu.packet.packet import Packet
 
 
@@ -19,6 +19,7 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
     depth: i64 = 0
     restarts: i64 = 0
     f = p.f
+    lacking = ~p.groups
     watch = env.observer
     entry.entered += 1
     if watch is not None:
@@ -43,7 +44,7 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
                 watch.missed(rule.key)
             rule = rule.next
             continue
-        if (p.groups & rule.need) != rule.need:
+        if rule.need & lacking:
             if watch is not None:
                 watch.missed(rule.key)
             rule = rule.next
@@ -60,11 +61,27 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
             else:
                 rule = rule.miss
             continue
-        code = _body(env, p, rule, watch)
+        rule.hits += 1
+        if watch is not None:
+            watch.matched(rule.key)
+        op = rule.ops
+        code: i64 = PIPE
+        while op is not None:
+            code = op.run(env, p)
+            if watch is not None:
+                watch.step(rule.key, rule.place_of(op), op.name, code)
+            if code != PIPE:
+                if code == STEP:
+                    code = _steps(env, p, rule, op.number, watch)
+                break
+            op = op.next
+        lacking = ~p.groups
         if code <= MISS:
             rule = rule.over if watch is None else rule.next
         elif code == CONTINUE:
             rule = rule.next_slot
+        elif code < GOTO:
+            return code if depth == 0 else _unwind(stack, depth, code)
         elif code == JUMP:
             if depth >= JUMP_DEPTH:  # nft_do_chain: NF_DROP with a warning
                 p.reason = "jumps nest deeper than 16"
@@ -84,14 +101,12 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
                 return entry.end
             depth -= 1
             rule = stack.pop().next
-        elif code == RECLASSIFY:
+        else:  # RECLASSIFY
             if restarts >= entry.max_restarts:
                 p.reason = "reclassify restarted classification more than 16 times"
                 return _unwind(stack, depth, DROP)
             restarts += 1
             rule = entry.first
-        else:
-            return _unwind(stack, depth, code)
 
 
 def _unwind(stack: list[Rule], depth: i64, code: i64) -> i64:
@@ -114,31 +129,26 @@ def _enter(env: Env, watch: Observer | None) -> Rule | None:
     return target.first
 
 
-def _body(env: Env, p: Packet, rule: Rule, watch: Observer | None) -> i64:
-    """Run a rule's ops in order; PIPE off the end."""
-    rule.hits += 1
-    if watch is not None:
-        watch.matched(rule.key)
-    op = rule.ops
-    ttl: i64 = JUMP_TTL
-    index: i64 = 0
-    while op is not None:
-        code = op.run(env, p)
-        if watch is not None:
-            watch.step(rule.key, index, op.name, code)
-        if code == PIPE:
-            op = op.next
-            index += 1
-            continue
-        if code != STEP:
-            return code
-        # "jump N": the list again from its start, N actions skipped; tcf_action_exec ends in TC_ACT_OK when there are
-        # not that many, or after 32 jumps
-        ttl -= 1
-        if op.number <= 0 or ttl <= 0:
-            return ACCEPT
-        index = op.number
-        op = rule.op_at(index)
+def _steps(env: Env, p: Packet, rule: Rule, number: i64, watch: Observer | None) -> i64:
+    """tc "jump N": the action list again from its start, N actions skipped (tcf_action_exec).
+
+    It ends in TC_ACT_OK when there are not that many, or after 32 jumps.
+    """
+    ttl: i64 = JUMP_TTL - 1
+    while number > 0 and ttl > 0:
+        op = rule.op_at(number)
         if op is None:
             return ACCEPT
-    return PIPE
+        code: i64 = PIPE
+        while op is not None:
+            code = op.run(env, p)
+            if watch is not None:
+                watch.step(rule.key, rule.place_of(op), op.name, code)
+            if code != PIPE:
+                break
+            op = op.next
+        if op is None or code != STEP:
+            return code
+        number = op.number
+        ttl -= 1
+    return ACCEPT

@@ -146,6 +146,11 @@ def load(p: Packet, data: bytes, start: i64, end: i64, wire: i64, ts: i64, link:
     p.wire = wire
     p.ts = ts
     p.link = link
+    p.ctinfo = NEW
+    p.mru = 0
+    p.pieces = None
+    p.loops = 0
+    p.reason = ""
     groups = p.groups
     if groups & G_ENC or p.tunnel is not None:
         _forget_tunnel(p, f)
@@ -189,19 +194,13 @@ def load(p: Packet, data: bytes, start: i64, end: i64, wire: i64, ts: i64, link:
                 p.l4 = start + 34
                 p.l3_end = last
                 p.payload = behind
-                p.broken = p.reason = ""
-                p.ct = p.pieces = None
-                p.ctinfo = NEW
+                p.broken = ""
+                p.ct = None
                 p.tracked = False
-                p.track_zone = p.mru = p.loops = 0
+                p.track_zone = 0
                 return
     if groups & G_CT or p.ct is not None or p.tracked:
         _forget(p, f)
-    p.ctinfo = NEW
-    p.mru = 0
-    p.pieces = None
-    p.loops = 0
-    p.reason = ""
     f[IIF] = iif
     f[OIF] = 0
     f[MARK] = 0

@@ -34,12 +34,23 @@ from tcemu.fields import (
 )
 from tcemu.ir.verdict import STOLEN
 from tcemu.offload.flows import ActCtTable
+from tcemu.packet.numbers import COMPILED
 from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, RELATED_REPLY, UNTRACKED, Packet
 from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6
 from tcemu.packet.rewrite import trim_to_ip
 from tcemu.packet.tags import net_offset
 
 NF_ACCEPT: Final = 1
+CT_SLOTS: Final = slice(CT_FLOWER, CT_STATE + 1)
+# by ctinfo: established, related, new, and the first two in the reply direction
+FLOWER_STATES: Final = (
+    FCT_TRK | FCT_EST,
+    FCT_TRK | FCT_REL,
+    FCT_TRK | FCT_NEW,
+    FCT_TRK | FCT_EST | FCT_RPL,
+    FCT_TRK | FCT_REL | FCT_RPL,
+)
+NFT_STATES: Final = (NCT_ESTABLISHED, NCT_RELATED, NCT_NEW, NCT_ESTABLISHED, NCT_RELATED)
 
 
 def show_ct(p: Packet) -> None:
@@ -51,6 +62,11 @@ def show_ct(p: Packet) -> None:
     f = p.f
     ct = p.ct
     info = p.ctinfo
+    if not COMPILED and ct is not None and info <= RELATED_REPLY:
+        # the six slots stand side by side, and CPython sets them at once
+        p.groups |= G_CT
+        p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, ct.label_high, ct.label_low, NFT_STATES[info])
+        return
     if ct is None:
         f[CT_MARK] = f[CT_LABEL] = f[CT_LABEL + 1] = 0
         f[CT_STATE] = NCT_UNTRACKED if info == UNTRACKED else NCT_INVALID
