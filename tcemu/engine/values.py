@@ -89,7 +89,8 @@ class RawValue(Value):
             at += 1
         spare = (8 - (self.offset + self.bits) % 8) % 8
         value >>= spare
-        return value if self.bits >= 63 else value & ((1 << self.bits) - 1)
+        one: i64 = 1  # a literal would be shifted as an int of 32 bits when compiled
+        return value if self.bits >= 63 else value & ((one << self.bits) - 1)
 
 
 class CompareTest(Test):
