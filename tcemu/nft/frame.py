@@ -218,7 +218,7 @@ ACTIONS: Final[dict[str, Any]] = {
     "handle_in_table": handle_in_table,
     "rule_place_handle": rule_place_handle,
     "rule_place_index": rule_place_index,
-    "rule_id": lambda p, spec, handle: _with_handle(p, spec, handle),
+    "rule_id": _with_handle,
     "rule": rule,
     "stmt_list": stmt_list,
     "stmt_append": stmt_append,

@@ -423,9 +423,7 @@ def _resetting(run: Run, command: Command) -> None:
 
 
 def _describe(run: Run, command: Command) -> None:
-    from tcemu.nft.describe import describe
-
-    run.text.append(describe(run.scope(Spec(command.at, "inet")), command.body))
+    raise NftError("tcemu does not describe expressions yet", command.at)
 
 
 def _exchange(_run: Run, command: Command) -> None:

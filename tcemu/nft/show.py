@@ -154,7 +154,7 @@ class Out:
         """The effect of a step, for statements with state; a pair is a statement inside a set update."""
         if isinstance(place, list):
             step = self.steps[place[0]]
-            return step.effect.effects[place[1]] if isinstance(step, Do) else None
+            return getattr(step.effect, "effects", ())[place[1]] if isinstance(step, Do) else None
         step = self.steps[place]
         return step.effect if isinstance(step, Do) else step
 

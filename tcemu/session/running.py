@@ -17,7 +17,7 @@ from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.stats import Stats
 from tcemu.engine.lower import lower, sync
 from tcemu.engine.machine import Machine, Sink
-from tcemu.engine.ports import plug
+from tcemu.engine.plug import plug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ def kept_stats(session: Session) -> Stats:
     return stats
 
 
-class _Undo(Exception):  # noqa: N818
+class _Undo(Exception):
     """Leaves a transaction without keeping it."""
 
 

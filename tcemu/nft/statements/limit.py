@@ -71,8 +71,8 @@ def refused(args: dict[str, Any]) -> bool:
         return True
     nsecs = unit * 1_000_000_000
     if not args["bytes"]:
-        return rate + burst < rate
-    return nsecs * (rate + burst) >= 1 << 64
+        return bool(rate + burst < rate)
+    return bool(nsecs * (rate + burst) >= 1 << 64)
 
 
 def steps(stmt: Stmt, _lowering: Any) -> list[Step]:

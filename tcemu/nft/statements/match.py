@@ -81,7 +81,8 @@ def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
 def _right(scope: Scope, left: Expr, op: str, parsed: Expr) -> tuple[str, Any]:
     if isinstance(left, Key) and left.kind == "meta" and left.args[0] in ("hour", "day") and isinstance(parsed, Range):
         right = scope.range(parsed, False)
-        if right.low.value > right.high.value and op in ("", "==", "!="):  # a stretch of time over midnight
+        low, high = getattr(right.low, "value", 0), getattr(right.high, "value", 0)
+        if low > high and op in ("", "==", "!="):  # a stretch of time over midnight
             swapped: Range = Range(right.at, right.high, right.low).typed(right.dtype, right.bits, right.order)
             return ("" if op == "!=" else "!="), swapped
         return op, right
