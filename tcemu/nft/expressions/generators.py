@@ -94,7 +94,7 @@ def json_numgen(form: Form, _out: Any) -> Any:
 
 
 def json_hash(form: Form, out: Any) -> Any:
-    _kind, _what, mod, seed, offset, *inner = form
+    _kind, what, mod, seed, offset, *inner = form
     body: dict[str, Any] = {"mod": mod}
     if seed is not None:
         body["seed"] = seed
