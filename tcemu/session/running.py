@@ -17,7 +17,7 @@ from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.stats import Stats
 from tcemu.engine.lower import lower, sync
 from tcemu.engine.machine import Machine, Sink
-from tcemu.engine.plug import plug
+from tcemu.engine.ports import plug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -112,7 +112,8 @@ def word(p: Parser, text: str) -> Expr:
         made: Value = Value(p.at, PROTOCOL_WORDS[text]).typed(TYPES["inet_proto"], 8, "big")
         return made
     if text == "redirect":
-        return Value(p.at, 5).typed(TYPES["icmp_type"], 8, "big")
+        answer: Value = Value(p.at, 5).typed(TYPES["icmp_type"], 8, "big")
+        return answer  # noqa: RET504
     return Symbol(p.at, text)
 
 
