@@ -113,7 +113,7 @@ def word(p: Parser, text: str) -> Expr:
         return made
     if text == "redirect":
         answer: Value = Value(p.at, 5).typed(TYPES["icmp_type"], 8, "big")
-        return answer  # noqa: RET504
+        return answer
     return Symbol(p.at, text)
 
 
