@@ -97,12 +97,12 @@ class Running:
     def sync(self) -> None:
         """Write counters back to the ruleset."""
         with self.session.transaction():
-            sync(self.machine.program, self.session.ruleset)
+            sync(self.machine.program, self.session.ruleset, self.machine.now)
 
     def save(self, now: int | None = None) -> None:
         """Write counters, connections and devices' counters back; the session's clock stands at ``now`` (ns) from then on."""
         with self.session.transaction():
-            sync(self.machine.program, self.session.ruleset)
+            sync(self.machine.program, self.session.ruleset, self.machine.now)
             self.save_connections()
             self._save_devices()
             self.session.store.set_meta(STATS, json.dumps(numbers(self.machine.conntrack.stats)))
