@@ -12,7 +12,7 @@ import pytest
 
 from tcemu.capture.link import LAYOUTS
 from tcemu.capture.linktypes import NAMES
-from tcemu.cli import main
+from tcemu.cli import expression, main
 from tcemu.cli.app import app
 from tcemu.diagnostics import TcemuError
 from tcemu.session import rulesfile
@@ -157,3 +157,11 @@ def test_the_page_of_replay_names_the_kinds_of_rule_files() -> None:
 
 def test_the_page_of_sessions_lists_the_tables() -> None:
     assert set(mdoc.words(mdoc.read("tcemu-session.1"), "THE FILE", "Li")) == set(SHELVES)
+
+
+def test_the_page_of_trace_names_modules_and_layers_that_are_there() -> None:
+    text = mdoc.read("tcemu-trace.1")["PACKETS"].text
+    listed = [{word.rstrip(",") for word in line.removeprefix(".Li ").split() if word != ","} for line in text if line.startswith(".Li ")]
+    modules, layers = set().union(*listed[1:3]), set().union(*listed[3:])
+    assert modules == {name.rpartition(".")[2] for name in expression.MODULES}
+    assert layers <= set(expression.layer_classes())
