@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tcemu.nft.datatypes import TYPES
 from tcemu.nft.errors import NftError
-from tcemu.nft.tree import Binop, Element, Expr, Prefix, Range, SetLiteral, Value
+from tcemu.nft.tree import Binop, Element, Expr, Range, SetLiteral, Value
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
@@ -129,4 +129,42 @@ def _move(op: str, amount: int, right: Any, bits: int) -> Any:
     return right
 
 
-_ = Prefix
+# ---------------------------------------------------------------- listing
+def listed(expr: Expr) -> Expr:
+    """Operators as they come back from the kernel, which has ``x & mask ^ value``: bits only set are an or, and comes first.
+
+    Source: nftables src/netlink_delinearize.c (netlink_parse_bitwise_bool).
+    """
+    if not isinstance(expr, Binop):
+        return expr
+    ops: list[Binop] = []
+    inner: Expr = expr
+    while isinstance(inner, Binop) and inner.op in "&|^" and isinstance(inner.right, Value) and isinstance(inner.right.value, int):
+        ops.append(inner)
+        inner = inner.left
+    if not ops:
+        made: Binop = Binop(expr.at, expr.op, listed(expr.left), expr.right)
+        return made.typed(made.left.dtype, expr.bits, expr.order)  # type: ignore[no-any-return]
+    return _rebuilt(ops, listed(inner))
+
+
+def _rebuilt(ops: list[Binop], result: Expr) -> Expr:
+    bits = ops[0].bits
+    ones = (1 << bits) - 1
+    mask, value = ones, 0
+    for op in reversed(ops):
+        assert isinstance(op.right, Value) and isinstance(op.right.value, int)
+        number = op.right.value
+        if op.op == "&":
+            mask, value = mask & number, value & number
+        elif op.op == "|":
+            mask, value = mask & ~number, value | number
+        else:
+            value ^= number
+    only_set = value & ~mask
+    for sign, number, neutral in (("&", mask | only_set, ones), ("^", value & mask, 0), ("|", only_set, 0)):
+        if number != neutral:
+            constant: Value = Value(ops[0].at, number).typed(result.dtype, bits, result.order)
+            made: Binop = Binop(ops[0].at, sign, result, constant)
+            result = made.typed(result.dtype, bits, result.order)
+    return result

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tcemu.nft.errors import NftError
 from tcemu.nft.frame import Name
 from tcemu.nft.tree import NOWHERE, At, Body, Command, Expr, Rule, Spec, Stmt, Symbol
 
@@ -36,10 +37,21 @@ def closed(p: Parser, body: Body) -> Body:
     return body
 
 
-def once(p: Parser, key: str, value: Any, at: At | None = None) -> None:
-    """Set what may be set only once."""
-    if key in p.pending.values:
-        raise p.error(ONCE, at or p.at)
+def once(p: Parser, text: Name) -> None:
+    """A comment, which may be said only once."""
+    if "comment" in p.pending.values:
+        raise NftError(ONCE, text.at, ends_block=True)
+    keep(p, "comment", str(text), text.at)
+
+
+def table_comment(p: Parser, text: Name) -> None:
+    if "comment" in p.pending.values:
+        raise NftError(ONCE, text.at)
+    keep(p, "comment", str(text), text.at)
+
+
+def keep(p: Parser, key: str, value: Any, at: At | None = None) -> None:
+    """Keep a setting; the last one said holds."""
     p.pending.values[key] = value
     p.pending.places[key] = at or p.at
 
@@ -50,10 +62,10 @@ def inner(p: Parser) -> At:
 
 
 def setting(key: str) -> Any:
-    """A setting that is said once: its one value, or that it was said."""
+    """A setting: its one value, or that it was said."""
 
     def act(p: Parser, *children: Any) -> None:
-        once(p, key, children[0] if children else True, inner(p))
+        keep(p, key, children[0] if children else True, inner(p))
 
     return act
 
@@ -65,10 +77,6 @@ def value(key: str) -> Any:
         p.pending.values[key] = children[0] if children else True
 
     return act
-
-
-def comment_setting(p: Parser, text: Name) -> None:
-    once(p, "comment", str(text), text.at)
 
 
 def member(what: str) -> Any:
@@ -201,14 +209,14 @@ def type_concat(_p: Parser, left: list[Name], right: list[Name]) -> list[Name]:
 
 def set_key(how: str) -> Any:
     def act(p: Parser, key: Any) -> None:
-        once(p, "key", (how, key), inner(p))
+        keep(p, "key", (how, key), inner(p))
 
     return act
 
 
 def map_types(how: str, interval: bool = False) -> Any:
     def act(p: Parser, key: Any, data: Any) -> None:
-        once(p, "key", (how, key), inner(p))
+        keep(p, "key", (how, key), inner(p))
         p.pending.values.update(data=(how, data), interval_data=interval)
 
     return act
@@ -216,7 +224,7 @@ def map_types(how: str, interval: bool = False) -> Any:
 
 def map_object(how: str) -> Any:
     def act(p: Parser, key: Any, kind: str) -> None:
-        once(p, "key", (how, key), inner(p))
+        keep(p, "key", (how, key), inner(p))
         p.pending.values["object"] = kind
 
     return act
@@ -227,11 +235,11 @@ def set_flags(p: Parser, *flags: str) -> None:
 
 
 def set_elements(p: Parser, elements: Expr) -> None:
-    once(p, "elements", elements)
+    keep(p, "elements", elements)
 
 
 def set_stateful(p: Parser, *stmts: Stmt) -> None:
-    once(p, "stmts", list(stmts), inner(p))
+    keep(p, "stmts", list(stmts), inner(p))
 
 
 def time_text(p: Parser, text: str) -> int:
@@ -291,7 +299,7 @@ ACTIONS: Final[dict[str, Any]] = {
     "new_counter_config": new_object("counter"),
     **{f"table_{what}": member(what.replace("_", " ")) for what in ("chain", "set", "map", "flowtable", *_OBJECTS)},
     "table_flags": table_flags,
-    **{f"{what}_comment": comment_setting for what in ("table", "chain", "set", "object")},
+    **{f"{what}_comment": once for what in ("table", "chain", "set", "object")},
     "chain_rule": chain_rule,
     "hook": hook,
     "hook_devices": no,

@@ -73,6 +73,7 @@ class Cache:
     def __init__(self, ruleset: Ruleset) -> None:
         self.ruleset = ruleset
         self._sets: dict[str, SetInfo] = {}
+        self.undefined: set[str] = set()  # sets whose definition says no type
 
     def forget(self, key: str = "") -> None:
         """A set changed, or all did."""
@@ -80,6 +81,10 @@ class Cache:
             self._sets.pop(key, None)
         else:
             self._sets.clear()
+
+    def know(self, info: SetInfo) -> None:
+        """A set whose definition has been read."""
+        self._sets[info.key] = info
 
     def info(self, key: str) -> SetInfo | None:
         """A set by its key."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from tcemu.nft.binops import listed
 from tcemu.nft.dependencies import learn
 from tcemu.nft.forms import form as form_of
 from tcemu.nft.forms import key_form, plain_value
@@ -157,7 +158,7 @@ class Walk:
 
     # ------------------------------------------------------------ matches
     def _match(self, item: Item) -> None:
-        left, op, right = item.stmt.args["left"], item.stmt.args["op"], item.stmt.args["right"]
+        left, op, right = listed(item.stmt.args["left"]), item.stmt.args["op"], item.stmt.args["right"]
         core = left
         while isinstance(core, Binop):
             core = core.left
@@ -333,6 +334,7 @@ class Walk:
             expr.parts = [self._touch(part) for part in expr.parts]
         elif isinstance(expr, Binop):
             expr.left = self._touch(expr.left)
+            return listed(expr)
         elif isinstance(expr, MapOf):
             expr.key = self._touch(expr.key)
         return expr

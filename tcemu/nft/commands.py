@@ -188,11 +188,11 @@ def _execute(options: Options, name: str, text: str, world: World) -> Reply:
     try:
         with world.transaction():
             runner.all(parser.commands)
-            if errors or runner.errors or runner.refusals or options.has("c"):
+            if errors or runner.wrong or options.has("c"):
                 raise Abort
     except Abort:
         pass
-    told: list[NftError] = [*errors, *runner.errors] or list(runner.refusals)
+    told: list[NftError] = [*errors, *runner.errors] or runner.wrong
     stderr = "".join(render(error, parser.lexer) for error in told)
     stdout = _printed(runner) if not told else ""
     return Reply(1 if told else 0, stdout, stderr)

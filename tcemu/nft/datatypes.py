@@ -463,7 +463,7 @@ _ROWS: Final = (
     Datatype("date", "Relative time of packet reception", 64, _HOST, parse=_date, show=_show_date),
     Datatype("day", "Day of week of packet reception", 8, _HOST, table=symbols.DAY, show=_show_day),
     Datatype("hour", "Hour of day of packet reception", 64, _HOST, parse=_hour, show=_show_hour),
-    Datatype("mark", "packet mark", 32, _HOST, form="x8", table=()),
+    Datatype("mark", "packet mark", 32, _HOST, form="x8", prefix=True),
     Datatype("iface_index", "network interface index", 32, _HOST, parse=_ifindex, show=_show_ifindex),
     Datatype("iface_type", "network interface type", 16, _HOST, table=symbols.IFACE_TYPE),
     Datatype("ifname", "network interface name", 128, _HOST, "string", parse=_string),

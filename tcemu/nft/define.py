@@ -140,11 +140,11 @@ def _template(stmt: Any) -> list[Any]:
 
     form = KINDS[stmt.kind].form(stmt, 0)
     if stmt.kind == "counter":
-        return ["text", "counter"]
+        return ["text", "counter", "counter"]
     if stmt.kind == "quota":
         from tcemu.nft.statements.quota import effect, words
 
-        return ["text", f"quota {words(effect(stmt.args), True)}"]
+        return ["text", "quota", f"quota {words(effect(stmt.args), True)}"]
     return form
 
 

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 
 class NftError(TcemuError):
-    """One message; ``places`` are offsets of the lexer, the one with carets first. No places: nft's "internal"."""
+    """One message; ``places`` are offsets of the lexer, the one with carets first. No places: nft's "internal".
 
-    def __init__(self, message: str, *places: At, severity: str = "Error") -> None:
+    ends_block: the reader goes on behind the block in which it stands.
+    """
+
+    def __init__(self, message: str, *places: At, severity: str = "Error", ends_block: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.places = [place for place in places if place[0] >= 0]
         self.severity = severity
+        self.ends_block = ends_block
 
 
 class NftErrors(TcemuError):

@@ -63,7 +63,7 @@ class Scope:
         self.depth = 0  # in lists of elements
         self.sets: list[SetInfo] = []  # anonymous sets that the rule brings, in order
         self.chains: list[tuple[str, Any, At]] = []  # chains written in place
-        self.dynamic: list[str] = []  # sets that the rule writes
+        self.dynamic: list[tuple[str, At, bool]] = []  # sets that the rule writes: key, where, no map
         self.table_at: At = (-1, -1)
         self.lenient = False  # only types matter (typeof)
 

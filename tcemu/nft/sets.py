@@ -76,7 +76,7 @@ def _statements(scope: Scope, expr: Element) -> list[Any]:
     if not expr.stmts:
         return []
     if info is not None and info.stmts is not None:
-        wanted = [form[0] for form in info.note.stmts]
+        wanted = [form[1] if form[0] == "text" else form[0] for form in info.note.stmts]
         if wanted and len(wanted) != len(expr.stmts):
             raise NftError(f"number of statements mismatch, set expects {len(wanted)} but element has {len(expr.stmts)}", expr.at)
         for stmt, kind in zip(expr.stmts, wanted, strict=False):

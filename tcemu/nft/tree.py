@@ -277,6 +277,14 @@ class Spec:
         self.index: int | None = None
         self.position = False
 
+    def outer(self) -> Spec:
+        """The table alone."""
+        return Spec(self.at, self.family, self.table, self.table_at)
+
+    def plain(self) -> Spec:
+        """Table and name, without handle or index."""
+        return Spec(self.at, self.family, self.table, self.table_at, self.name, self.name_at)
+
     def copy(self) -> Spec:
         """A copy that can be changed."""
         new = Spec(self.at, self.family, self.table, self.table_at, self.name, self.name_at)

@@ -239,7 +239,7 @@ def json(form: Form, _out: Any) -> Any:
         return {"ip option" if family == "ip" else "sctp chunk": {"name": header, **({"field": field} if field else {})}}
     body: dict[str, Any] = {"name": header}
     if field:
-        body["field"] = field
+        body["field"] = f"{field}[{number}]" if field == "sid" else field
         if header == "rt0":
             body["offset"] = number
     return {"exthdr": body}

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.ir import operand as ir
 from tcemu.nft.datatypes import TYPES
-from tcemu.nft.errors import NftError
 from tcemu.nft.expressions.kind import Form, Kind
 from tcemu.nft.tree import Key, Value
 
@@ -59,10 +58,8 @@ def text(form: Form, _out: Any) -> str:
 
 
 def json(form: Form, _out: Any) -> Any:
-    flags = form[1]
-    return {"fib": {"result": form[2], "flags": flags[0] if len(flags) == 1 else flags}}
+    return {"fib": {"result": form[2], "flags": form[1]}}
 
 
 KINDS: Final = (Kind(NAME, evaluate, operand, text, json),)
 ACTIONS: Final[dict[str, Any]] = {"fib_keys": fib_keys, "fib_keys_append": fib_keys_append, "fib": fib}
-_ = NftError

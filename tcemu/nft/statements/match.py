@@ -124,7 +124,7 @@ def _same(left: Expr, right: Any) -> bool:
 def _single(op: str, right: SetLiteral) -> tuple[str, Any]:
     """A literal with one plain member is that member; of bits it is then equality (but for ct state)."""
     item = right.items[0] if len(right.items) == 1 else None
-    if isinstance(item, Element) and not item.stmts and isinstance(item.key, Value | Range | Prefix):
+    if isinstance(item, Element) and isinstance(item.key, Value | Range | Prefix):
         dtype = item.key.dtype
         if op == "" and dtype is not None and dtype.root == "bitmask" and dtype.name != "ct_state":
             op = "=="
@@ -157,7 +157,7 @@ def json(form: Form, out: Any) -> Any:
     _kind, op, left, right, *mask = form
     if mask:
         return {"match": {"op": op or "==", "left": {"&": [out.json(left), out.json(mask[0])]}, "right": out.json(right)}}
-    shown = op or ("in" if right[0] == "list" else "==")
+    shown = op or ("in" if right[0] == "list" or (right[0] == "v" and TYPES[right[1]].root == "bitmask") else "==")
     return {"match": {"op": shown, "left": out.json(left), "right": out.json(right)}}
 
 

@@ -88,7 +88,7 @@ KINDS: Final = (
         lambda stmt, _l: [Do(StripOption(stmt.args["number"]))],
         lambda stmt, _p: ["reset", stmt.args["name"], stmt.args["number"]],
         lambda form, _o: f"reset tcp option {form[1] or form[2]}",
-        lambda form, _o: {"reset": {"tcp option": {"name": form[1]} if form[1] else {"base": form[2], "offset": 0, "len": 8}}},
+        lambda form, _o: {"reset": {"tcp option": {"name": form[1]} if form[1] else {"base": form[2], "offset": 0, "len": 0}}},
     ),
     Kind(
         "chain",

@@ -136,13 +136,9 @@ def text(form: Form, out: Any) -> str:
 
 
 def json(form: Form, out: Any) -> Any:
-    _kind, kind, code, verbose = form
+    _kind, kind, code, _verbose = form
     if kind == "tcp reset":
         return {"reject": {"type": "tcp reset"}}
-    if not verbose and code == PORT_UNREACHABLE[kind] and kind != "icmpx":
-        return {"reject": None}
-    if kind == "icmpx" and code == 1 and not verbose:
-        return {"reject": None}
     return {"reject": {"type": kind, "expr": out.json(["v", CODES[kind], code])}}
 
 

@@ -74,7 +74,7 @@ def json(form: Form, _out: Any) -> Any:
         body["wscale"] = wscale
     flags = (["timestamp"] if timestamp else []) + (["sack-perm"] if sack else [])
     if flags:
-        body["flags"] = flags[0] if len(flags) == 1 else flags
+        body["flags"] = flags
     return {"synproxy": body or None}
 
 
