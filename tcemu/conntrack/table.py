@@ -147,9 +147,9 @@ class Conntrack:
             else:
                 code = self.judge(s, entry, p, way, length, verify, now)
             if code >= 0:
-                if (status & FIXED_TIMEOUT) == 0:
-                    if (status & CONFIRMED) != 0:
-                        code += now
+                if (status & (CONFIRMED | FIXED_TIMEOUT)) == CONFIRMED:
+                    entry.expires = code + now
+                elif (status & FIXED_TIMEOUT) == 0:
                     entry.expires = code
                 if entry.acct:
                     self.add(entry, way, length)

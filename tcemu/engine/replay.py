@@ -12,6 +12,7 @@ from tcemu.capture.merge import Merge
 from tcemu.engine.machine import Machine
 from tcemu.ir.verdict import ACCEPT
 from tcemu.packet.numbers import numbers
+from tcemu.packet.packet import LINK_ETHER
 
 STRIDE: Final = 1 << 14  # packets between two looks at progress and interruption
 
@@ -58,25 +59,48 @@ class Replay:
         machine = self.machine
         merge = self.merge
         devices = self.devices
+        alone = len(merge.readers) == 1  # nothing to put in order
+        reader = merge.readers[0]
+        device = devices[0]
         count: i64 = 0
+        octets: i64 = 0
         last: i64 = 0
         until: i64 = limit if limit > 0 else 1 << 62
-        while count < until and merge.next():
-            reader = merge.current
-            link = locate(reader)
-            self.bytes += reader.wire
-            if self.first < 0:
-                self.first = reader.ts
+        stop: i64 = 1  # where to look up from the work: behind the first packet, then each stride, and at the limit
+        while True:
+            if alone:
+                if not reader.next():
+                    break
+            elif merge.next():
+                reader = merge.current
+                device = devices[merge.index]
+            else:
+                break
+            octets += reader.wire
             last = reader.ts
-            machine.receive(reader.data, reader.first, reader.last, reader.length, last, link, devices[merge.index])
+            if reader.layout.plain:
+                machine.receive(reader.data, reader.start, reader.end, reader.wire, last, LINK_ETHER, device)
+            else:
+                link = locate(reader)
+                machine.receive(reader.data, reader.first, reader.last, reader.length, last, link, device)
             count += 1
             if listener is not None:
                 listener.packet(machine, int(merge.index))
-            if count & (STRIDE - 1) == 0 and progress is not None and not progress.update(count):
-                self.stopped = True
-                break
+            if count == stop:
+                if self.first < 0:
+                    self.first = last
+                if count & (STRIDE - 1) == 0 and progress is not None and not progress.update(count):
+                    self.stopped = True
+                    break
+                if count == until:
+                    break
+                stop = (count | (STRIDE - 1)) + 1
+                if stop > until:
+                    stop = until
         self.packets += count
-        self.last = last
+        self.bytes += octets
+        if count > 0:
+            self.last = last
         return count
 
 

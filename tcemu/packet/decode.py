@@ -125,12 +125,12 @@ HEADERS: Final = Struct(">HIHIHBBHHHBBHIIHHIIBBHHH").unpack_from
 HEADERS_SIZE: Final = 54
 FRAME_SLOTS: Final = slice(IIF, ETH_SRC + 1)
 IP_SLOTS: Final = slice(IP_SADDR, IP_CSUM + 1)
-TCP_SLOTS: Final = slice(L4PROTO, TCP_URG + 1)
-UDP_SLOTS: Final = slice(L4PROTO, DPORT + 1)
+L4_SLOTS: Final = slice(L4PROTO, UDP_CSUM + 1)
 MARK_SLOTS: Final = slice(CT_FLOWER, HASH + 1)
 NO_MARKS: Final = tuple(NCT_INVALID if slot == CT_STATE else 0 for slot in range(CT_FLOWER, HASH + 1))  # PKTTYPE: HOST
 TCP_GROUPS: Final = G_META | G_ETH | G_IP4 | G_L4 | G_PORTS | G_TCP
 UDP_GROUPS: Final = G_META | G_ETH | G_IP4 | G_L4 | G_PORTS | G_UDP
+OTHER_GROUPS: Final = ~(TCP_GROUPS | UDP_GROUPS | KEPT)  # whose slots may be left from the packet before
 
 
 def load(p: Packet, data: bytes, start: i64, end: i64, wire: i64, ts: i64, link: i64, iif: i64) -> None:
@@ -173,13 +173,12 @@ def load(p: Packet, data: bytes, start: i64, end: i64, wire: i64, ts: i64, link:
                 if words >= 5 and behind <= last:
                     new = TCP_GROUPS
                     bits |= (doff & 15) << 8
-                    slots[TCP_SLOTS] = (proto, 0, sport, dport, bits, seq, ack, window, words, tcp_check, urgent)
+                    slots[L4_SLOTS] = (proto, 0, sport, dport, bits, seq, ack, window, words, tcp_check, urgent, 0, 0)
             elif proto == IPPROTO_UDP and total >= 28:
                 new = UDP_GROUPS
                 behind = start + 42
-                slots[UDP_SLOTS] = (proto, 0, sport, dport)
-                f[UDP_LEN] = seq >> 16  # where TCP has its sequence number
-                f[UDP_CSUM] = seq & 0xFFFF
+                # length and checksum stand where TCP has its sequence number
+                slots[L4_SLOTS] = (proto, 0, sport, dport, 0, 0, 0, 0, 0, 0, 0, seq >> 16, seq & 0xFFFF)
             if new != 0:
                 slots[FRAME_SLOTS] = (iif, 0, 0, 0, ETH_P_IP, ETH_P_IP, dh << 32 | dl, sh << 32 | sl)
                 slots[IP_SLOTS] = (source, destination, tos, ttl, total, ident, frag, 5, check)
@@ -187,11 +186,9 @@ def load(p: Packet, data: bytes, start: i64, end: i64, wire: i64, ts: i64, link:
                 f[PKT_LEN] = wire - 14
                 if dh & 0x100:
                     f[PKTTYPE] = BROADCAST if dh == 0xFFFF and dl == 0xFFFFFFFF else MULTICAST
-                if groups != new:
-                    stale = groups & ~new & ~KEPT
-                    if stale:
-                        _clear(f, stale, new)
-                    p.groups = new
+                if groups & OTHER_GROUPS:
+                    _clear(f, groups & OTHER_GROUPS, new)
+                p.groups = new
                 p.l3 = start + 14
                 p.l4 = start + 34
                 p.l3_end = last

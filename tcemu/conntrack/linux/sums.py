@@ -11,17 +11,20 @@ from tcemu.packet.packet import Packet
 from tcemu.packet.protocols import IPPROTO_TCP, IPPROTO_UDP
 
 IP_HEADER: Final = 20  # bytes, without options
+SUM_GROUPS: Final = G_IP4 | G_FRAG | G_TCP | G_UDP
+SUMMED: Final = {G_IP4 | G_TCP: IPPROTO_TCP, G_IP4 | G_UDP: IPPROTO_UDP}  # groups -> protocol
 
 
 def is_intact(p: Packet) -> bool:
-    """Is the transport checksum right? The kernel sums from the IPv4 header on, so a wrong header checksum counts too.
+    """Is the transport checksum right? Asked only of packets that the capture has whole.
 
-    That shows in tc ct, which sees packets before the IP layer has dropped such headers. SCTP's CRC32c and IPv6 leave the header out.
+    The kernel sums from the IPv4 header on, so a wrong header checksum counts too. That shows in tc ct, which sees packets
+    before the IP layer has dropped such headers. SCTP's CRC32c and IPv6 leave the header out.
     """
-    if not COMPILED and p.l4 - p.l3 == IP_HEADER and p.wire <= p.end - p.start:
+    if not COMPILED and p.l4 - p.l3 == IP_HEADER:
         # CPython sums up fastest as one number modulo 0xFFFF, and the addresses of the pseudo header stand right before the segment
-        groups = p.groups
-        if groups & (G_IP4 | G_FRAG) == G_IP4 and groups & (G_TCP | G_UDP):
+        proto = SUMMED.get(p.groups & SUM_GROUPS, 0)
+        if proto:
             data = p.data
             at = p.l4
             end = p.l3_end
@@ -31,5 +34,5 @@ def is_intact(p: Packet) -> bool:
             rest = int.from_bytes(data[at - 8 : end], "big") % 0xFFFF
             if size & 1:
                 rest <<= 8
-            return (rest + size + (IPPROTO_TCP if groups & G_TCP else IPPROTO_UDP)) % 0xFFFF == 0
+            return (rest + size + proto) % 0xFFFF == 0
     return ((p.groups & G_IP4) == 0 or verify_header(p)) and verify_l4(p)

@@ -181,9 +181,6 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
         p.reason = "tcp: bad checksum"
         return INVALID
     flags = f[TCP_FLAGS] & 0xFF
-    if (VALID_FLAGS >> (flags & TH_JUDGED)) & 1 == 0:
-        p.reason = "tcp: invalid tcp flag combination"
-        return INVALID
     a = ct.orig_side
     b = ct.reply_side
     if (flags & TH_JUDGED) == TH_ACK and ct.state == ES and (ct.status & CONFIRMED) != 0 and a is not None and b is not None:
@@ -234,7 +231,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
                 if window == 0:
                     edge = (edge + 1) & M32
                 receiver.max_end = edge
-            if ack == known:
+            if ack == known and (receiver.flags & UNACKED) != 0:
                 receiver.flags &= ~UNACKED
             if ct.last_dir == way and ct.last_seq == seq and ct.last_ack == ack and ct.last_end == end and ct.last_win == raw:
                 ct.retrans = (ct.retrans + 1) & 0xFF
@@ -249,21 +246,22 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
             policy = ct.policy
             timeouts = (s.timeouts if policy is None else policy).tcp
             timeout = timeouts[ES]
-            shorter = timeouts[TCP_RETRANS]
-            unacked = timeouts[TCP_UNACK]
-            if ct.retrans >= s.tcp_max_retrans and timeout > shorter:
-                timeout = shorter
-            elif ((a.flags | b.flags) & UNACKED) != 0 and timeout > unacked:
-                timeout = unacked
-            elif raw == 0 and timeout > shorter:
-                timeout = shorter
+            if ct.retrans >= s.tcp_max_retrans and timeout > timeouts[TCP_RETRANS]:
+                timeout = timeouts[TCP_RETRANS]
+            elif ((a.flags | b.flags) & UNACKED) != 0 and timeout > timeouts[TCP_UNACK]:
+                timeout = timeouts[TCP_UNACK]
+            elif raw == 0 and timeout > timeouts[TCP_RETRANS]:
+                timeout = timeouts[TCP_RETRANS]
             status = ct.status
             if (status & SEEN_REPLY) == 0:
-                if timeout > unacked:
-                    timeout = unacked
+                if timeout > timeouts[TCP_UNACK]:
+                    timeout = timeouts[TCP_UNACK]
             elif (status & ASSURED) == 0:
                 ct.status = status | ASSURED
             return timeout
+    if (VALID_FLAGS >> (flags & TH_JUDGED)) & 1 == 0:
+        p.reason = "tcp: invalid tcp flag combination"
+        return INVALID
     end = (f[TCP_SEQ] + size - doff + ((flags >> 1) & 1) + (flags & 1)) & M32
     if (ct.status & CONFIRMED) == 0 and not begin(s, ct, p, flags, end):
         return INVALID
