@@ -7,7 +7,7 @@ Source: iproute2 6.1 tc/f_basic.c, tc/f_cgroup.c, man tc-basic(8), tc-cgroup(8);
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tcemu.ir.ruleset import Rule
 from tcemu.ir.step import Step, Unsupported
@@ -95,8 +95,10 @@ class CgroupReader(BasicReader):
 
     KIND = "cgroup"
 
-    def complain(self, word: str) -> NoReturn:
-        super().complain(word)
+    def expression(self, words: tuple[Word, ...]) -> None:
+        super().expression(words)
+        if words[-1].place == len(self.parse.words) - 1:
+            self.complain(words[-1])  # tc does not step over the last word (cgroup_parse_opt)
 
 
 def configure_cgroup(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote | None, template: str) -> Filter:

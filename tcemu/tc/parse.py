@@ -57,7 +57,7 @@ class Parse(ActionReductions, QdiscReductions):
             raise duplicate("dev", value)
         if self.block:
             raise ComplaintError('Error: "dev" and "block" are mutually exclusive\n', USAGE)
-        self.dev = value[:15]
+        self.dev = value[:15].rstrip("\0")
 
     def _block(self, value: Word) -> None:
         if self.block:
@@ -293,11 +293,17 @@ _FRAME: Final = {
     "F_PROTOCOL": "_protocol",
     "CHAIN": "_chain",
 }
+EMPTY: Final = "\0"  # no word of a command line can hold it
 _idle: list[Parse] = []
 
 
 def parse(words: Sequence[str], names: Names) -> Command:
     """The command that the words are. Raises ComplaintError with tc's own sentence when they are none."""
+    if "" in words:  # which begins no keyword (lib/utils.c matches)
+        try:
+            return parse([word or EMPTY for word in words], names)
+        except ComplaintError as slip:
+            raise ComplaintError(slip.text.replace(EMPTY, ""), slip.exit_code, slip.dies) from None
     reading = _idle.pop() if _idle else Parse()
     before = len(names.said)
     try:

@@ -24,7 +24,7 @@ class QdiscReductions(Reading):
         if terminal in self.seen or (terminal == "PARENT" and self.parent):
             raise duplicate("parent" if terminal == "PARENT" else str(name), value)
         if terminal == "DEV":
-            self.dev = value[:15]
+            self.dev = value[:15].rstrip("\0")
         elif terminal in ("INGRESS_BLOCK", "EGRESS_BLOCK"):
             block = readers.unsigned(value, readers.U32, 0)
             if not block:

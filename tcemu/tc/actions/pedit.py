@@ -104,11 +104,13 @@ class PeditReader(ActionReader):
         self.munged = 0
         self.keys: list[tuple[str, str, int, int, int, int, int, int]] = []
 
-    def flag(self, name: str, _word: Word) -> None:
+    def flag(self, name: str, word: Word) -> None:
         if name == "HELP":
             self.usage()
         if self.munged:
             self.explain("'ex' must be before first 'munge'\n")
+        if self.ends_early(word):
+            raise incomplete()
         self.extended = True
 
     def bad(self, head: Word, text: str = "", at: int = -1) -> NoReturn:
