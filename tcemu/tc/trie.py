@@ -38,15 +38,6 @@ LIST: Final = 3  # a list of what counts
 TUPLE: Final = 4  # what counts, through the action if there is one
 
 
-class Edge(NamedTuple):
-    """A word's way: reductions before it, its terminal, reductions that need no look at the next, and the stack then."""
-
-    before: tuple[Reduction, ...]
-    terminal: str
-    behind: tuple[Reduction, ...]
-    to: Node
-
-
 class Node:
     """A stack of states, and where words lead from there: keywords by spelling, any other word by `other`."""
 
@@ -56,6 +47,18 @@ class Node:
         self.states = states
         self.edges: dict[str, Edge] = {}
         self.other: Edge | None = None
+
+
+class Edge:
+    """A word's way: reductions before it, its terminal, reductions that need no look at the next, and the stack then."""
+
+    __slots__ = ("before", "behind", "terminal", "to")
+
+    def __init__(self, before: tuple[Reduction, ...], terminal: str, behind: tuple[Reduction, ...], to: Node) -> None:
+        self.before = before
+        self.terminal = terminal
+        self.behind = behind
+        self.to = to
 
 
 class Walk:
