@@ -5,7 +5,7 @@ Source: nftables src/evaluate.c (expr_evaluate_binop, expr_evaluate_shift, binop
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.nft.datatypes import TYPES
 from tcemu.nft.errors import NftError
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
 
 
+SHIFTS: Final = 0xFFFFFFFF
+
+
 def evaluate(scope: Scope, expr: Binop) -> Expr:
     """Both sides must be numbers; the right one constant."""
     widest = scope.bits
     left = scope.expr(expr.left)
     if expr.op in ("<<", ">>"):
-        scope.want(TYPES["integer"], max(left.bits, widest), left.order)
+        scope.want(TYPES["integer"], max(left.bits, widest), left.order, SHIFTS)
     right = scope.expr(expr.right)
     if _root(left) not in ("integer", "bitmask", "string"):
         kind = left.dtype.desc if left.dtype else "invalid"

@@ -15,6 +15,7 @@ from tcemu.nft.tree import NOWHERE, At, Body, Command, Expr, Rule, Spec, Stmt, S
 if TYPE_CHECKING:
     from tcemu.nft.parse import Parser
 
+HOOKS: Final = frozenset(("ingress", "egress", "prerouting", "input", "forward", "postrouting", "output"))
 ONCE: Final = "You can only specify this once. This statement is duplicated."
 
 
@@ -130,10 +131,10 @@ def chain_rule(p: Parser, rule: Rule) -> None:
 
 
 def hook(p: Parser, kind: str, named: Name, devices: Any, priority: Priority) -> None:
-    if "hook" in p.pending.values:
-        raise p.error("you cannot set chain type twice")
     if kind not in ("filter", "nat", "route"):
         raise p.error("unknown chain type", (p.at[0] + 5, p.at[0] + 5 + len(kind)))
+    if named not in HOOKS:
+        raise p.error("unknown chain hook", named.at)
     p.pending.values.update(type=str(kind), hook=named, priority=priority)
     if devices:
         p.pending.values["devices"] = devices
@@ -250,6 +251,8 @@ def time_text(p: Parser, text: str) -> int:
 
 # ---------------------------------------------------------------- flowtables and objects
 def flowtable_hook(p: Parser, named: Name, prio: Priority) -> None:
+    if named not in HOOKS:
+        raise NftError("unknown chain hook", named.at, ends_block=True)
     p.pending.values.update(hook=named, priority=prio)
 
 

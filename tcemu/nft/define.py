@@ -16,8 +16,6 @@ from tcemu.nft.tree import Body, Command, Concat, Element, Expr, Key, SetLiteral
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
 
-ALL_HOOKS = ("ingress", "egress", "prerouting", "input", "forward", "postrouting", "output")
-
 
 # ---------------------------------------------------------------- chains
 def chain(command: Command, family: str) -> ChainNote | None:
@@ -29,8 +27,6 @@ def chain(command: Command, family: str) -> ChainNote | None:
     note = ChainNote(comment=values.get("comment"), flags=values.get("flags", []))
     if "hook" in values:
         hook = values["hook"]
-        if hook not in ALL_HOOKS:
-            raise NftError("unknown chain hook", hook.at)
         if hook not in priorities.HOOKS[family]:
             raise NftError(f"The {family} family does not support this hook", hook.at)
         note.type, note.hook = values["type"], str(hook)

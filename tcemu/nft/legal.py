@@ -15,6 +15,7 @@ from tcemu.nft.refusal import ENOENT, EOPNOTSUPP, EOVERFLOW, EPROTO, KernelError
 from tcemu.nft.tree import Binop, Concat, Key, MapOf, Stmt
 
 INET: Final = ("ip", "ip6", "inet")
+RAW_MAX: Final = 128  # bits of a register
 NEVER: Final = ":"
 NAT: Final = {
     "snat": "nat:postrouting,input",
@@ -52,6 +53,8 @@ def _check_key(key: Key, family: str, stmt: Stmt) -> None:
         raise KernelError(EPROTO, stmt.at if stmt.kind == "ct set" and stmt.args["target"] is key else key.at)
     if key.kind == "fib" and family in ("arp", "bridge"):
         raise KernelError(ENOENT, key.at)
+    if key.kind == "payload" and key.bits > RAW_MAX:
+        raise KernelError(EOVERFLOW, key.at)
     if key.kind == "socket" and family not in INET:
         raise KernelError(EOPNOTSUPP, key.at)
     if key.kind == "meta":

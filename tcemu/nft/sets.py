@@ -42,6 +42,8 @@ def evaluate_literal(scope: Scope, expr: SetLiteral) -> SetLiteral:
             items.append(element.typed(made.dtype, made.bits, made.order))
     scope.depth -= 1
     scope.want(dtype, bits, order, key=key)
+    if items and scope.set is None and not isinstance(items[-1].key, CatchAll):
+        dtype = items[-1].dtype  # an anonymous set has the type of its last member
     made_set: SetLiteral = SetLiteral(expr.at, items).typed(dtype, bits, order)
     return made_set
 

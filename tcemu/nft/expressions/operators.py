@@ -91,7 +91,7 @@ def map_of(p: Parser, key: Expr, mappings: Expr) -> MapOf:
 
 
 def set_ref(p: Parser, named: Name) -> SetRef:
-    return SetRef(named.at, str(named))
+    return SetRef(p.at, str(named))
 
 
 def boolean(value: int) -> Any:

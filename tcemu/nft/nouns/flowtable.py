@@ -22,7 +22,7 @@ def add(run: Run, command: Command) -> None:
     run.cache.need_table(spec.family, spec.table, spec.table_at)
     hook = values.get("hook", "ingress")
     if hook != "ingress":
-        raise NftError(f"invalid hook {hook}" if hook in ("prerouting", "input") else "unknown chain hook", hook.at)
+        raise NftError(f"invalid hook {hook}", command.body.at)
     rank = priority(values["priority"], "netdev", "ingress") if "priority" in values else None
     names = devices(values.get("devices", []))
     table = run.kernel.table(spec.outer())
