@@ -12,7 +12,7 @@ from mypy_extensions import i64
 
 from tcemu.clock import SECOND
 from tcemu.conntrack.entry import CONFIRMED, TEMPLATE, Entry
-from tcemu.engine.ports import BRIDGE, LOOPBACK, RTN_LOCAL, UNICAST, Port
+from tcemu.engine.ports import BRIDGE, BROADCAST, LOOPBACK, RTN_LOCAL, UNICAST, Port
 from tcemu.engine.program import NF_INPUT, NF_OUTPUT, NF_POSTROUTING, NF_PREROUTING, Env
 from tcemu.engine.values import Value
 from tcemu.fields import DPORT, G_IP4, G_TCP, G_UDP, IIF, IP6_DADDR, IP6_SADDR, IP_DADDR, IP_SADDR
@@ -353,7 +353,7 @@ class FibValue(Value):
         if family == 4 and f[IP_SADDR] >> 24 == 0 and (f[IP_DADDR] == M32 or f[IP_DADDR] >> 8 == 0xE00000):
             return f[IIF]  # DHCP and the like
         hop = env.tables.route(family, high, low)
-        if hop is None or hop.kind != UNICAST:
+        if hop is None or hop.kind not in (UNICAST, BROADCAST):
             return 0
         return hop.device if index in (0, hop.device) else 0
 

@@ -19,6 +19,9 @@ from tcemu.clock import SECOND
 from tcemu.packet.packet import Packet
 
 PROBES: Final = 3  # mcast_solicit
+MOST_PEERS: Final = 65_536
+BURST: Final = 6  # XRLIM_BURST_FACTOR
+ROUTE_BURST: Final = 5  # ip_rt_error_burst
 QUEUE: Final = 101  # packets that wait at most; unres_qlen_bytes allows about as many
 
 
@@ -81,3 +84,35 @@ class Neighbours:
         self.next_due = 1 << 62
         for one in self.pending:
             self.next_due = min(self.next_due, one.due)
+
+
+class Peers:
+    """Who was sent how many errors lately (net/ipv4/inetpeer.c): a bucket of time for each address, in ns."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[int, int] = {}
+        self.last: dict[int, int] = {}
+
+    def gained(self, address: i64, now: i64) -> i64:
+        """What is in the bucket; a new one is as full as may be."""
+        if len(self.last) > MOST_PEERS:
+            self.tokens.clear()
+            self.last.clear()
+        last: i64 = self.last.get(address, now - 60 * SECOND)
+        self.last[address] = now
+        tokens: i64 = self.tokens.get(address, 0)
+        return tokens + now - last
+
+    def allow(self, address: i64, now: i64, timeout: i64) -> bool:
+        """inet_peer_xrlim_allow: one error each ``timeout`` ns, six in a burst."""
+        tokens = min(self.gained(address, now), BURST * timeout)
+        allowed = tokens >= timeout
+        self.tokens[address] = tokens - timeout if allowed else tokens
+        return allowed
+
+    def spend(self, address: i64, now: i64) -> bool:
+        """ip_error: one error a second about packets that no route leads, five in a burst."""
+        tokens = min(self.gained(address, now), ROUTE_BURST * SECOND)
+        allowed = tokens >= SECOND
+        self.tokens[address] = tokens - SECOND if allowed else tokens
+        return allowed

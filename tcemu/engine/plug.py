@@ -79,6 +79,8 @@ def plug(host: Host) -> HostTables:
     tables.forward4 = settings.get("net.ipv4.ip_forward", settings.get("net.ipv4.conf.all.forwarding", "0")) not in ("0", "")
     tables.forward6 = settings.get("net.ipv6.conf.all.forwarding", "0") not in ("0", "")
     tables.echo4 = settings.get("net.ipv4.icmp_echo_ignore_all", "0") in ("0", "")
+    tables.rate4 = _number(settings.get("net.ipv4.icmp_ratelimit", "1000"), 1000) * 1_000_000
+    tables.rate6 = _number(settings.get("net.ipv6.icmp.ratelimit", "1000"), 1000) * 1_000_000
     tables.echo6 = settings.get("net.ipv6.icmp.echo_ignore_all", "0") in ("0", "")
     return tables
 

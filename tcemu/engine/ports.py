@@ -130,6 +130,8 @@ class HostTables:
         self.loopback: i64 = 1
         self.echo4: bool = True  # echo requests are answered (net.ipv4.icmp_echo_ignore_all)
         self.echo6: bool = True
+        self.rate4: i64 = 1_000_000_000  # ns between ICMP errors to one address (net.ipv4.icmp_ratelimit)
+        self.rate6: i64 = 1_000_000_000
 
     def route(self, family: i64, high: i64, low: i64) -> Hop | None:
         """The best route to an address (fib_lookup over local, then main)."""

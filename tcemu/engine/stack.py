@@ -24,7 +24,8 @@ from tcemu.conntrack.settings import Settings
 from tcemu.engine.effects.divert import ICMP4, RESET
 from tcemu.engine.effects.track import show_ct
 from tcemu.engine.effects.tunnel import show_tunnel
-from tcemu.engine.neigh import PROBES, Neighbours, Pending
+from tcemu.engine.headers import find_ip_option
+from tcemu.engine.neigh import PROBES, Neighbours, Peers, Pending
 from tcemu.engine.ports import (
     BLACKHOLE,
     BROADCAST,
@@ -81,6 +82,7 @@ from tcemu.fields import (
     IP6_SADDR,
     IP_DADDR,
     IP_FRAG,
+    IP_IHL,
     IP_SADDR,
     IP_TOS,
     IP_TTL,
@@ -95,7 +97,7 @@ from tcemu.ir.verdict import ACCEPT, DROP, STOLEN
 from tcemu.packet.build import arp_frame, ethernet
 from tcemu.packet.checksum import checksum, verify_header
 from tcemu.packet.decode import decode, load
-from tcemu.packet.edit import be16
+from tcemu.packet.edit import be16, be32
 from tcemu.packet.packet import (
     BROADCAST as TO_ALL,
 )
@@ -134,6 +136,9 @@ DEST_UNREACH6: Final = 1  # ICMPv6
 TOO_BIG6: Final = 2
 TIME_EXCEEDED6: Final = 3
 LEAST_MTU6: Final = 1280
+RECORD_ROUTE: Final = 7  # IPv4 options
+LSRR: Final = 131
+SSRR: Final = 137
 EVERYBODY: Final = 0xFFFFFFFFFFFF
 TOS_PRIORITY: Final = (0, 0, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4)  # net/ipv4/route.c ip_tos2prio
 USER_OUT: Final = -2  # users of reassembly besides the prerouting hook
@@ -149,6 +154,7 @@ class Stack(Wire):
         self.hooks6: Hooks = Hooks()
         self.hooks_arp: Hooks = Hooks()
         self.neighbours: Neighbours = Neighbours()
+        self.peers: Peers = Peers()
         self.ident: i64 = 0  # of IPv4 packets that the machine makes; the kernel's are random
         self.answers: bool = False  # closed ports answer, as they do on a real machine
         self.tcp_ports: set[int] = set()
@@ -254,7 +260,8 @@ class Stack(Wire):
             if hop.kind == BLACKHOLE:
                 return DROP
             code = 13 if hop.kind == PROHIBIT else 1
-        self.icmp4(p, DEST_UNREACH, code, 0, False)
+        if self.peers.spend(p.f[IP_SADDR], self.now):
+            self.icmp4(p, DEST_UNREACH, code, 0, False)
         return DROP
 
     def route6(self, p: Packet, port: Port) -> i64:
@@ -298,9 +305,30 @@ class Stack(Wire):
             self.icmp4(p, DEST_UNREACH, FRAG_NEEDED, target.mtu, False)
             return DROP
         decrement_ttl(p)
+        if f[IP_IHL] > 5 and not self.options(p, hop):
+            return DROP
         f[PRIORITY] = TOS_PRIORITY[(f[IP_TOS] & 0x1E) >> 1]
         code = self.run_stages(p, self.hooks4.forward, NF_FORWARD, PF_IPV4, port.index, hop.device)
         return self.leave(p, port.index, hop, PF_IPV4) if code == ACCEPT else code
+
+    def options(self, p: Packet, hop: Hop) -> bool:
+        """ip_rcv_options, ip_forward_options: source routes are refused, routes recorded; False to drop."""
+        if find_ip_option(p, LSRR) >= 0 or find_ip_option(p, SSRR) >= 0:
+            p.reason = "source routing is off"
+            return False
+        at = find_ip_option(p, RECORD_ROUTE)
+        if at < 0:
+            return True
+        size: i64 = p.data[at + 1]
+        place: i64 = p.data[at + 2]
+        own = self.tables.source(4, hop, 0, p.f[IP_DADDR])
+        if place < 4 or place + 3 > size or own is None:
+            return True
+        header = p.data[p.l3 : at + 2] + be16((place + 4) << 8)[:1] + p.data[at + 3 : at + place - 1] + be32(own.low)
+        header += p.data[at + place + 3 : p.l3 + p.f[IP_IHL] * 4]
+        header = header[:10] + b"\0\0" + header[12:]
+        header = header[:10] + be16(checksum(header, 0, len(header), 0)) + header[12:]
+        return set_bytes(p, p.l3, header)
 
     def forward6(self, p: Packet, port: Port, hop: Hop) -> i64:
         """ip6_forward."""
@@ -446,6 +474,7 @@ class Stack(Wire):
     def send_arp(self, frame: bytes, target: Port) -> None:
         """arp_xmit: the arp family's output hook, then out."""
         p = self.taken(frame, LINK_ETHER)
+        p.f[PKT_LEN] = p.end - p.start  # the header is there already
         if self.run_stages(p, self.hooks_arp.output, NF_OUTPUT, PF_ARP, 0, target.index) == ACCEPT:
             self.transmit(p, target)
         self.spare.append(p)
@@ -793,7 +822,7 @@ class Stack(Wire):
 
     def leave_local(self, p: Packet, hop: Hop, family: i64) -> i64:
         """`leave`, by the loopback device for own addresses."""
-        if hop.kind == UNICAST or hop.kind == BROADCAST:
+        if hop.kind in (UNICAST, BROADCAST):
             return self.leave(p, 0, hop, family)
         lo = Hop()
         lo.kind, lo.device = LOCAL, self.tables.loopback
@@ -842,8 +871,8 @@ class Stack(Wire):
         port = self.port(self.out_index(back))
         self.ident = (self.ident + 1) & 0xFFFF
         data = icmp_error4(p, kind, code, rest, source, port.mtu if port is not None else 1500, self.ident)
-        if data:
-            self.send_local(data, self.now, False)
+        if data and (back.kind == LOCAL or code == FRAG_NEEDED or self.peers.allow(f[IP_SADDR], self.now, self.tables.rate4)):
+            self.send_about(p, data)
 
     def icmp6(self, p: Packet, kind: i64, code: i64, rest: i64) -> None:
         """icmp6_send."""
@@ -859,21 +888,26 @@ class Stack(Wire):
                 return
             high, low = own.high, own.low
         data = icmp_error6(p, kind, code, rest, high, low)
-        if data:
-            self.send_local(data, self.now, False)
+        if data and (kind == TOO_BIG6 or self.peers.allow(f[IP6_SADDR] ^ f[IP6_SADDR + 1], self.now, self.tables.rate6)):
+            self.send_about(p, data)
 
-    def reset(self, p: Packet, attached: bool) -> None:
-        """nf_send_reset, tcp_v4_send_reset; ``attached``: the answer belongs to the packet's connection (nf_ct_attach)."""
-        data = tcp_reset(p, 64, False, not (p.summed and self.nf_hook not in (NF_PREROUTING, NF_INPUT)))
-        if not data:
-            return
+    def send_about(self, p: Packet, data: bytes) -> None:
+        """Send an error or a reset about a packet; it belongs to the packet's connection (nf_ct_attach)."""
         answer = self.taken(data, LINK_IP)
-        if attached and isinstance(p.ct, Entry) and (p.ct.status & TEMPLATE) == 0:
+        if isinstance(p.ct, Entry) and (p.ct.status & TEMPLATE) == 0:
             answer.ct = p.ct
             answer.ctinfo = RELATED_REPLY if p.ctinfo < IS_REPLY else RELATED
             show_ct(answer)
         self.originate(answer, False)
         self.spare.append(answer)
+
+    def reset(self, p: Packet, attached: bool) -> None:
+        """nf_send_reset, tcp_v4_send_reset; ``attached``: the answer belongs to the packet's connection (nf_ct_attach)."""
+        data = tcp_reset(p, 64, False, not (p.summed and self.nf_hook not in (NF_PREROUTING, NF_INPUT)))
+        if data and attached:
+            self.send_about(p, data)
+        elif data:
+            self.send_local(data, self.now, False)
 
     def reject(self, p: Packet, how: i64, code: i64) -> None:
         """nf_send_unreach, nf_send_unreach6, nf_send_reset."""

@@ -179,13 +179,21 @@ class PayloadSetOp(Op):
 
     def run(self, env: Env, p: Packet) -> i64:
         start = start_of(p, self.base)
-        at = start + (self.offset >> 3)
-        end = start + ((self.offset + self.bits + 7) >> 3)
         new = number_bytes(self.first, (self.bits + 7) >> 3, env, p)
+        first = self.offset >> 3
+        last = (self.offset + self.bits + 7) >> 3
+        odd = self.checksum != NO_CHECKSUM and ((first | last) & 1) != 0
+        if odd:
+            # nft writes whole 16-bit words where a checksum follows
+            first &= ~1
+            last = (last + 1) & ~1
+        at = start + first
+        end = start + last
         if start < 0 or end > end_of(env, p) or len(new) == 0:
             return MISS
-        if (self.bits & 7) != 0 or (self.offset & 7) != 0:
-            new = among(p.data[at:end], self.offset & 7, self.bits, bits_at(new, 0, 8 * len(new) - self.bits, self.bits))
+        if odd or (self.bits & 7) != 0 or (self.offset & 7) != 0:
+            value = bits_at(new, 0, 8 * len(new) - self.bits, self.bits)
+            new = among(p.data[at:end], self.offset - 8 * first, self.bits, value)
         length = p.f[PKT_LEN]
         proto = p.f[L4PROTO]
         check: i64 = -1

@@ -78,4 +78,5 @@ class ExpectationOp(Op):
         t.dst_high, t.dst, t.dport = answer.dst_high, answer.dst, self.port
         expected.expires = env.now + self.timeout * SECOND
         env.conntrack.expectations.add(expected)
+        entry.status |= HELPER
         return PIPE
