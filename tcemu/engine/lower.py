@@ -40,11 +40,12 @@ from tcemu.host.model import Host
 from tcemu.ir import effect as effects
 from tcemu.ir import operand as operands
 from tcemu.ir.effect import Effect, Random
-from tcemu.ir.ruleset import Attachment, Object, Ruleset
+from tcemu.ir.ruleset import Attachment, Flowtable, Object, Ruleset
 from tcemu.ir.ruleset import Rule as RuleRecord
 from tcemu.ir.stats import Stats
 from tcemu.ir.step import Do, Masked, Match, Member, Unsupported
 from tcemu.ir.verdict import GOTO, JUMP, Verdict
+from tcemu.offload.nft_flows import FlowTable
 
 LAYERS: Final = {"inet": ("ip", "ip6"), "bridge": ("bridge", "ip", "ip6")}
 NFT: Final = frozenset(("ip", "ip6", "inet", "arp", "bridge", "netdev"))
@@ -171,6 +172,10 @@ class Lowering:
         for table in self.ruleset.tables:
             for record in self.ruleset.chains.children(table.key):
                 self.program.chains[record.key] = Chain(record.key, record.end.code, table.max_restarts)
+        for number, flowtable in enumerate(self.ruleset.flowtables):
+            flows = self.program.nft_flows[flowtable.key] = FlowTable(flowtable.key, number, 0)
+            flows.counts = flowtable.counter
+            flows.devices = {self.devices[name] for name in flowtable.devices if name in self.devices}
         for table in self.ruleset.tables:
             nft = table.family in NFT
             for record in self.ruleset.chains.children(table.key):
@@ -320,12 +325,23 @@ class Lowering:
         found.sort(key=lambda attachment: (ranks[attachment.parent], attachment.rank))
         for attachment in found:
             self._attach(attachment)
+        for flowtable in self.ruleset.flowtables:
+            if flowtable.parent in ranks:
+                self._attach_flows(flowtable)
         for ways in self.program.hooks.values():
             ways.sort(key=lambda way: way.priority)
         for devices, tc_first in ((self.program.ingress, True), (self.program.egress, False)):
             for ways in devices.values():
                 # tc sees a packet before nf_ingress, and behind nf_egress (net/core/dev.c)
                 ways.sort(key=lambda way: ((way.kind == "tc") != tc_first, way.priority))
+
+    def _attach_flows(self, record: Flowtable) -> None:
+        """A flow table stands at the ingress of each of its devices."""
+        flows = self.program.nft_flows[record.key]
+        for device in sorted(flows.devices):
+            way = Way(Chain(record.key, 3, 0), record.priority, "flowtable", device)
+            way.family, way.flows = PF_NETDEV, flows
+            self.program.ingress.setdefault(device, []).insert(0, way)
 
     def _attach(self, attachment: Attachment) -> None:
         chain = self.program.chains.get(attachment.chain)

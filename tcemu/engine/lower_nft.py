@@ -38,6 +38,7 @@ from tcemu.engine.effects.divert import (
     DuplicateOp,
     ForwardOp,
     LogOp,
+    OffloadOp,
     QueueOp,
     RejectOp,
     TransparentProxyOp,
@@ -365,7 +366,8 @@ def make_synproxy(making: Making, effect: effects.SynProxy, then: Verdict, to: C
 
 
 def make_offload(making: Making, effect: effects.Offload, then: Verdict, to: Chain | None, counter: Counter | None) -> Op:
-    return refused("flow add")
+    flows = making.program.nft_flows.get(effect.flowtable)
+    return OffloadOp(flows) if flows is not None else refused("flow add")
 
 
 EFFECTS: Final[dict[type, Callable[..., Op]]] = {

@@ -53,8 +53,18 @@ class Machine(Stack):
 
     def set_tables(self, tables: HostTables) -> None:
         """Take the host's devices, routes and neighbours."""
+        old = self.tables
+        tables.generation = old.generation if old.print == tables.print else old.generation + 1
+        for port in old.ports:
+            if port is not None and port.up and not self._is_up(tables, port.index):
+                for flows in self.program.nft_flows.values():
+                    flows.clean(self.conntrack, port.index, self.now)
         self.tables = tables
         self._ways()
+
+    def _is_up(self, tables: HostTables, index: i64) -> bool:
+        port = tables.ports[index] if index < len(tables.ports) else None
+        return port is not None and port.up
 
     def load(self, program: Program) -> None:
         """Take a program."""
@@ -62,6 +72,7 @@ class Machine(Stack):
             # connections stay in the flow table of their zone while some action of it lives
             if zone in program.flow_tables:
                 program.flow_tables[zone] = flows
+        self._keep_flows(program)
         program.adopt(self.program)
         self.program = program
         for flows in program.flow_tables.values():
@@ -71,6 +82,20 @@ class Machine(Stack):
         self.hooks6 = build(program, "ip6")
         self.hooks_arp = build(program, "arp")
         self._ways()
+
+    def _keep_flows(self, program: Program) -> None:
+        """nft's flow tables go on; those that were deleted give their connections back."""
+        settings = self.conntrack.settings
+        for key, flows in self.program.nft_flows.items():
+            new = program.nft_flows.get(key)
+            if new is None:
+                flows.clean(self.conntrack, 0, self.now)
+            else:
+                new.take_over(flows)
+        for key, flows in program.nft_flows.items():
+            flows.tcp_timeout, flows.udp_timeout = settings.flow_tcp, settings.flow_udp
+            if key not in self.program.nft_flows:
+                flows.started = flows.collected = self.now
 
     def _ways(self) -> None:
         count = len(self.tables.ports)
@@ -108,6 +133,8 @@ class Machine(Stack):
             self.remind(now)
         for flows in self.program.flow_tables.values():
             flows.collect(self.conntrack, now)
+        for table in self.program.nft_flows.values():
+            table.collect(self.conntrack, now)
         self.conntrack.turn(now)
         self.defrag.expire(now)
 

@@ -70,6 +70,7 @@ def plug(host: Host) -> HostTables:
         _own(tables, address, index_of.get(address.parent, 0))
     for route in host.routes:
         _route(tables, route, index_of.get(route.device, 0))
+    tables.print = repr((list(host.addresses), list(host.routes)))
     tables.lengths4 = [length for length in range(32, -1, -1) if tables.main4[length]]
     tables.lengths6 = [length for length in range(128, -1, -1) if tables.main6[length]]
     for near in host.neighbours:

@@ -128,6 +128,8 @@ class HostTables:
         self.forward6: bool = False
         self.configured: bool = False  # any address or route at all beyond loopback
         self.loopback: i64 = 1
+        self.generation: i64 = 0  # grows when addresses or routes change (rt_genid)
+        self.print: str = ""  # all addresses and routes, to tell
         self.echo4: bool = True  # echo requests are answered (net.ipv4.icmp_echo_ignore_all)
         self.echo6: bool = True
         self.rate4: i64 = 1_000_000_000  # ns between ICMP errors to one address (net.ipv4.icmp_ratelimit)

@@ -21,6 +21,7 @@ from tcemu.engine.ports import Hop, HostTables
 from tcemu.fields import G_META
 from tcemu.ir.verdict import DROP, PIPE
 from tcemu.offload.flows import ActCtTable
+from tcemu.offload.nft_flows import FlowTable
 from tcemu.packet.packet import Packet
 
 MAX_RESTARTS: Final = 16  # net/sched/cls_api.c max_reclassify_loop
@@ -158,6 +159,10 @@ class Env:
     def path_mtu(self, p: Packet, back: bool) -> i64:
         """The MTU of the packet's route, or of the route back to its source; 0 when there is none."""
         return 0
+
+    def offload(self, p: Packet, flows: FlowTable) -> bool:
+        """Offer the packet's connection to a flow table (nft flow add); False where it may not be offloaded."""
+        return False
 
     def log(self, p: Packet, prefix: str, level: str, group: i64, size: i64) -> None:
         """The packet came by an nft log statement; ``group`` -1 is the system log."""
@@ -304,6 +309,7 @@ class Way:
         self.kind: str = kind
         self.device: i64 = device  # 0 for all
         self.family: i64 = 0  # PF_INET or PF_NETDEV at ingress and egress
+        self.flows: FlowTable | None = None  # a flow table stands here, and no chain
         self.next: Way | None = None
 
 
@@ -410,6 +416,7 @@ class Program:
         self.tracked: set[str] = set()  # families whose hooks connection tracking is in: ip, ip6, bridge
         self.buckets: list[tuple[Counter, Bucket]] = []
         self.flow_tables: dict[int, ActCtTable] = {}  # by zone
+        self.nft_flows: dict[str, FlowTable] = {}  # by key of the flowtable
         self.memories: dict[str, Memory] = {}  # by rule and step
 
     def adopt(self, old: Program) -> None:

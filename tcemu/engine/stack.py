@@ -94,6 +94,7 @@ from tcemu.fields import (
     PRIORITY,
 )
 from tcemu.ir.verdict import ACCEPT, DROP, STOLEN
+from tcemu.offload.nft_flows import FlowTable, Path
 from tcemu.packet.build import arp_frame, ethernet
 from tcemu.packet.checksum import checksum, verify_header
 from tcemu.packet.decode import decode, load
@@ -102,6 +103,8 @@ from tcemu.packet.packet import (
     BROADCAST as TO_ALL,
 )
 from tcemu.packet.packet import (
+    ESTABLISHED,
+    ESTABLISHED_REPLY,
     HOST,
     IS_REPLY,
     LINK_ETHER,
@@ -932,6 +935,74 @@ class Stack(Wire):
 
     def reject_link(self, p: Packet, how: i64, code: i64) -> None:
         """reject in netdev and bridge hooks; see `tcemu.engine.bridge`."""
+
+    # ------------------------------------------------------------ flow tables
+
+    def offload(self, p: Packet, flows: FlowTable) -> bool:
+        """nft_flow_offload_eval: only in the forward hook, and when conntrack and the flow table both agree."""
+        entry = p.ct
+        hop = self.route
+        if not isinstance(entry, Entry) or hop is None or self.nf_hook != NF_FORWARD:
+            p.reason = "flow add: no connection"
+            return False
+        why = flows.refuses(entry, p)
+        if why != "":
+            if self.observer is not None:
+                self.observer.say("offload", why)
+            return False
+        f = p.f
+        reply = p.ctinfo >= IS_REPLY
+        this = self.path(hop, f[IIF])
+        near = entry.reply if reply else entry.orig
+        back = self.tables.route(entry.family, near.src_high, near.src)
+        if back is None or back.device != f[IIF] or back.kind != UNICAST:
+            back = Hop()  # nobody knows a way back by that device, so its network is taken to be there
+            back.device = f[IIF]
+        other = self.path(back, hop.device)
+        if reply:
+            flows.add(entry, other, this, self.tables.generation, self.now)
+        else:
+            flows.add(entry, this, other, self.tables.generation, self.now)
+        return True
+
+    def path(self, hop: Hop, iif: i64) -> Path:
+        """One way of a flow along a route."""
+        path = Path()
+        path.iif, path.oif = iif, hop.device
+        path.has_via, path.via_high, path.via = hop.has_via, hop.via_high, hop.via
+        port = self.port(hop.device)
+        if port is not None:
+            path.mtu = port.mtu
+        return path
+
+    def fast_path(self, p: Packet, flows: FlowTable) -> i64:
+        """nf_flow_offload_ip_hook, nf_flow_offload_ipv6_hook."""
+        if (p.groups & (G_VLAN | G_CVLAN | G_PPPOE)) != 0:
+            return ACCEPT
+        flow = flows.lookup(p, p.f[IIF])
+        if flow is None:
+            return ACCEPT
+        reply = flows.reply
+        if not flows.passes(self.conntrack, flow, p, self.length_in(p), self.tables.generation, self.now):
+            return ACCEPT
+        path = flow.back if reply else flow.there
+        target = self.port(path.oif)
+        if target is None:
+            return DROP
+        info: i64 = ESTABLISHED_REPLY if reply else ESTABLISHED
+        if translate(p, flow.entry, info, SRC) != NF_ACCEPT or translate(p, flow.entry, info, DST) != NF_ACCEPT:
+            return DROP
+        decrement_ttl(p)
+        family: i64 = PF_IPV4 if (p.groups & G_IP4) != 0 else PF_IPV6
+        f = p.f
+        high, low = path.via_high, path.via
+        if not path.has_via:
+            high, low = (0, f[IP_DADDR]) if family == PF_IPV4 else (f[IP6_DADDR], f[IP6_DADDR + 1])
+        if self.observer is not None:
+            self.observer.say("flowtable", flows.key)
+        p.l3_end = p.end  # padding goes along
+        self.to_neighbour(p, target, family, high, low)
+        return STOLEN
 
     # ------------------------------------------------------------ elsewhere
 

@@ -37,6 +37,7 @@ from tcemu.fields import (
     VLAN_TPID,
 )
 from tcemu.ir.verdict import ACCEPT, DROP, QUEUE, REDIRECT, STOLEN, TRAP
+from tcemu.offload.nft_flows import FlowTable
 from tcemu.packet.decode import decode
 from tcemu.packet.packet import BROADCAST, HOST, LINK_ETHER, MULTICAST, OTHERHOST, Packet
 from tcemu.packet.rewrite import fragment, vlan_pop, vlan_push
@@ -135,7 +136,11 @@ class Wire(Env):
         """tc and netdev chains of a device, in order."""
         way: Way | None = first
         while way is not None:
-            code = evaluate(self, p, way.chain) if way.family == 0 else self.run_netdev(p, way)
+            if way.family == 0:
+                code = evaluate(self, p, way.chain)
+            else:
+                flows = way.flows
+                code = self.run_netdev(p, way) if flows is None else self.fast_path(p, flows)
             if code == DROP:
                 if self.observer is not None:
                     self.observer.say("drop", p.reason or "a rule says so")
@@ -168,6 +173,10 @@ class Wire(Env):
             code = evaluate(self, p, way.chain)
         self.nf_hook, self.family = hook, before
         return code
+
+    def fast_path(self, p: Packet, flows: FlowTable) -> i64:
+        """A flow table at ingress; see `tcemu.engine.stack`."""
+        return ACCEPT
 
     def to_stack(self, p: Packet, port: Port) -> i64:
         """Behind ingress: VLAN devices take their tag, bridges what their ports get, then the network layer has the packet."""

@@ -14,6 +14,7 @@ from tcemu.engine.program import Env, Op
 from tcemu.engine.values import Value
 from tcemu.fields import G_IP4, G_IP6
 from tcemu.ir.verdict import ACCEPT, DROP, MISS, PIPE, STOLEN
+from tcemu.offload.nft_flows import FlowTable
 from tcemu.packet.packet import Packet
 
 RESET: Final = 0  # what a rejected packet is answered with
@@ -148,3 +149,14 @@ class TransparentProxyOp(Op):
     def run(self, env: Env, p: Packet) -> i64:
         p.reason = "tproxy: no transparent socket"
         return MISS
+
+
+class OffloadOp(Op):
+    """flow add: the rest of the rule is for connections that were just offloaded (nft_flow_offload_eval)."""
+
+    def __init__(self, flows: FlowTable) -> None:
+        super().__init__(PIPE, None, 0, None)
+        self.flows: FlowTable = flows
+
+    def run(self, env: Env, p: Packet) -> i64:
+        return PIPE if env.offload(p, self.flows) else MISS
