@@ -8,7 +8,7 @@ from tcemu.ir.ruleset import Ruleset, Set
 from tcemu.nft.datatypes import TYPES, Datatype, concat_of, padded
 from tcemu.nft.errors import NftError, closest
 from tcemu.nft.notes import SetNote, pack, unpack
-from tcemu.nft.tree import NOWHERE, At, Concat, Element, Expr, Stmt, Value
+from tcemu.nft.tree import KERNEL, NOWHERE, At, Concat, Element, Expr, Stmt, Value
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
@@ -94,6 +94,7 @@ class Cache:
             if record is None:
                 return None
             known = self._sets[key] = SetInfo(key, record.name, unpack(record.note, SetNote), record.anonymous)
+            known.at = KERNEL
         return known
 
     def set(self, scope: Scope, name: str, at: At) -> SetInfo:

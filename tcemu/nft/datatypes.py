@@ -106,6 +106,8 @@ def read(dtype: Datatype | None, text: str, at: At, names: Names) -> int | str:
         return _integer(dtype, text, at, names)
     if dtype.root == "string":
         return text
+    if dtype.root == "concat":
+        raise NftError(f"invalid data type, expected {dtype.desc}", at)
     raise NftError(f"Can't parse symbolic {dtype.desc} expressions", at)
 
 

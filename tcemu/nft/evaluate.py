@@ -179,12 +179,9 @@ class Scope:
         types = dtype.parts if dtype is not None and not wanted else ()
         parts: list[Expr] = []
         size = 0
-        constant_side = dtype is not None
         for place, part in enumerate(expr.parts):
             if isinstance(part, Key) and part.kind == "ct" and part.args[0] in ("saddr", "daddr"):
                 raise NftError("specify either ip or ip6 for address matching", part.at)
-            if constant_side and place >= (len(wanted) if wanted is not None else len(types)):
-                raise NftError(f"unexpected concat component, expecting {dtype.desc if dtype else ''}", part.at, expr.at)
             if wanted is not None and place < len(wanted):
                 self.want(wanted[place].dtype, wanted[place].bits, wanted[place].order)
             elif place < len(types):
@@ -287,6 +284,7 @@ class Scope:
         """The type of an argument must be the one wanted."""
         kind = made.dtype
         raw = isinstance(made, Key) and made.kind == "payload" and kind is not None and kind.name in ("integer", "xinteger")
+        raw = raw and made.bits % 8 == 0  # a bit field is shifted and masked, which has any width
         if raw and (dtype.root not in ("integer", "bitmask") or made.bits != bits):
             raise NftError(
                 f"datatype mismatch: expected {dtype.desc}, expression has type {kind.desc if kind else ''} with length {made.bits}",
@@ -314,12 +312,12 @@ class Scope:
 
 
 def compatible(wanted: Datatype, given: Datatype | None) -> bool:
-    """Marks take any whole number; else the types must be one."""
+    """Plain numbers fit anywhere, and marks take what is a number to the kernel (as nft does since 1.0.8)."""
     if given is None:
         return False
     if wanted.name == "mark" and given.root in ("integer", "bitmask") and not given.parts:
         return True
-    return wanted.same(given) or {wanted.name, given.name} <= {"integer", "xinteger"}
+    return wanted.same(given) or given.name in ("integer", "xinteger")
 
 
 _EVALUATE: Final[dict[type, Any]] = {

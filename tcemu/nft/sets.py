@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tcemu.nft.datatypes import TYPES
 from tcemu.nft.errors import NftError
 from tcemu.nft.notes import SetNote
+from tcemu.nft.refusal import EINVAL, KernelError
 from tcemu.nft.tree import CatchAll, Concat, Element, Expr, Prefix, Range, SetLiteral, SetRef, Value, Verdict
 
 if TYPE_CHECKING:
@@ -94,13 +95,6 @@ def _fits(info: SetInfo, key: Expr) -> None:
                 raise NftError(
                     f"You must add 'flags interval' to your {info.noun} declaration if you want to add {part.what} elements", part.at
                 )
-    if isinstance(key, CatchAll | SetLiteral):
-        return
-    from tcemu.nft.evaluate import compatible
-
-    if info.dtype is not None and not compatible(info.dtype, key.dtype):
-        kind = key.dtype.desc if key.dtype else "invalid"
-        raise NftError(f"Element mismatches {info.noun} definition, expected {info.dtype.desc}, not '{kind}'", key.at)
 
 
 def _data(scope: Scope, expr: Element) -> Any:
@@ -124,11 +118,8 @@ def _data(scope: Scope, expr: Element) -> Any:
         raise NftError("Value must be a singleton", data.at)
     if info.note.object and not isinstance(data, Value):
         raise NftError(f"Object mapping data should be a value, not {data.what}", data.at)
-    from tcemu.nft.evaluate import compatible
-
-    if not info.note.object and info.data is not None and not compatible(info.data, data.dtype):
-        kind = data.dtype.desc if data.dtype else "invalid"
-        raise NftError(f"Element mapping mismatches map definition, expected {info.data.desc}, not '{kind}'", data.at)
+    if info.verdicts != isinstance(data, Verdict):
+        raise KernelError(EINVAL, expr.key.at)
     return data
 
 

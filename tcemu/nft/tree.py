@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 At = tuple[int, int]
 NOWHERE: At = (-1, -1)
+KERNEL: At = (-2, -2)  # what was read from the kernel
 
 
 class Expr:
