@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tcemu.capture.source import Source
 
 FILE_HEADER: Final = 24
-RECORDS: Final = (Struct("<IIII").unpack_from, Struct(">IIII").unpack_from)  # of little and big endian files
+LITTLE_RECORD: Final = Struct("<IIII").unpack_from
+BIG_RECORD: Final = Struct(">IIII").unpack_from
 
 # magic as a big-endian number: nanoseconds per unit of the fraction, lengths that record headers may have, bytes
 # between the file header and the first record
@@ -71,7 +72,6 @@ class PcapReader(Reader):
         self._order: i64 = _CAPTURED_FIRST
         self._limit: i64 = 0
         self._open()
-        self._record = RECORDS[1 if self.big else 0]
 
     def _open(self) -> None:
         whole = self._more(FILE_HEADER)
@@ -139,7 +139,7 @@ class PcapReader(Reader):
             captured = lengths & 0xFFFFFFFF
             wire = (lengths >> 32) & 0xFFFFFFFF
         else:
-            seconds, fraction, captured, wire = self._record(data, at)
+            seconds, fraction, captured, wire = BIG_RECORD(data, at) if self.big else LITTLE_RECORD(data, at)
         if self._order != _CAPTURED_FIRST and (self._order == _WIRE_FIRST or captured > wire):
             captured, wire = wire, captured
         if captured > self._limit:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from tcemu.conntrack.entry import OFFLOADED, STATUS_NAMES, ZONE_BOTH, ZONE_ORIGINAL, ZONE_REPLY, Entry, Tuple
+from tcemu.conntrack.expect import Expectation, Expectations
 from tcemu.conntrack.names import PROTOCOLS, address, number, state
 from tcemu.conntrack.show import left, uses
+from tcemu.conntrack.timeouts import SECOND
 from tcemu.conntrack.tuples import GRE, ICMP, ICMPV6, SCTP, TCP, has_ports
 
 
@@ -40,6 +42,42 @@ def dump(entry: Entry, now: int) -> dict[str, Any]:
 def dump_all(entries: list[Entry], now: int) -> list[dict[str, Any]]:
     """All connections, sorted as the recordings are."""
     return sorted((dump(entry, now) for entry in entries), key=sort_key)
+
+
+def dump_expectations(expectations: Expectations, now: int) -> list[dict[str, Any]]:
+    """All expectations that have not timed out, sorted as the recordings are (ctnetlink_exp_fill_info)."""
+    return sorted((_expectation(one, now) for one in expectations.all if not 0 < one.expires <= now), key=str)
+
+
+def _expectation(one: Expectation, now: int) -> dict[str, Any]:
+    family, proto = one.family, PROTOCOLS.get(one.proto, one.proto)
+    full = -1 if family == 6 else 0xFFFFFFFF
+    empty = 0 if one.any_source else full
+    t = one.tuple
+    out: dict[str, Any] = {
+        "tuple": {
+            "src": address(family, t.src_high, t.src),
+            "dst": address(family, t.dst_high, t.dst),
+            "proto": proto,
+            "sport": 0 if one.any_sport else t.sport,
+            "dport": t.dport,
+        },
+        "mask": {
+            "src": address(family, empty, empty),
+            "dst": address(family, full, full),
+            "proto": proto,
+            "sport": 0 if one.any_sport else 0xFFFF,
+            "dport": 0xFFFF,
+        },
+        "master": _tuple(one.master, one.master.orig, ZONE_ORIGINAL),
+        "timeout": max(one.expires - now, 0) // SECOND,
+    }
+    if one.zone:
+        out["zone"] = one.zone
+    out |= {"flags": one.flags, "class": one.kind}
+    if one.master.helper:
+        out["helper"] = one.master.helper
+    return out
 
 
 def sort_key(dumped: dict[str, Any]) -> tuple[Any, ...]:

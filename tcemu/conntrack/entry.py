@@ -141,6 +141,7 @@ class Entry(Conn):
         self.timeout: i64 = 0
         self.master: Entry | None = None
         self.helper: str = ""
+        self.masquerade: i64 = 0  # the device whose address it was given (nf_conn_nat.masq_index)
         self.index: i64 = -1  # its place in the table's list, -1 while it is in no table
         self.hash_orig: i64 = 0  # for the table
         self.hash_reply: i64 = 0

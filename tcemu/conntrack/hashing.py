@@ -8,12 +8,13 @@ A lookup compares 30 bits of hash before it touches an entry. Nothing is marked 
 of the run forward, so lookups never slow down with age; the hash in the slot says where a slot wants to be, so
 neither removal nor growth looks at entries.
 
-Interpreted, a dictionary from tuples to entries stands beside the slots, because it finds in one step what they find in
-dozens. The slots stay what decides: who is evicted from a full table, and who is found where two have the same tuple.
+Interpreted, dictionaries stand beside the slots, because they find in one step what the slots find in dozens. The slots stay
+what decides: who is evicted from a full table, and who is found where two have the same tuple.
 """
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final
 
 from librt.vecs import vec
@@ -24,6 +25,8 @@ from tcemu.packet.numbers import COMPILED, numbers
 
 FIRST_SIZE: Final = 1024
 M32: Final = 0xFFFFFFFF
+KEY4: Final = Struct(">IIHH").pack
+KEY6: Final = Struct(">qqqqHH").pack
 
 
 class Buckets:
@@ -36,9 +39,9 @@ class Buckets:
         self.store: list[Entry | None] = []
         self.free: list[int] = []
         self.reply: bool = False  # of the last hit
-        # interpreted: `exact_key` -> entry and direction; it misses nothing as long as no two entries have the same key
-        self.exact: dict[tuple[int, ...], tuple[Entry, int]] = {}
-        self.is_exact: bool = not COMPILED
+        # interpreted, by zone << 8 | protocol: addresses and ports as they stand in packets -> entry and direction
+        self.exact: dict[int, dict[bytes, tuple[Entry, int]]] = {}
+        self.is_exact: bool = not COMPILED  # no two entries have the same key; else there is nothing in `exact`
 
     def find(self, h: i64, t: Tuple, family: i64, proto: i64, zone_orig: i64, zone_reply: i64) -> Entry | None:
         """The entry one of whose tuples is ``t`` in that zone; `reply` says which."""
@@ -84,17 +87,17 @@ class Buckets:
         if not only_reply:
             self.put(entry.hash_orig << 32 | (entry.index + 1) << 1)
         self.put(entry.hash_reply << 32 | (entry.index + 1) << 1 | 1)
-        if self.is_exact:
-            if not only_reply:
-                self.note(entry, 0)
-            self.note(entry, 1)
+        if not only_reply:
+            self.note(entry, 0)
+        self.note(entry, 1)
 
     def note(self, entry: Entry, way: i64) -> None:
         """Make the entry known by its exact key, or give exact keys up where another entry has the same."""
-        key = exact_key(entry, way)
-        if key not in self.exact:
-            self.exact[key] = (entry, way)
-        elif self.exact[key][0] is not entry:
+        if not self.is_exact:
+            return
+        known = self.exact.setdefault(zone_of(entry, way) << 8 | entry.proto, {})
+        found = known.setdefault(exact_key(entry, way), (entry, way))
+        if found[0] is not entry:
             self.exact = {}
             self.is_exact = False
 
@@ -113,10 +116,12 @@ class Buckets:
         self.take(entry.hash_orig << 32 | (entry.index + 1) << 1)
         self.take(entry.hash_reply << 32 | (entry.index + 1) << 1 | 1)
         if self.is_exact:
-            for way in (1, 0):
+            for way in (0, 1):
+                known = self.exact.get(zone_of(entry, way) << 8 | entry.proto, {})
                 key = exact_key(entry, way)
-                if key in self.exact and self.exact[key][0] is entry:
-                    del self.exact[key]
+                found = known.get(key)
+                if found is not None and found[0] is entry:
+                    del known[key]
         self.store[entry.index] = None
         self.free.append(entry.index)
         entry.index = -1
@@ -153,13 +158,12 @@ class Buckets:
                 self.put(slot)
 
 
-def exact_key(entry: Entry, way: i64) -> tuple[int, ...]:
-    """One of the entry's tuples with all that must be the same in a packet of it; `Conntrack.track` makes the same from packets."""
+def exact_key(entry: Entry, way: i64) -> bytes:
+    """One of the entry's tuples as it stands in packets: addresses, then ports."""
     t = entry.reply if way != 0 else entry.orig
-    last = zone_of(entry, way) << 8 | entry.proto
     if entry.family == 4:
-        return (t.src, t.dst, t.sport, t.dport, last)
-    return (t.src_high, t.src, t.dst_high, t.dst, t.sport, t.dport, last)
+        return KEY4(t.src, t.dst, t.sport, t.dport)
+    return KEY6(t.src_high, t.src, t.dst_high, t.dst, t.sport, t.dport)
 
 
 def zone_of(entry: Entry, way: i64) -> i64:

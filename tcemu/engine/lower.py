@@ -1,4 +1,4 @@
-"""From the IR to the program. Every effect and test has one row in a table below; nothing is decided twice.
+"""From the IR to the program. Every effect and test has one row in a table; nothing is decided twice.
 
 A rule's leading matches become its guard and tests, later ones guards between ops. What cannot run becomes an op that
 drops the packet that meets it, with the reason.
@@ -6,28 +6,55 @@ drops the packet that meets it, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
-from typing import Final
+from typing import Any, Final
 
-from tcemu.engine.effects.basics import CountOp, LimitOp, QuotaOp, RandomOp, RefusedOp, VerdictOp
-from tcemu.engine.lower_effects import EFFECTS, Making
+from tcemu.engine.effects.basics import CountOp, LastOp, LimitOp, QuotaOp, RandomOp, RefusedOp, VerdictOp
+from tcemu.engine.effects.divert import LogOp
+from tcemu.engine.lower_effects import EFFECTS
+from tcemu.engine.lower_nft import EFFECTS as NFT_EFFECTS
+from tcemu.engine.lower_sets import Sets, sync_sets
 from tcemu.engine.lower_tests import ADDRESSES, lower_match
-from tcemu.engine.program import Chain, Counter, Guard, Index, MaskedTest, NeverTest, Op, Program, Rule, Test, Way
+from tcemu.engine.lower_values import Making
+from tcemu.engine.program import (
+    PF_INET,
+    PF_NETDEV,
+    Chain,
+    Counter,
+    GroupTest,
+    Guard,
+    Index,
+    MaskedTest,
+    NeverTest,
+    Op,
+    Program,
+    Rule,
+    Test,
+    Way,
+)
+from tcemu.engine.sets import VerdictMapOp
+from tcemu.engine.states import filled, stats_of, written
 from tcemu.engine.values import COMPILED
 from tcemu.host.model import Host
+from tcemu.ir import effect as effects
 from tcemu.ir import operand as operands
-from tcemu.ir.effect import Effect, Offload, Random, SetCt, Untrack
-from tcemu.ir.ruleset import Attachment, Object, Ruleset
+from tcemu.ir.effect import Effect, Random
+from tcemu.ir.ruleset import Attachment, Flowtable, Object, Ruleset
 from tcemu.ir.ruleset import Rule as RuleRecord
 from tcemu.ir.stats import Stats
-from tcemu.ir.step import Do, Masked, Match, Unsupported
+from tcemu.ir.step import Do, Masked, Match, Member, Unsupported
 from tcemu.ir.verdict import GOTO, JUMP, Verdict
+from tcemu.offload.nft_flows import FlowTable
 
-INET: Final = {"inet": ("ip", "ip6")}
+LAYERS: Final = {"inet": ("ip", "ip6"), "bridge": ("bridge", "ip", "ip6")}
+NFT: Final = frozenset(("ip", "ip6", "inet", "arp", "bridge", "netdev"))
+TRANSPORTS: Final = frozenset((6, 17, 33, 132, 136))  # protocols whose ports stand first in their header
+# what connection tracking is loaded for (the callers of nf_ct_netns_get); notrack is not among them
+TRACKING: Final = (effects.Translate, effects.ConnLimit, effects.Offload, effects.SynProxy, effects.SetCt)
+CT_OBJECTS: Final = ("ct helper", "ct timeout", "ct expectation")
 
-
-PURE: Final = (CountOp, VerdictOp, LimitOp, QuotaOp, RandomOp)  # ops that change nothing which a guard can see
+PURE: Final = (CountOp, VerdictOp, LimitOp, QuotaOp, RandomOp, LastOp, LogOp, VerdictMapOp)  # ops that change nothing which a guard can see
 RUN: Final = 16 if COMPILED else 4  # so many rules alike are worth an index
 
 
@@ -56,6 +83,36 @@ def is_address(step: Match) -> bool:
 def has_mask(step: Match) -> bool:
     """Does it look at any bit of it?"""
     return not isinstance(step.test, Masked) or step.test.mask != 0
+
+
+def settles_transport(step: Match) -> bool:
+    """Is it a guard that lets only one protocol with ports pass?"""
+    left, test = step.left, step.test
+    return isinstance(left, operands.Load) and left.field == "meta.l4proto" and isinstance(test, Masked) and test.value in TRANSPORTS
+
+
+def parts(node: object) -> Iterator[Any]:
+    """A record of the IR and all that it is made of."""
+    yield node
+    if isinstance(node, tuple | list):
+        for item in node:
+            yield from parts(item)
+    elif hasattr(node, "__struct_fields__"):
+        for name in node.__struct_fields__:
+            inner = getattr(node, name)
+            if hasattr(inner, "__struct_fields__") or isinstance(inner, tuple | list):
+                yield from parts(inner)
+
+
+def tracks(node: object) -> bool:
+    """Does a step make the kernel load connection tracking?"""
+    for part in parts(node):
+        if isinstance(part, operands.Load):
+            if part.field.startswith("ct."):
+                return True
+        elif (isinstance(part, operands.Key) and part.what == "ct") or isinstance(part, TRACKING):
+            return True
+    return False
 
 
 def choose_guards(drafts: list[Draft]) -> None:
@@ -102,30 +159,45 @@ class Lowering:
         self.ruleset = ruleset
         self.program = Program()
         self.devices = {device.key: device.rank for device in host.devices}
-        self.parents = {chain.key: chain.parent for chain in ruleset.chains}
         self.making = Making(ruleset, self.devices, self.program)
+        updated = {part.set for rule in ruleset.rules for part in parts(rule.steps) if isinstance(part, effects.UpdateSet)}
+        self.sets = Sets(ruleset, self.making, self.program.chains, updated)
+        self.sets.effect_op = self.element_op
+        self.making.table = self.sets.table
+        self.making.object_op = self.object_op
+        self.making.element_ops = self.sets.ops
 
     def run(self) -> Program:
         """Chains first, so that verdicts find them; then rules; then the ways in."""
         for table in self.ruleset.tables:
-            if not table.dormant:
-                for record in self.ruleset.chains.children(table.key):
-                    self.program.chains[record.key] = Chain(record.key, record.end.code, table.max_restarts)
-        for key, chain in self.program.chains.items():
-            self._rules(key, chain)
-        for attachment in self.ruleset.attachments:
-            self._attach(attachment)
-        for ways in self.program.hooks.values():
-            ways.sort(key=lambda way: way.priority)
-        for devices, tc_first in ((self.program.ingress, True), (self.program.egress, False)):
-            for ways in devices.values():
-                # tc sees a packet before nf_ingress, and behind nf_egress (net/core/dev.c)
-                ways.sort(key=lambda way: ((way.kind == "tc") != tc_first, way.priority))
+            for record in self.ruleset.chains.children(table.key):
+                self.program.chains[record.key] = Chain(record.key, record.end.code, table.max_restarts)
+        for number, flowtable in enumerate(self.ruleset.flowtables):
+            flows = self.program.nft_flows[flowtable.key] = FlowTable(flowtable.key, number, 0)
+            flows.counts = flowtable.counter
+            flows.devices = {self.devices[name] for name in flowtable.devices if name in self.devices}
+        for table in self.ruleset.tables:
+            nft = table.family in NFT
+            for record in self.ruleset.chains.children(table.key):
+                self._rules(record.key, table.family if nft else "")
+            if nft:
+                self._objects(table.key, table.family)
+        self._attachments()
+        self.program.sets = list(self.sets.tables.values())
         return self.program
 
-    def _rules(self, key: str, chain: Chain) -> None:
+    def _objects(self, table: str, family: str) -> None:
+        """Conntrack objects load connection tracking, whether or not a rule uses them."""
+        if any(record.kind in CT_OBJECTS for record in self.ruleset.objects.children(table)):
+            self.program.tracked.update(LAYERS.get(family, (family,)))
+
+    # ------------------------------------------------------------ rules
+
+    def _rules(self, key: str, family: str) -> None:
         """All rules of a chain: made, guarded, linked, and runs of like ones indexed."""
-        made = [self._rule(record) for record in self.ruleset.rules.children(key)]
+        chain = self.program.chains[key]
+        self.making.nft = family != ""
+        made = [self._rule(record, family) for record in self.ruleset.rules.children(key)]
         choose_guards(made)
         rules = [draft.rule for draft in made]
         for here, behind in pairwise([*rules, None]):
@@ -141,23 +213,28 @@ class Lowering:
         index_runs(made)
         chain.first = rules[0] if rules else None
 
-    def _rule(self, record: RuleRecord) -> Draft:
+    def _rule(self, record: RuleRecord, family: str) -> Draft:
         rule = Rule(record.key, record.slot)
         self.program.rules.append(rule)
         draft = Draft(rule)
+        making = self.making
+        making.key, making.transport = record.key, family == ""
+        if family and family not in self.program.tracked and tracks(record.steps):
+            self.program.tracked.update(LAYERS.get(family, (family,)))
         last_op: Op | None = None
         for place, step in enumerate(record.steps):
+            making.place = place
             if isinstance(step, Match):
                 if is_blind(step, record):
                     draft.tests.append(NeverTest())
                     continue
-                need, tests = lower_match(step, self.ruleset)
-                self._note_conntrack(step)
-                if last_op is None:
+                need, tests = lower_match(step, making, self.sets)
+                making.transport = making.transport or settles_transport(step)
+                if last_op is None and not (family and self._stirs(step)):
                     rule.need |= need
                     draft.tests += tests
                     continue
-                made: list[Op] = [Guard(test) for test in tests]
+                made: list[Op] = [Guard(test) for test in ([GroupTest(need)] if need else []) + tests]
             else:
                 made = [self._op(step, record, place)]
                 draft.pure = draft.pure and isinstance(made[0], PURE)
@@ -169,51 +246,102 @@ class Lowering:
                 last_op = op
         return draft
 
+    def _stirs(self, step: Match) -> bool:
+        """Does asking change something (a generator counts, an element counts), so that nothing may be asked in another order?"""
+        for part in parts(step):
+            if isinstance(part, operands.Number) or (isinstance(part, operands.Key) and part.args[:1] == ("random",)):
+                return True
+            key = part.set if isinstance(part, Member) else part.map if isinstance(part, operands.Lookup) else ""
+            if key and not self.sets.is_still(key):
+                return True
+        return False
+
+    # ------------------------------------------------------------ ops
+
     def _op(self, step: Do | Unsupported, record: RuleRecord, index: int) -> Op:
         if isinstance(step, Unsupported):
             return RefusedOp(step.text)
         shared: Object | None = self.ruleset.objects.get(step.obj) if step.obj else None
-        effect, then, otherwise = step.effect, step.then, None
-        counter: Counter | None = None
         if shared is not None:
-            if shared.effect is not None:
-                effect = shared.effect
-            otherwise = shared.otherwise
-            if step.effect is None:
-                then = shared.then
-            counter = self.program.counters.get(shared.key)
-            if counter is None:
-                counter = self.program.counters[shared.key] = filled(shared.stats)
-        stats = getattr(effect, "stats", None)
-        if counter is None and isinstance(stats, Stats):
-            counter = filled(stats)
+            effect = shared.effect if shared.effect is not None else step.effect
+            then = shared.then if step.effect is None else step.then
+            return self._make(effect, then, shared.otherwise, self._counter(shared))
+        counter: Counter | None = None
+        stats = getattr(step.effect, "stats", None) if not isinstance(step.effect, effects.Limit) else stats_of(step.effect)
+        if isinstance(stats, Stats):
+            counter = filled(stats, step.effect)
             self.program.anonymous.append((record.key, index, counter))
-        return self._make(effect, then, otherwise, counter)
+        return self._make(step.effect, step.then, None, counter)
+
+    def _counter(self, shared: Object) -> Counter:
+        """The counter that all users of an object share; nft's objects keep it in their effect."""
+        counter = self.program.counters.get(shared.key)
+        if counter is None:
+            own = stats_of(shared.effect)
+            counter = filled(shared.stats) if own is None else filled(own, shared.effect)
+            self.program.counters[shared.key] = counter
+        return counter
+
+    def object_op(self, key: str) -> Op | None:
+        """What an object of a map does."""
+        shared = self.ruleset.objects.get(key)
+        return None if shared is None else self._make(shared.effect, shared.then, None, self._counter(shared))
+
+    def element_op(self, effect: Effect) -> Op | None:
+        """A statement of a set's element, with a state of its own."""
+        stats = stats_of(effect)
+        return self._make(effect, Verdict(0), None, None if stats is None else filled(stats, effect))
 
     def _make(self, effect: Effect | None, then: Verdict, otherwise: Effect | None, counter: Counter | None) -> Op:
         target = self._target(then)
         if then.code in (GOTO, JUMP) and target is None:
             # a chain that nothing was ever put into: tc passes, nft cannot name one
             target = Chain(then.to, 3, 16)
-        if isinstance(effect, (SetCt, Offload, Untrack)):
-            self.program.uses_conntrack = True
+        name = type(effect).__name__.lower() if effect is not None else "verdict"
+        nft_maker = NFT_EFFECTS.get(type(effect)) if self.making.nft else None
+        if nft_maker is not None:
+            op = nft_maker(self.making, effect, then, target, counter)
+            op.name = name
+            return op
         second = None
         if isinstance(otherwise, Random):
             second = (otherwise, self._target(otherwise.then))
         maker: Callable[..., Op] | None = EFFECTS.get(type(effect))
         if maker is None:
-            return RefusedOp(type(effect).__name__.lower())
+            return RefusedOp(name)
         op = maker(self.making, effect, then, target, counter, second)
-        op.name = type(effect).__name__.lower() if effect is not None else "verdict"
+        op.name = name
         return op
 
     def _target(self, then: Verdict) -> Chain | None:
         return self.program.chains.get(then.to) if then.to else None
 
-    def _note_conntrack(self, step: Match) -> None:
-        left = step.left
-        if isinstance(left, operands.Load) and left.field == "ct.state":
-            self.program.uses_conntrack = True
+    # ------------------------------------------------------------ ways in
+
+    def _attachments(self) -> None:
+        """Ways in by priority; of equal priorities the one that was registered last runs first (nf_hook_entries_grow)."""
+        ranks = {table.key: table.rank for table in self.ruleset.tables if not table.dormant}
+        found = [attachment for attachment in self.ruleset.attachments if attachment.parent in ranks]
+        found.sort(key=lambda attachment: (ranks[attachment.parent], attachment.rank))
+        for attachment in found:
+            self._attach(attachment)
+        for flowtable in self.ruleset.flowtables:
+            if flowtable.parent in ranks:
+                self._attach_flows(flowtable)
+        for ways in self.program.hooks.values():
+            ways.sort(key=lambda way: way.priority)
+        for devices, tc_first in ((self.program.ingress, True), (self.program.egress, False)):
+            for ways in devices.values():
+                # tc sees a packet before nf_ingress, and behind nf_egress (net/core/dev.c)
+                ways.sort(key=lambda way: ((way.kind == "tc") != tc_first, way.priority))
+
+    def _attach_flows(self, record: Flowtable) -> None:
+        """A flow table stands at the ingress of each of its devices."""
+        flows = self.program.nft_flows[record.key]
+        for device in sorted(flows.devices):
+            way = Way(Chain(record.key, 3, 0), record.priority, "flowtable", device)
+            way.family, way.flows = PF_NETDEV, flows
+            self.program.ingress.setdefault(device, []).insert(0, way)
 
     def _attach(self, attachment: Attachment) -> None:
         chain = self.program.chains.get(attachment.chain)
@@ -221,24 +349,15 @@ class Lowering:
         if chain is None or (attachment.device and not device):
             return
         way = Way(chain, attachment.priority, attachment.kind, device)
-        if attachment.hook == "ingress" and device:
-            self.program.ingress.setdefault(device, []).append(way)
-        elif attachment.hook == "egress" and device:
-            self.program.egress.setdefault(device, []).append(way)
-        else:
-            if attachment.kind == "nat":
-                self.program.uses_conntrack = True
-            for layer in INET.get(attachment.layer, (attachment.layer,)):
-                # of equal priorities the one that was registered last runs first (nf_hook_entries_grow)
-                self.program.hooks.setdefault(f"{layer} {attachment.hook}", []).insert(0, way)
-
-
-def filled(stats: Stats) -> Counter:
-    """A counter that starts from what was counted before."""
-    counter = Counter()
-    counter.packets, counter.bytes, counter.drops, counter.overlimits = stats.packets, stats.bytes, stats.drops, stats.overlimits
-    counter.first_used, counter.last_used = stats.first_used, stats.last_used
-    return counter
+        if attachment.hook in ("ingress", "egress"):
+            if device:
+                way.family = PF_INET if attachment.layer == "inet" else PF_NETDEV
+                ways = (self.program.ingress if attachment.hook == "ingress" else self.program.egress).setdefault(device, [])
+                ways.insert(len(ways) if way.kind == "tc" else 0, way)
+            return
+        layers = ("ip", "ip6") if attachment.layer == "inet" else (attachment.layer,)
+        for layer in layers:
+            self.program.hooks.setdefault(f"{layer} {attachment.hook}", []).insert(0, way)
 
 
 def lower(ruleset: Ruleset, host: Host) -> Program:
@@ -246,25 +365,22 @@ def lower(ruleset: Ruleset, host: Host) -> Program:
     return Lowering(ruleset, host).run()
 
 
-def sync(program: Program, ruleset: Ruleset) -> None:
-    """Write the program's counters back to the shelves; what did not move is not touched."""
+def sync(program: Program, ruleset: Ruleset, now: int = 0) -> None:
+    """Write the program's counters and sets back to the shelves, as they are at ``now`` (ns); what did not move is not touched."""
     for key, counter in program.counters.items():
         shared = ruleset.objects.get(key)
-        if shared is not None and copy_counter(counter, shared.stats):
+        if shared is None:
+            continue
+        own = stats_of(shared.effect)
+        if written(counter, shared.stats) if own is None else written(counter, own, shared.effect):
             ruleset.objects.put(shared)
     for key, index, counter in program.anonymous:
         rule = ruleset.rules.get(key)
         if rule is None or index >= len(rule.steps):
             continue
         step = rule.steps[index]
-        stats = getattr(step.effect, "stats", None) if isinstance(step, Do) else None
-        if isinstance(stats, Stats) and copy_counter(counter, stats):
+        effect = step.effect if isinstance(step, Do) else None
+        stats = getattr(effect, "stats", None)
+        if isinstance(stats, Stats) and written(counter, stats, effect):
             ruleset.rules.put(rule)
-
-
-def copy_counter(counter: Counter, stats: Stats) -> bool:
-    """Did anything move?"""
-    now = (counter.packets, counter.bytes, counter.drops, counter.overlimits, counter.first_used, counter.last_used)
-    was = (stats.packets, stats.bytes, stats.drops, stats.overlimits, stats.first_used, stats.last_used)
-    stats.packets, stats.bytes, stats.drops, stats.overlimits, stats.first_used, stats.last_used = now
-    return now != was
+    sync_sets(program.sets, ruleset, now)

@@ -28,36 +28,14 @@ from tcemu.engine.effects.police import PoliceOp
 from tcemu.engine.effects.track import TrackOp
 from tcemu.engine.effects.tunnel import TunnelOp
 from tcemu.engine.lower_tests import geneve_bytes
+from tcemu.engine.lower_values import Making, signed
 from tcemu.engine.ports import halves
-from tcemu.engine.program import Chain, Counter, Op, Program
+from tcemu.engine.program import Chain, Counter, Op
 from tcemu.ir import effect as effects
-from tcemu.ir.ruleset import Ruleset
 from tcemu.ir.verdict import Verdict
-from tcemu.offload.flows import ActCtTable
 from tcemu.packet.packet import TunnelInfo
 
-HALF: Final = (1 << 64) - 1
-
 Second = tuple[effects.Random, Chain | None] | None
-
-
-class Making:
-    """What makers may look at."""
-
-    def __init__(self, ruleset: Ruleset, devices: dict[str, int], program: Program) -> None:
-        self.ruleset = ruleset
-        self.devices = devices
-        self.program = program
-
-    def flows(self, zone: int) -> ActCtTable:
-        """The flow table of a zone; one serves all ct actions of it (act_ct.c tcf_ct_flow_table_get)."""
-        return self.program.flow_table(zone)
-
-
-def signed(value: int) -> int:
-    """Sixty-four bits as i64 holds them."""
-    value &= HALF
-    return value - (1 << 64) if value >> 63 else value
 
 
 def make_verdict(making: Making, effect: object, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
@@ -74,7 +52,7 @@ def make_count(making: Making, effect: effects.Count, then: Verdict, to: Chain |
 
 
 def make_limit(making: Making, effect: effects.Limit, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
-    return LimitOp(counter, effect.rate, effect.unit, effect.burst, effect.bytes, effect.over)
+    return LimitOp(counter or Counter(), effect.rate, effect.unit, effect.burst, effect.bytes, effect.over)
 
 
 def make_quota(making: Making, effect: effects.Quota, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:

@@ -6,8 +6,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcemu.host.model import Host
-
 PHYSICAL: Final = 0  # frames leave the machine here (taps, NICs, and what tests make of dummies)
 SINK: Final = 1  # dummy: counts and forgets
 VETH: Final = 2
@@ -20,19 +18,23 @@ BRIDGE: Final = 8
 IFB: Final = 9
 LOOPBACK: Final = 10
 
-KINDS: Final = {
-    "veth": VETH,
-    "vlan": VLAN,
-    "vxlan": VXLAN,
-    "geneve": GENEVE,
-    "gre": GRE,
-    "ip6gre": GRE,
-    "gretap": GRETAP,
-    "ip6gretap": GRETAP,
-    "bridge": BRIDGE,
-    "ifb": IFB,
-    "loopback": LOOPBACK,
-}
+UNICAST: Final = 0  # kinds of route
+LOCAL: Final = 1
+BLACKHOLE: Final = 2
+UNREACHABLE: Final = 3
+PROHIBIT: Final = 4
+BROADCAST: Final = 5
+
+RTN_UNICAST: Final = 1  # include/uapi/linux/rtnetlink.h
+RTN_LOCAL: Final = 2
+RTN_BROADCAST: Final = 3
+RTN_MULTICAST: Final = 5
+RTN_BLACKHOLE: Final = 6
+RTN_UNREACHABLE: Final = 7
+RTN_PROHIBIT: Final = 8
+OF_KIND: Final = (RTN_UNICAST, RTN_LOCAL, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_BROADCAST)
+
+LINK_SCOPE: Final = 253  # RT_SCOPE_LINK
 
 
 class Port:
@@ -69,10 +71,31 @@ class Port:
         self.rx_packets: i64 = 0
         self.tx_packets: i64 = 0
         self.addressed: bool = False  # has an address of its own
+        # what nft's meta keys read
+        self.name_high: i64 = 0  # its sixteen bytes
+        self.name_low: i64 = 0
+        self.kind_high: i64 = 0  # "tun", "veth" … as the rtnl link kind is called; zero for physical devices
+        self.kind_low: i64 = 0
+        self.noarp: bool = False
+        self.arphrd: i64 = 1  # include/uapi/linux/if_arp.h
+        self.group: i64 = 0
+        self.addresses: list[Own] = []
+
+
+class Own:
+    """An address of a device, with its network."""
+
+    def __init__(self, family: i64, high: i64, low: i64, prefix: i64, scope: i64) -> None:
+        self.family: i64 = family
+        self.high: i64 = high
+        self.low: i64 = low
+        self.prefix: i64 = prefix
+        self.scope: i64 = scope  # RT_SCOPE_*: 0 global, 253 link, 254 host
+        self.secondary: bool = False
 
 
 class Hop:
-    """A route, or the answer of a lookup. kind: 0 unicast, 1 local, 2 blackhole, 3 unreachable, 4 prohibit."""
+    """A route, or the answer of a lookup. kind: 0 unicast, 1 local, 2 blackhole, 3 unreachable, 4 prohibit, 5 broadcast."""
 
     def __init__(self) -> None:
         self.kind: i64 = 0
@@ -88,49 +111,109 @@ class Hop:
         self.source: i64 = 0
 
 
-class Mac:
-    """A neighbour."""
-
-    def __init__(self, device: i64, high: i64, low: i64, mac: i64) -> None:
-        self.device: i64 = device
-        self.high: i64 = high
-        self.low: i64 = low
-        self.mac: i64 = mac
-
-
 class HostTables:
-    """All of it. `route` and `neighbour` look through short lists, longest prefix first."""
+    """All of it. `route` looks the networks of each prefix length up, longest first; local addresses come before all."""
 
     def __init__(self) -> None:
         self.ports: list[Port | None] = [None]
-        self.routes4: list[Hop] = []
-        self.routes6: list[Hop] = []
-        self.macs: list[Mac] = []
+        self.local4: list[dict[int, Hop]] = [{} for _ in range(33)]  # by prefix length, then network
+        self.main4: list[dict[int, Hop]] = [{} for _ in range(33)]
+        self.local6: list[dict[tuple[int, int], Hop]] = [{} for _ in range(129)]
+        self.main6: list[dict[tuple[int, int], Hop]] = [{} for _ in range(129)]
+        self.lengths4: list[int] = []  # prefix lengths of the main tables, longest first
+        self.lengths6: list[int] = []
+        self.near4: dict[int, int] = {}  # device << 32 | address -> MAC
+        self.near6: dict[tuple[int, int, int], int] = {}
         self.forward4: bool = False
         self.forward6: bool = False
         self.configured: bool = False  # any address or route at all beyond loopback
+        self.loopback: i64 = 1
+        self.generation: i64 = 0  # grows when addresses or routes change (rt_genid)
+        self.print: str = ""  # all addresses and routes, to tell
+        self.echo4: bool = True  # echo requests are answered (net.ipv4.icmp_echo_ignore_all)
+        self.echo6: bool = True
+        self.rate4: i64 = 1_000_000_000  # ns between ICMP errors to one address (net.ipv4.icmp_ratelimit)
+        self.rate6: i64 = 1_000_000_000
 
     def route(self, family: i64, high: i64, low: i64) -> Hop | None:
         """The best route to an address (fib_lookup over local, then main)."""
-        for hop in self.routes4 if family == 4 else self.routes6:
-            bits = hop.prefix
-            if family == 4:
-                if bits == 0 or (low >> (32 - bits)) == (hop.low >> (32 - bits)):
-                    return hop
-                continue
-            if bits <= 64:
-                if bits == 0 or ((high ^ hop.high) >> (64 - bits)) == 0:
-                    return hop
-            elif high == hop.high and ((low ^ hop.low) >> (128 - bits)) == 0:
-                return hop
+        hop = self.local(family, high, low)
+        if hop is not None:
+            return hop
+        if family == 4:
+            for length in self.lengths4:
+                found = self.main4[length].get(low & mask4(length))
+                if found is not None:
+                    return found
+            return None
+        for length in self.lengths6:
+            found = self.main6[length].get((high & mask_high(length), low & mask_low(length)))
+            if found is not None:
+                return found
+        return None
+
+    def local(self, family: i64, high: i64, low: i64) -> Hop | None:
+        """The local table: the machine's own addresses, broadcasts, and 127.0.0.0/8."""
+        if family == 4:
+            found = self.local4[32].get(low)
+            return found if found is not None else self.local4[8].get(low & 0xFF000000)
+        return self.local6[128].get((high, low))
+
+    def address_type(self, family: i64, high: i64, low: i64, device: i64) -> i64:
+        """inet_dev_addr_type: RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST or RTN_UNICAST; ``device`` 0 for any."""
+        if family == 4:
+            if low >> 24 == 0 or low == 0xFFFFFFFF:
+                return RTN_BROADCAST
+            if low >> 28 == 0xE:
+                return RTN_MULTICAST
+        elif (high >> 56) & 0xFF == 0xFF:
+            return RTN_MULTICAST
+        hop = self.local(family, high, low)
+        if hop is None or device not in (0, hop.device):
+            return RTN_UNICAST
+        return OF_KIND[hop.kind]
+
+    def source(self, family: i64, hop: Hop, high: i64, low: i64) -> Own | None:
+        """The source address for packets to a target along a route (fib_result_prefsrc, inet_select_addr); None if there is none."""
+        if hop.source != 0 or hop.source_high != 0:
+            return Own(family, hop.source_high, hop.source, 0, 0)
+        if hop.has_via:
+            high, low = hop.via_high, hop.via
+        return self.select(family, hop.device, high, low)
+
+    def select(self, family: i64, device: i64, high: i64, low: i64) -> Own | None:
+        """inet_select_addr: the device's first address in the target's network, else its first, else any of the machine's."""
+        port = self.ports[device] if 0 < device < len(self.ports) else None
+        first: Own | None = None
+        if port is not None:
+            for own in port.addresses:
+                if own.family != family or own.secondary or own.scope > LINK_SCOPE:
+                    continue
+                if first is None:
+                    first = own
+                if same_network(own, high, low):
+                    return own
+        if first is not None:
+            return first
+        for other in self.ports:
+            if other is not None:
+                for own in other.addresses:
+                    if own.family == family and own.scope < LINK_SCOPE:
+                        return own
         return None
 
     def neighbour(self, device: i64, high: i64, low: i64) -> i64:
         """The MAC address of a neighbour, -1 when it is not known."""
-        for mac in self.macs:
-            if mac.low == low and mac.device == device and mac.high == high:
-                return mac.mac
-        return -1
+        if high == 0 and 0 <= low <= 0xFFFFFFFF:
+            return self.near4.get(device << 32 | low, -1)
+        return self.near6.get((device, high, low), -1)
+
+    def know(self, device: i64, high: i64, low: i64, mac: i64) -> None:
+        """Learn a neighbour."""
+        if high == 0 and 0 <= low <= 0xFFFFFFFF:
+            self.near4[device << 32 | low] = mac
+        else:
+            self.near6[device, high, low] = mac
 
     def tunnel_port(self, kind: i64, udp_port: i64, key: i64) -> i64:
         """The tunnel device that takes packets of a UDP port (or all GRE): metadata mode, or the key's own; 0 for none."""
@@ -144,105 +227,29 @@ class HostTables:
         return fallback
 
 
+def mask4(length: i64) -> i64:
+    """A netmask."""
+    return (0xFFFFFFFF << (32 - length)) & 0xFFFFFFFF
+
+
+def mask_high(length: i64) -> i64:
+    """The upper half of an IPv6 netmask, as a signed number."""
+    return -1 if length >= 64 else 0 if length == 0 else -1 << (64 - length)
+
+
+def mask_low(length: i64) -> i64:
+    """The lower half."""
+    return 0 if length <= 64 else -1 << (128 - length)
+
+
+def same_network(own: Own, high: i64, low: i64) -> bool:
+    """inet_ifa_match."""
+    if own.family == 4:
+        return ((own.low ^ low) & mask4(own.prefix)) == 0
+    return ((own.high ^ high) & mask_high(own.prefix)) == 0 and ((own.low ^ low) & mask_low(own.prefix)) == 0
+
+
 def halves(value: int) -> tuple[int, int]:
     """A 128-bit address as two signed halves."""
     high, low = (value >> 64) & ((1 << 64) - 1), value & ((1 << 64) - 1)
     return high - (1 << 64) if high >> 63 else high, low - (1 << 64) if low >> 63 else low
-
-
-def plug(host: Host) -> HostTables:
-    """The engine's tables of a host."""
-    tables = HostTables()
-    index_of = {device.key: device.rank for device in host.devices}
-    for device in host.devices:
-        port = Port(device.rank, device.key, KINDS.get(device.kind, PHYSICAL))
-        port.mac, port.mtu, port.up = device.mac, device.mtu, device.up
-        port.lower, port.peer = index_of.get(device.lower, 0), index_of.get(device.peer, 0)
-        port.master = index_of.get(device.master, 0)
-        _link(port, device.link)
-        while len(tables.ports) <= device.rank:
-            tables.ports.append(None)
-        tables.ports[device.rank] = port
-    for maybe in tables.ports:
-        if maybe is not None and maybe.kind == VLAN:
-            lower = tables.ports[maybe.lower]
-            if lower is not None:
-                lower.children[maybe.vlan_tpid << 16 | maybe.vlan] = maybe.index
-    _routes(tables, host, index_of)
-    for near in host.neighbours:
-        high, low = halves(near.address)
-        tables.macs.append(Mac(index_of.get(near.parent, 0), high, low, near.mac))
-    settings = {setting.key: setting.value for setting in host.sysctls}
-    tables.forward4 = settings.get("net.ipv4.ip_forward", settings.get("net.ipv4.conf.all.forwarding", "0")) not in ("0", "")
-    tables.forward6 = settings.get("net.ipv6.conf.all.forwarding", "0") not in ("0", "")
-    return tables
-
-
-def _number(text: str, default: int = 0) -> int:
-    try:
-        return int(text, 0)
-    except ValueError:
-        return default
-
-
-def _link(port: Port, link: dict[str, str]) -> None:
-    """A tunnel's or VLAN's parameters."""
-    port.external = "external" in link or "collect_metadata" in link
-    port.vlan = _number(link.get("id", "0")) if port.kind == VLAN else 0
-    port.vlan_tpid = 0x88A8 if link.get("protocol", "").lower() == "802.1ad" else 0x8100
-    if port.kind in (VXLAN, GENEVE):
-        port.key = _number(link.get("id", link.get("vni", "0")))
-        port.port = _number(link.get("dstport", ""), 8472 if port.kind == VXLAN else 6081)
-    if "srcport" in link:
-        words = link["srcport"].split()
-        port.sport_low = _number(words[0])
-        port.sport_high = _number(words[-1])
-    port.udp_csum = "noudpcsum" not in link
-    port.ttl = _number(link.get("ttl", "0"))
-    if "remote" in link:
-        port.family, port.remote_high, port.remote = _address(link["remote"])
-    if "local" in link:
-        port.family, port.local_high, port.local = _address(link["local"])
-
-
-def _address(text: str) -> tuple[int, int, int]:
-    """Family and halves of an address; 0 for what is none."""
-    import socket
-
-    for family, number in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
-        try:
-            return (number, *halves(int.from_bytes(socket.inet_pton(family, text), "big")))
-        except OSError:
-            continue
-    return 4, 0, 0
-
-
-def _routes(tables: HostTables, host: Host, index_of: dict[str, int]) -> None:
-    """Local and connected routes of the addresses, then the others, by prefix length and metric."""
-    for address in host.addresses:
-        index = index_of.get(address.parent, 0)
-        port = tables.ports[index] if index else None
-        width = 32 if address.family == 4 else 128
-        for kind, prefix in ((1, width), (0, address.prefix)):
-            if kind == 0 and prefix == width:
-                continue
-            hop = Hop()
-            hop.kind, hop.device, hop.prefix = kind, index, prefix
-            hop.high, hop.low = halves(address.address >> (width - prefix) << (width - prefix))
-            hop.source_high, hop.source = halves(address.address)
-            (tables.routes4 if address.family == 4 else tables.routes6).append(hop)
-        if port is not None and port.kind != LOOPBACK:
-            port.addressed = True
-            tables.configured = True
-    for route in host.routes:
-        hop = Hop()
-        hop.kind = {"local": 1, "blackhole": 2, "unreachable": 3, "prohibit": 4}.get(route.kind, 0)
-        hop.device, hop.prefix, hop.metric = index_of.get(route.device, 0), route.prefix, route.metric
-        hop.high, hop.low = halves(route.address)
-        hop.via_high, hop.via = halves(route.via)
-        hop.has_via = route.via != 0
-        hop.source_high, hop.source = halves(route.source)
-        (tables.routes4 if route.parent == "4" else tables.routes6).append(hop)
-        tables.configured = True
-    for routes in (tables.routes4, tables.routes6):
-        routes.sort(key=lambda hop: (hop.kind != 1, -hop.prefix, hop.metric))

@@ -17,9 +17,11 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from tcemu.conntrack.table import Conntrack
+from tcemu.engine.ports import Hop, HostTables
 from tcemu.fields import G_META
 from tcemu.ir.verdict import DROP, PIPE
 from tcemu.offload.flows import ActCtTable
+from tcemu.offload.nft_flows import FlowTable
 from tcemu.packet.packet import Packet
 
 MAX_RESTARTS: Final = 16  # net/sched/cls_api.c max_reclassify_loop
@@ -29,6 +31,21 @@ JUMP_TTL: Final = 32  # net/sched/act_api.c TCA_ACT_MAX_PRIO
 AT_INGRESS: Final = 0
 AT_EGRESS: Final = 1
 AT_STACK: Final = 2
+
+NF_PREROUTING: Final = 0  # enum nf_inet_hooks; the bridge's and arp's hooks count alike
+NF_INPUT: Final = 1
+NF_FORWARD: Final = 2
+NF_OUTPUT: Final = 3
+NF_POSTROUTING: Final = 4
+NF_INGRESS: Final = 5
+NF_EGRESS: Final = 6
+
+PF_INET: Final = 1  # enum nf_inet_proto: NFPROTO_*
+PF_IPV4: Final = 2
+PF_ARP: Final = 3
+PF_NETDEV: Final = 5
+PF_BRIDGE: Final = 7
+PF_IPV6: Final = 10
 
 
 class Counter:
@@ -41,6 +58,8 @@ class Counter:
         self.overlimits: i64 = 0
         self.first_used: i64 = -1
         self.last_used: i64 = -1
+        self.tokens: i64 = -1  # of nft limit: nanoseconds left in the bucket when it was last looked at, -1 for a full one
+        self.checked: i64 = -1
 
     def hit(self, length: i64, now: i64) -> None:
         """One packet more."""
@@ -84,6 +103,13 @@ class Bucket:
         self.packet_tokens: i64 = 0
 
 
+class Memory:
+    """What a rule remembers beside counters; it outlives a change of other rules."""
+
+    def adopt(self, old: Memory) -> None:
+        """Go on from what the same rule remembered before."""
+
+
 class Env:
     """What effects may use of the machine they run in. `tcemu.engine.machine.Machine` is the real one."""
 
@@ -93,6 +119,11 @@ class Env:
         self.length: i64 = 0  # qdisc_pkt_len: what tc actions count for this packet at this hook
         self.hook: i64 = AT_INGRESS
         self.device: i64 = 0  # index of the device whose hook runs
+        self.tables: HostTables = HostTables()
+        self.nf_hook: i64 = NF_PREROUTING  # of netfilter, while one of its hooks runs
+        self.family: i64 = PF_IPV4  # nft_pf: what netfilter takes the packet for there
+        self.route: Hop | None = None  # skb_dst: where routing leads the packet in hand, once that is decided
+        self.socket: bool = False  # the packet in hand comes from a local program (skb->sk)
         self.target: Chain | None = None
         self.stack: list[Rule] = []
         self.nesting: i64 = 0  # mirred_nest_level
@@ -110,6 +141,35 @@ class Env:
     def device_up(self, device: i64) -> bool:
         """Is there such a device, and is it up?"""
         return False
+
+    def reject(self, p: Packet, how: i64, code: i64) -> None:
+        """Answer a packet with an ICMP error or a TCP reset (nft reject); see `tcemu.engine.effects.reject`."""
+
+    def duplicate(self, p: Packet, family: i64, high: i64, low: i64, device: i64) -> None:
+        """Send a copy to another host (nft dup): to a neighbour's address, by a device or 0 for the one that routing says."""
+
+    def hand_over(self, p: Packet, device: i64, family: i64, high: i64, low: i64) -> bool:
+        """Send the packet itself out of a device (nft fwd), to a neighbour if ``family`` is not 0; False where it cannot go."""
+        return False
+
+    def listening(self, tcp: bool, port: i64) -> bool:
+        """Does a local program wait at this TCP or UDP port?"""
+        return False
+
+    def path_mtu(self, p: Packet, back: bool) -> i64:
+        """The MTU of the packet's route, or of the route back to its source; 0 when there is none."""
+        return 0
+
+    def offload(self, p: Packet, flows: FlowTable) -> bool:
+        """Offer the packet's connection to a flow table (nft flow add); False where it may not be offloaded."""
+        return False
+
+    def log(self, p: Packet, prefix: str, level: str, group: i64, size: i64) -> None:
+        """The packet came by an nft log statement; ``group`` -1 is the system log."""
+
+    def ask_user(self, p: Packet, queue: i64, bypass: bool) -> i64:
+        """What the program behind a queue says of the packet: an `tcemu.ir.verdict` code."""
+        return 4
 
     def ask(self, what: str, p: Packet) -> str:
         """Say something to the observer that costs too much to say unasked."""
@@ -156,6 +216,10 @@ class Op:
         if self.to is not None:
             env.target = self.to
         return self.then
+
+    def fresh(self) -> Op:
+        """A copy with a state of its own, for a new element of a set; ops without state serve all."""
+        return self
 
     def count(self, env: Env) -> None:
         """Count as tc actions do before they act."""
@@ -244,6 +308,8 @@ class Way:
         self.priority: i64 = priority
         self.kind: str = kind
         self.device: i64 = device  # 0 for all
+        self.family: i64 = 0  # PF_INET or PF_NETDEV at ingress and egress
+        self.flows: FlowTable | None = None  # a flow table stands here, and no chain
         self.next: Way | None = None
 
 
@@ -346,9 +412,19 @@ class Program:
         self.hooks: dict[str, list[Way]] = {}  # "ip prerouting" …, sorted by priority
         self.counters: dict[str, Counter] = {}  # by object key
         self.anonymous: list[tuple[str, int, Counter]] = []  # rule key, step index, counter
-        self.uses_conntrack: bool = False
+        self.sets: list[object] = []  # `tcemu.engine.sets.SetTable`, for whoever writes them back
+        self.tracked: set[str] = set()  # families whose hooks connection tracking is in: ip, ip6, bridge
         self.buckets: list[tuple[Counter, Bucket]] = []
         self.flow_tables: dict[int, ActCtTable] = {}  # by zone
+        self.nft_flows: dict[str, FlowTable] = {}  # by key of the flowtable
+        self.memories: dict[str, Memory] = {}  # by rule and step
+
+    def adopt(self, old: Program) -> None:
+        """Go on with what rules that are still there remembered."""
+        for key, memory in self.memories.items():
+            before = old.memories.get(key)
+            if before is not None:
+                memory.adopt(before)
 
     def flow_table(self, zone: int) -> ActCtTable:
         """The flow table of tc ct in a zone, made on first use."""

@@ -1,13 +1,14 @@
-"""Stages of the IP hooks, as data: what stands at each hook, in priority order.
+"""Stages of the network layer's hooks, as data: what stands at each hook, in priority order.
 
 ::
 
-    prerouting  -400 defrag   -300 raw   -200 conntrack  -150 mangle  -100 dstnat    0 filter
-    input, postrouting        …  0 filter   100 srcnat   MAX confirm
-    output                    as prerouting
+    prerouting  -400 defrag   -300 raw   -200 conntrack  -150 mangle  -100 nat    0 filter
+    input       …  0 filter   100 nat   MAX confirm          forward   …  0 filter
+    output      as prerouting                                postrouting  as input
 
 A stage is a chain of the ruleset or one of netfilter's own hooks (include/uapi/linux/netfilter_ipv4.h). The hooks of
-conntrack and of defragmentation are there only when the ruleset asks for them (nf_ct_netns_get).
+conntrack and of defragmentation are there only when the ruleset asks for them (nf_ct_netns_get), those of NAT only when some
+nat chain is registered; all nat chains of a hook are run from there, whatever their own priority (nf_nat_register_fn).
 """
 
 from __future__ import annotations
@@ -17,28 +18,31 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcemu.engine.program import Chain, Program
+from tcemu.engine.program import Chain, Program, Way
 
 RULES: Final = 0
 DEFRAG: Final = 1
 CONNTRACK: Final = 2
 CONFIRM: Final = 3
-NAT_RULES: Final = 4
+NAT: Final = 4
+ROUTED_RULES: Final = 5  # a chain of type route: what it changes may change the route
 
 HOOKS: Final = ("prerouting", "input", "forward", "output", "postrouting")
 
 PRIORITY_DEFRAG: Final = -400
 PRIORITY_CONNTRACK: Final = -200
+PRIORITY_NAT_DST: Final = -100
+PRIORITY_NAT_SRC: Final = 100
 PRIORITY_CONFIRM: Final = (1 << 31) - 1
 
 
 class Stage:
     """One thing at a hook."""
 
-    def __init__(self, kind: i64, chain: Chain | None, device: i64) -> None:
+    def __init__(self, kind: i64, chain: Chain | None) -> None:
         self.kind: i64 = kind
         self.chain: Chain | None = chain
-        self.device: i64 = device  # only for packets of this device, 0 for all
+        self.ways: list[Way] = []  # of NAT: its chains in priority order
         self.next: Stage | None = None
 
 
@@ -51,31 +55,42 @@ class Hooks:
         self.forward: Stage | None = None
         self.output: Stage | None = None
         self.postrouting: Stage | None = None
+        self.tracked: bool = False
+        self.nat: bool = False
 
 
 def build(program: Program, family: str) -> Hooks:
-    """The hooks of ``ip`` or ``ip6``."""
+    """The hooks of ``ip``, ``ip6``, ``arp`` or ``bridge``."""
     hooks = Hooks()
-    hooks.prerouting = _line(program, family, "prerouting")
-    hooks.input = _line(program, family, "input")
-    hooks.forward = _line(program, family, "forward")
-    hooks.output = _line(program, family, "output")
-    hooks.postrouting = _line(program, family, "postrouting")
+    hooks.tracked = family in program.tracked
+    hooks.nat = any(way.kind == "nat" for hook in HOOKS for way in program.hooks.get(f"{family} {hook}", []))
+    hooks.prerouting = _line(program, hooks, family, "prerouting")
+    hooks.input = _line(program, hooks, family, "input")
+    hooks.forward = _line(program, hooks, family, "forward")
+    hooks.output = _line(program, hooks, family, "output")
+    hooks.postrouting = _line(program, hooks, family, "postrouting")
     return hooks
 
 
-def _line(program: Program, family: str, hook: str) -> Stage | None:
-    """All stages of a hook, linked; of equal priorities the chains come in the order that the program has them in."""
+def _line(program: Program, hooks: Hooks, family: str, hook: str) -> Stage | None:
+    """All stages of a hook, linked; of equal priorities netfilter's own come last, as they are registered first."""
     placed: list[tuple[int, int, Stage]] = []
-    for order, way in enumerate(program.hooks.get(f"{family} {hook}", [])):
-        kind = NAT_RULES if way.kind == "nat" else RULES
-        placed.append((int(way.priority), order, Stage(kind, way.chain, way.device)))
-    if program.uses_conntrack:
+    ways = program.hooks.get(f"{family} {hook}", [])
+    for order, way in enumerate(ways):
+        if way.kind != "nat":
+            placed.append((int(way.priority), order, Stage(ROUTED_RULES if way.kind == "route" else RULES, way.chain)))
+    own = 1 << 30
+    if hooks.tracked:
         if hook in ("prerouting", "output"):
-            placed.append((PRIORITY_DEFRAG, -1, Stage(DEFRAG, None, 0)))
-            placed.append((PRIORITY_CONNTRACK, -1, Stage(CONNTRACK, None, 0)))
+            if family != "bridge":
+                placed.append((PRIORITY_DEFRAG, own, Stage(DEFRAG, None)))
+            placed.append((PRIORITY_CONNTRACK, own, Stage(CONNTRACK, None)))
         elif hook in ("input", "postrouting"):
-            placed.append((PRIORITY_CONFIRM, -1, Stage(CONFIRM, None, 0)))
+            placed.append((PRIORITY_CONFIRM, own, Stage(CONFIRM, None)))
+    if hooks.nat and hook != "forward":
+        stage = Stage(NAT, None)
+        stage.ways = [way for way in ways if way.kind == "nat"]
+        placed.append((PRIORITY_NAT_DST if hook in ("prerouting", "output") else PRIORITY_NAT_SRC, own, stage))
     placed.sort(key=lambda entry: entry[:2])
     for (_, _, here), (_, _, behind) in pairwise(placed):
         here.next = behind

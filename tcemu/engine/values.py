@@ -37,6 +37,32 @@ class Value:
         return 0
 
 
+class ConstValue(Value):
+    """A number that is always the same."""
+
+    def __init__(self, number: i64) -> None:
+        super().__init__()
+        self.number: i64 = number
+
+    def get(self, env: Env, p: Packet) -> i64:
+        return self.number
+
+
+class PackedValue(Value):
+    """Two numbers of 32 bits side by side."""
+
+    def __init__(self, high: Value, low: Value) -> None:
+        super().__init__()
+        self.high: Value = high
+        self.low: Value = low
+
+    def get(self, env: Env, p: Packet) -> i64:
+        high = self.high.get(env, p) & 0xFFFFFFFF
+        low = self.low.get(env, p) & 0xFFFFFFFF
+        self.ok = self.high.ok and self.low.ok
+        return (high - 0x100000000 if high >= 0x80000000 else high) << 32 | low
+
+
 class SlotValue(Value):
     """A slot; ``groups`` are any of the headers that give it."""
 
@@ -75,10 +101,6 @@ class RawValue(Value):
         self.base: i64 = base
         self.offset: i64 = offset
         self.bits: i64 = bits
-        self.keep: i64 = 0  # the bits that count; made by doubling, as mypyc shifts the literal 1 in 32 bits
-        while bits > 0:
-            self.keep += self.keep + 1
-            bits -= 1
 
     def get(self, env: Env, p: Packet) -> i64:
         start = p.start if self.base == LL else p.l3 if self.base == NH else p.l4
@@ -93,7 +115,8 @@ class RawValue(Value):
             at += 1
         spare = (8 - (self.offset + self.bits) % 8) % 8
         value >>= spare
-        return value & self.keep
+        one: i64 = 1  # a literal would be shifted as an int of 32 bits when compiled
+        return value if self.bits >= 63 else value & ((one << self.bits) - 1)
 
 
 class CompareTest(Test):

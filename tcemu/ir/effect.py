@@ -244,11 +244,15 @@ class VerdictMap(Struct, frozen=True, tag="vmap"):
     map: str
 
 
-class Assign(Struct, frozen=True, tag="assign"):
-    """nft ``… set …``: write a value into a place, which an operand names: Load of metadata, conntrack or a header field, Raw bits, a Key."""
+class Assign(Struct, frozen=True, tag="assign", omit_defaults=True):
+    """nft ``… set …``: write a value into a place, which an operand names: Load of metadata, conntrack or a header field, Raw bits, a Key.
+
+    ``header`` is the protocol header that Raw bits belong to (``icmp``, ``ip`` …), whose checksum follows; empty for ``@th,…``.
+    """
 
     target: Operand
     value: Operand
+    header: str = ""
 
 
 class Translate(Struct, frozen=True, tag="translate", omit_defaults=True):

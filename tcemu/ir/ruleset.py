@@ -90,7 +90,10 @@ class Attachment(Record):
 
 
 class Set(Record):
-    """A set or map (parent: its table); its elements are on the shelf of elements."""
+    """A set or map (parent: its table); its elements are on the shelf of elements.
+
+    ``effects`` are the statements that each new element gets, with counters at nought.
+    """
 
     name: str = ""
     bits: tuple[int, ...] = ()  # widths of the key's parts
@@ -101,16 +104,23 @@ class Set(Record):
     timeout: int = 0  # ns
     dynamic: bool = False
     anonymous: bool = False
+    effects: list[Effect] = []
     note: Raw = NO_NOTE
 
 
 class Element(Record):
-    """An element (parent: its set): low and high of each part; the data of a map; its own counters and lifetime."""
+    """An element (parent: its set): low and high of each part, none for the catch-all; the data of a map; its own counters and lifetime.
+
+    ``data`` holds parts of a concatenation side by side, each filled up to 32 bits or a multiple; ``data_high`` is set where the data is
+    a range; ``object`` is the key of the object that an object map leads to. Elements that packets made have no note.
+    """
 
     low: tuple[int, ...] = ()
     high: tuple[int, ...] = ()
     data: int | None = None
+    data_high: int | None = None
     verdict: Verdict | None = None
+    object: str = ""
     timeout: int = 0
     expires: int = 0  # capture time in ns, 0 for never
     effects: list[Effect] = []

@@ -5,14 +5,17 @@ Source: nftables src/evaluate.c (expr_evaluate_binop, expr_evaluate_shift, binop
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.nft.datatypes import TYPES
 from tcemu.nft.errors import NftError
-from tcemu.nft.tree import Binop, Element, Expr, Prefix, Range, SetLiteral, Value
+from tcemu.nft.tree import Binop, Element, Expr, Range, SetLiteral, Value
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
+
+
+SHIFTS: Final = 0xFFFFFFFF
 
 
 def evaluate(scope: Scope, expr: Binop) -> Expr:
@@ -20,7 +23,7 @@ def evaluate(scope: Scope, expr: Binop) -> Expr:
     widest = scope.bits
     left = scope.expr(expr.left)
     if expr.op in ("<<", ">>"):
-        scope.want(TYPES["integer"], max(left.bits, widest), left.order)
+        scope.want(TYPES["integer"], max(left.bits, widest), left.order, SHIFTS)
     right = scope.expr(expr.right)
     if _root(left) not in ("integer", "bitmask", "string"):
         kind = left.dtype.desc if left.dtype else "invalid"
@@ -129,4 +132,42 @@ def _move(op: str, amount: int, right: Any, bits: int) -> Any:
     return right
 
 
-_ = Prefix
+# ---------------------------------------------------------------- listing
+def listed(expr: Expr) -> Expr:
+    """Operators as they come back from the kernel, which has ``x & mask ^ value``: bits only set are an or, and comes first.
+
+    Source: nftables src/netlink_delinearize.c (netlink_parse_bitwise_bool).
+    """
+    if not isinstance(expr, Binop):
+        return expr
+    ops: list[Binop] = []
+    inner: Expr = expr
+    while isinstance(inner, Binop) and inner.op in "&|^" and isinstance(inner.right, Value) and isinstance(inner.right.value, int):
+        ops.append(inner)
+        inner = inner.left
+    if not ops:
+        made: Binop = Binop(expr.at, expr.op, listed(expr.left), expr.right)
+        return made.typed(made.left.dtype, expr.bits, expr.order)  # type: ignore[no-any-return]
+    return _rebuilt(ops, listed(inner))
+
+
+def _rebuilt(ops: list[Binop], result: Expr) -> Expr:
+    bits = ops[0].bits
+    ones = (1 << bits) - 1
+    mask, value = ones, 0
+    for op in reversed(ops):
+        assert isinstance(op.right, Value) and isinstance(op.right.value, int)
+        number = op.right.value
+        if op.op == "&":
+            mask, value = mask & number, value & number
+        elif op.op == "|":
+            mask, value = mask & ~number, value | number
+        else:
+            value ^= number
+    only_set = value & ~mask
+    for sign, number, neutral in (("&", mask | only_set, ones), ("^", value & mask, 0), ("|", only_set, 0)):
+        if number != neutral:
+            constant: Value = Value(ops[0].at, number).typed(result.dtype, bits, result.order)
+            made: Binop = Binop(ops[0].at, sign, result, constant)
+            result = made.typed(result.dtype, bits, result.order)
+    return result

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tcemu.nft.errors import NftError
 from tcemu.nft.frame import Name
 from tcemu.nft.tree import NOWHERE, At, Body, Command, Expr, Rule, Spec, Stmt, Symbol
 
 if TYPE_CHECKING:
     from tcemu.nft.parse import Parser
 
+HOOKS: Final = frozenset(("ingress", "egress", "prerouting", "input", "forward", "postrouting", "output"))
 ONCE: Final = "You can only specify this once. This statement is duplicated."
 
 
@@ -36,10 +38,21 @@ def closed(p: Parser, body: Body) -> Body:
     return body
 
 
-def once(p: Parser, key: str, value: Any, at: At | None = None) -> None:
-    """Set what may be set only once."""
-    if key in p.pending.values:
-        raise p.error(ONCE, at or p.at)
+def once(p: Parser, text: Name) -> None:
+    """A comment, which may be said only once."""
+    if "comment" in p.pending.values:
+        raise NftError(ONCE, text.at, ends_block=True)
+    keep(p, "comment", str(text), text.at)
+
+
+def table_comment(p: Parser, text: Name) -> None:
+    if "comment" in p.pending.values:
+        raise NftError(ONCE, text.at)
+    keep(p, "comment", str(text), text.at)
+
+
+def keep(p: Parser, key: str, value: Any, at: At | None = None) -> None:
+    """Keep a setting; the last one said holds."""
     p.pending.values[key] = value
     p.pending.places[key] = at or p.at
 
@@ -50,10 +63,10 @@ def inner(p: Parser) -> At:
 
 
 def setting(key: str) -> Any:
-    """A setting that is said once: its one value, or that it was said."""
+    """A setting: its one value, or that it was said."""
 
     def act(p: Parser, *children: Any) -> None:
-        once(p, key, children[0] if children else True, inner(p))
+        keep(p, key, children[0] if children else True, inner(p))
 
     return act
 
@@ -65,10 +78,6 @@ def value(key: str) -> Any:
         p.pending.values[key] = children[0] if children else True
 
     return act
-
-
-def comment_setting(p: Parser, text: Name) -> None:
-    once(p, "comment", str(text), text.at)
 
 
 def member(what: str) -> Any:
@@ -122,10 +131,10 @@ def chain_rule(p: Parser, rule: Rule) -> None:
 
 
 def hook(p: Parser, kind: str, named: Name, devices: Any, priority: Priority) -> None:
-    if "hook" in p.pending.values:
-        raise p.error("you cannot set chain type twice")
     if kind not in ("filter", "nat", "route"):
         raise p.error("unknown chain type", (p.at[0] + 5, p.at[0] + 5 + len(kind)))
+    if named not in HOOKS:
+        raise p.error("unknown chain hook", named.at)
     p.pending.values.update(type=str(kind), hook=named, priority=priority)
     if devices:
         p.pending.values["devices"] = devices
@@ -201,14 +210,14 @@ def type_concat(_p: Parser, left: list[Name], right: list[Name]) -> list[Name]:
 
 def set_key(how: str) -> Any:
     def act(p: Parser, key: Any) -> None:
-        once(p, "key", (how, key), inner(p))
+        keep(p, "key", (how, key), inner(p))
 
     return act
 
 
 def map_types(how: str, interval: bool = False) -> Any:
     def act(p: Parser, key: Any, data: Any) -> None:
-        once(p, "key", (how, key), inner(p))
+        keep(p, "key", (how, key), inner(p))
         p.pending.values.update(data=(how, data), interval_data=interval)
 
     return act
@@ -216,7 +225,7 @@ def map_types(how: str, interval: bool = False) -> Any:
 
 def map_object(how: str) -> Any:
     def act(p: Parser, key: Any, kind: str) -> None:
-        once(p, "key", (how, key), inner(p))
+        keep(p, "key", (how, key), inner(p))
         p.pending.values["object"] = kind
 
     return act
@@ -227,11 +236,11 @@ def set_flags(p: Parser, *flags: str) -> None:
 
 
 def set_elements(p: Parser, elements: Expr) -> None:
-    once(p, "elements", elements)
+    keep(p, "elements", elements)
 
 
 def set_stateful(p: Parser, *stmts: Stmt) -> None:
-    once(p, "stmts", list(stmts), inner(p))
+    keep(p, "stmts", list(stmts), inner(p))
 
 
 def time_text(p: Parser, text: str) -> int:
@@ -242,6 +251,8 @@ def time_text(p: Parser, text: str) -> int:
 
 # ---------------------------------------------------------------- flowtables and objects
 def flowtable_hook(p: Parser, named: Name, prio: Priority) -> None:
+    if named not in HOOKS:
+        raise NftError("unknown chain hook", named.at, ends_block=True)
     p.pending.values.update(hook=named, priority=prio)
 
 
@@ -291,7 +302,7 @@ ACTIONS: Final[dict[str, Any]] = {
     "new_counter_config": new_object("counter"),
     **{f"table_{what}": member(what.replace("_", " ")) for what in ("chain", "set", "map", "flowtable", *_OBJECTS)},
     "table_flags": table_flags,
-    **{f"{what}_comment": comment_setting for what in ("table", "chain", "set", "object")},
+    **{f"{what}_comment": once for what in ("table", "chain", "set", "object")},
     "chain_rule": chain_rule,
     "hook": hook,
     "hook_devices": no,

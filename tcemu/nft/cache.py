@@ -8,7 +8,7 @@ from tcemu.ir.ruleset import Ruleset, Set
 from tcemu.nft.datatypes import TYPES, Datatype, concat_of, padded
 from tcemu.nft.errors import NftError, closest
 from tcemu.nft.notes import SetNote, pack, unpack
-from tcemu.nft.tree import NOWHERE, At, Concat, Element, Expr, Stmt, Value
+from tcemu.nft.tree import KERNEL, NOWHERE, At, Concat, Element, Expr, Stmt, Value
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
@@ -73,6 +73,7 @@ class Cache:
     def __init__(self, ruleset: Ruleset) -> None:
         self.ruleset = ruleset
         self._sets: dict[str, SetInfo] = {}
+        self.undefined: set[str] = set()  # sets whose definition says no type
 
     def forget(self, key: str = "") -> None:
         """A set changed, or all did."""
@@ -80,6 +81,10 @@ class Cache:
             self._sets.pop(key, None)
         else:
             self._sets.clear()
+
+    def know(self, info: SetInfo) -> None:
+        """A set whose definition has been read."""
+        self._sets[info.key] = info
 
     def info(self, key: str) -> SetInfo | None:
         """A set by its key."""
@@ -89,6 +94,7 @@ class Cache:
             if record is None:
                 return None
             known = self._sets[key] = SetInfo(key, record.name, unpack(record.note, SetNote), record.anonymous)
+            known.at = KERNEL
         return known
 
     def set(self, scope: Scope, name: str, at: At) -> SetInfo:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from tcemu.nft.binops import listed
 from tcemu.nft.dependencies import learn
 from tcemu.nft.forms import form as form_of
 from tcemu.nft.forms import key_form, plain_value
@@ -157,7 +158,7 @@ class Walk:
 
     # ------------------------------------------------------------ matches
     def _match(self, item: Item) -> None:
-        left, op, right = item.stmt.args["left"], item.stmt.args["op"], item.stmt.args["right"]
+        left, op, right = listed(item.stmt.args["left"]), item.stmt.args["op"], item.stmt.args["right"]
         core = left
         while isinstance(core, Binop):
             core = core.left
@@ -220,9 +221,7 @@ class Walk:
             return
         members = right.info.elements if right.info.anonymous else []
         if members and isinstance(members[0].key, Value):
-            value = members[0].key.value
-            if isinstance(value, int):
-                self.protocols.icmp_type = value
+            self.protocols.icmp_type = members[0].key.value
 
     # ------------------------------------------------------------ what implies what
     def _kill(self, key: Key) -> None:
@@ -271,7 +270,7 @@ class Walk:
         if dependency is None:
             return True
         left, number = dependency.stmt.args["left"], dependency.stmt.args["right"]
-        value = number.value if isinstance(number, Value) and isinstance(number.value, int) else 0
+        value = number.value if isinstance(number, Value) else 0
         if left.kind == "meta" and left.args[0] in ("nfproto", "protocol"):
             network = {2: 2, 10: 10, 0x0800: 2, 0x86DD: 10}.get(value, 0)
         elif left.kind == "payload" and left.args[2] == LL and left.dtype is not None and left.dtype.name == "ether_type":
@@ -335,6 +334,7 @@ class Walk:
             expr.parts = [self._touch(part) for part in expr.parts]
         elif isinstance(expr, Binop):
             expr.left = self._touch(expr.left)
+            return listed(expr)
         elif isinstance(expr, MapOf):
             expr.key = self._touch(expr.key)
         return expr

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from tcemu.nft.run import Run
     from tcemu.nft.show import Out
 
-HELP: Final = (
-    "Usage: nft [ options ] [ cmds... ], as nft(8) has them: -c -f FILE -D NAME=VALUE -i -I DIR -j -a -s -t -n -y -N -S -u -p -e -v -V -h\n"
-)
 VERSION: Final = "nftables v1.0.6 (Lester Gooch #5)\n"
 
 # short and long names of options, and whether they take a value
@@ -138,11 +135,15 @@ def run(argv: Sequence[str], stdin: str, world: World) -> Reply:
     except UsageError as slip:
         return Reply(1, "", f"{slip}\n")
     if options.has("h"):
+        from tcemu.nft.usage import HELP
+
         return Reply(0, HELP)
     if options.has("v"):
         return Reply(0, VERSION)
     if options.has("V"):
-        return Reply(0, VERSION)
+        from tcemu.nft.usage import LONG_VERSION
+
+        return Reply(0, VERSION + LONG_VERSION)
     if options.defines and not options.file:
         return Reply(1, "", "Error: -D/--define can only be used with -f/--filename\n")
     return _input(options, stdin, world)
@@ -161,7 +162,9 @@ def _input(options: Options, stdin: str, world: World) -> Reply:
             return Reply(1, "", f'internal:0:0-0: Error: Could not open file "{options.file}": {slip.strerror}\n\n\n')
         return _execute(options, options.file, text, world)
     if options.has("i"):
-        return Reply(1, "", "Error: tcemu does not talk interactively yet; give commands as words or with -f\n")
+        from tcemu.nft.interactive import talk
+
+        return talk(options, stdin, world)
     return Reply(1, "", "nft: no command specified\n")
 
 
@@ -173,19 +176,23 @@ def _execute(options: Options, name: str, text: str, world: World) -> Reply:
     runner = Run(world, output(options, world))
     runner.as_json = options.has("j")
     if runner.as_json and text.lstrip().startswith("{"):
-        return Reply(1, "", "Error: tcemu does not read rulesets as JSON yet; it lists them so\n")
-    parser = Parser(name, text, options.includes)
-    errors = _define(parser, options)
-    parser.run()
-    errors += parser.errors
+        from tcemu.nft.read_json import Reader
+
+        parser = Parser(name, text, options.includes)
+        errors = Reader(parser, text).run()
+    else:
+        parser = Parser(name, text, options.includes)
+        errors = _define(parser, options)
+        parser.run()
+        errors += parser.errors
     try:
         with world.transaction():
             runner.all(parser.commands)
-            if errors or runner.errors or runner.refusals or options.has("c"):
+            if errors or runner.wrong or options.has("c"):
                 raise Abort
     except Abort:
         pass
-    told: list[NftError] = [*errors, *runner.errors] or list(runner.refusals)
+    told: list[NftError] = [*errors, *runner.errors] or runner.wrong
     stderr = "".join(render(error, parser.lexer) for error in told)
     stdout = _printed(runner) if not told else ""
     return Reply(1 if told else 0, stdout, stderr)

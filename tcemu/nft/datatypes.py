@@ -106,6 +106,8 @@ def read(dtype: Datatype | None, text: str, at: At, names: Names) -> int | str:
         return _integer(dtype, text, at, names)
     if dtype.root == "string":
         return text
+    if dtype.root == "concat":
+        raise NftError(f"invalid data type, expected {dtype.desc}", at)
     raise NftError(f"Can't parse symbolic {dtype.desc} expressions", at)
 
 
@@ -463,7 +465,7 @@ _ROWS: Final = (
     Datatype("date", "Relative time of packet reception", 64, _HOST, parse=_date, show=_show_date),
     Datatype("day", "Day of week of packet reception", 8, _HOST, table=symbols.DAY, show=_show_day),
     Datatype("hour", "Hour of day of packet reception", 64, _HOST, parse=_hour, show=_show_hour),
-    Datatype("mark", "packet mark", 32, _HOST, form="x8", table=()),
+    Datatype("mark", "packet mark", 32, _HOST, form="x8", prefix=True),
     Datatype("iface_index", "network interface index", 32, _HOST, parse=_ifindex, show=_show_ifindex),
     Datatype("iface_type", "network interface type", 16, _HOST, table=symbols.IFACE_TYPE),
     Datatype("ifname", "network interface name", 128, _HOST, "string", parse=_string),

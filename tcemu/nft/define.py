@@ -16,8 +16,6 @@ from tcemu.nft.tree import Body, Command, Concat, Element, Expr, Key, SetLiteral
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
 
-ALL_HOOKS = ("ingress", "egress", "prerouting", "input", "forward", "postrouting", "output")
-
 
 # ---------------------------------------------------------------- chains
 def chain(command: Command, family: str) -> ChainNote | None:
@@ -29,8 +27,6 @@ def chain(command: Command, family: str) -> ChainNote | None:
     note = ChainNote(comment=values.get("comment"), flags=values.get("flags", []))
     if "hook" in values:
         hook = values["hook"]
-        if hook not in ALL_HOOKS:
-            raise NftError("unknown chain hook", hook.at)
         if hook not in priorities.HOOKS[family]:
             raise NftError(f"The {family} family does not support this hook", hook.at)
         note.type, note.hook = values["type"], str(hook)
@@ -140,11 +136,11 @@ def _template(stmt: Any) -> list[Any]:
 
     form = KINDS[stmt.kind].form(stmt, 0)
     if stmt.kind == "counter":
-        return ["text", "counter"]
+        return ["text", "counter", "counter"]
     if stmt.kind == "quota":
         from tcemu.nft.statements.quota import effect, words
 
-        return ["text", f"quota {words(effect(stmt.args), True)}"]
+        return ["text", "quota", f"quota {words(effect(stmt.args), True)}"]
     return form
 
 

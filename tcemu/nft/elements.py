@@ -59,7 +59,7 @@ def data_form(record: Set, note: SetNote, element: Element, own: ElementNote) ->
     if own.data is not None:
         return own.data
     if element.verdict is not None:
-        return ["verdict", WORDS[element.verdict.code], element.verdict.to.rpartition("/")[2]]
+        return ["verdict", WORDS[element.verdict.code], element.verdict.to[len(record.parent) + 1 :]]
     if element.data is None or not note.data_types:
         return None
     dtype = TYPES[note.data_types[0]]
@@ -75,7 +75,7 @@ def ordered(ruleset: Ruleset, record: Set) -> list[Element]:
     if record.interval:
         return sorted(members, key=lambda element: (_last(element), element.low))
     types = [TYPES[name] for name in note.types]
-    return sorted(members, key=lambda element: (_last(element), sort_key(types, note, element)))
+    return sorted(reversed(members), key=lambda element: (_last(element), sort_key(types, note, element)))
 
 
 def _last(element: Element) -> bool:
@@ -89,8 +89,8 @@ def sort_key(types: list[Datatype], note: SetNote, element: Element) -> int:
     if len(types) == 1:
         if types[0].root == "string":
             return int.from_bytes(element.low[0].to_bytes(note.bits[0] // 8, "big"), "little")
-        if types[0].root == "bitmask" and element.low[0] & (element.low[0] - 1):
-            return 0
+        if types[0].root == "bitmask":
+            return element.low[0] & -element.low[0]  # several bits are an expression, which begins with the lowest
         return element.low[0]
     raw = b""
     for dtype, bits, order, value in zip(types, note.bits, note.orders, element.low, strict=True):

@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 
 
 class NftError(TcemuError):
-    """One message; ``places`` are offsets of the lexer, the one with carets first. No places: nft's "internal"."""
+    """One message; ``places`` are offsets of the lexer, the one with carets first. No places: nft's "internal".
 
-    def __init__(self, message: str, *places: At, severity: str = "Error") -> None:
+    ends_block: the reader goes on behind the block in which it stands.
+    """
+
+    def __init__(self, message: str, *places: At, severity: str = "Error", ends_block: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.places = [place for place in places if place[0] >= 0]
+        self.from_kernel = bool(places) and places[0][0] == -2
         self.severity = severity
+        self.ends_block = ends_block
 
 
 class NftErrors(TcemuError):
@@ -39,6 +44,8 @@ class NftErrors(TcemuError):
 
 def render(error: NftError, lexer: Lexer) -> str:
     """The lines of one message."""
+    if error.from_kernel:
+        return f"netlink: {error.severity}: {error.message}\n"
     if not error.places:
         return f"internal:0:0-0: {error.severity}: {error.message}\n\n\n"
     where = [position(lexer, place) for place in error.places]
@@ -91,28 +98,36 @@ def inclusion(lexer: Lexer, source: Source) -> str:
 
 
 def closest(word: str, names: list[str]) -> str:
-    """The name that a misspelt word most likely meant, or empty (optimal string alignment distance, bounded by length)."""
+    """The name that a misspelt word most likely meant, or empty. Source: observed with nft 1.0.6 (src/misspell.c)."""
     best, least = "", 1 << 30
     for name in names:
         longest, shortest = max(len(word), len(name)), min(len(word), len(name))
         if longest <= 1:
             continue
-        bound = max(longest // 3, 1) if longest - shortest <= 1 else (longest + 2) // 3
-        distance = _distance(word, name)
+        bound = (longest + 2) // 3 if longest - shortest <= 1 else (longest + 4) // 3
+        distance = _distance(name, word)
         if distance <= bound and distance < least:
             best, least = name, distance
     return best
 
 
 def _distance(left: str, right: str) -> int:
-    older: list[int] = []
-    row = list(range(len(right) + 1))
-    for i, mine in enumerate(left, 1):
-        before, row = row, [i]
-        for j, other in enumerate(right, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (mine != other))
-            if i > 1 and j > 1 and mine == right[j - 2] and left[i - 2] == other:
-                cost = min(cost, older[j - 2] + 1)
-            row.append(cost)
-        older = before
-    return row[-1]
+    """Nearly the optimal string alignment distance.
+
+    Like nft it leaves the first letters out, and the last column of one row is the first of the next.
+    """
+    width = len(right)
+    cells = [0] * ((len(left) + 1) * (width + 1))
+    for i in range(len(left) + 1):
+        cells[i * width] = i
+    cells[: width + 1] = range(width + 1)
+    left, right = left + "\0", right + "\0"
+    for i in range(1, len(left)):
+        for j in range(1, width + 1):
+            here = i * width + j
+            cost = int(left[i] != right[j])
+            least = min(cells[here - width] + 1, cells[here - 1] + 1, cells[here - width - 1] + cost)
+            if i > 1 and j > 1 and left[i] == right[j - 1] and left[i - 1] == right[j]:
+                least = min(least, cells[here - 2 * width - 2] + cost)
+            cells[here] = least
+    return cells[(len(left) - 1) * width + width]

@@ -63,7 +63,7 @@ class Scope:
         self.depth = 0  # in lists of elements
         self.sets: list[SetInfo] = []  # anonymous sets that the rule brings, in order
         self.chains: list[tuple[str, Any, At]] = []  # chains written in place
-        self.dynamic: list[str] = []  # sets that the rule writes
+        self.dynamic: list[tuple[str, At, bool]] = []  # sets that the rule writes: key, where, no map
         self.table_at: At = (-1, -1)
         self.lenient = False  # only types matter (typeof)
 
@@ -179,12 +179,9 @@ class Scope:
         types = dtype.parts if dtype is not None and not wanted else ()
         parts: list[Expr] = []
         size = 0
-        constant_side = dtype is not None
         for place, part in enumerate(expr.parts):
             if isinstance(part, Key) and part.kind == "ct" and part.args[0] in ("saddr", "daddr"):
                 raise NftError("specify either ip or ip6 for address matching", part.at)
-            if constant_side and place >= (len(wanted) if wanted is not None else len(types)):
-                raise NftError(f"unexpected concat component, expecting {dtype.desc if dtype else ''}", part.at, expr.at)
             if wanted is not None and place < len(wanted):
                 self.want(wanted[place].dtype, wanted[place].bits, wanted[place].order)
             elif place < len(types):
@@ -209,7 +206,7 @@ class Scope:
         if size > MAX_BITS:
             raise NftError(f"Concatenation of size {size} exceeds maximum size of {MAX_BITS}", expr.at)
         made_type = concat_of(tuple(part.dtype or INVALID for part in parts))
-        if constant_side and len(parts) < (len(wanted) if wanted is not None else len(types)):
+        if dtype is not None and len(parts) < (len(wanted) if wanted is not None else len(types)):
             raise NftError(f"datatype mismatch, expected {dtype.desc if dtype else ''}, expression has type {made_type.desc}", expr.at)
         made_concat: Concat = Concat(expr.at, parts).typed(made_type, size, "")
         self.want(made_type, size, key=key or made_concat)
@@ -287,6 +284,7 @@ class Scope:
         """The type of an argument must be the one wanted."""
         kind = made.dtype
         raw = isinstance(made, Key) and made.kind == "payload" and kind is not None and kind.name in ("integer", "xinteger")
+        raw = raw and made.bits % 8 == 0  # a bit field is shifted and masked, which has any width
         if raw and (dtype.root not in ("integer", "bitmask") or made.bits != bits):
             raise NftError(
                 f"datatype mismatch: expected {dtype.desc}, expression has type {kind.desc if kind else ''} with length {made.bits}",
@@ -314,12 +312,12 @@ class Scope:
 
 
 def compatible(wanted: Datatype, given: Datatype | None) -> bool:
-    """Marks take any whole number; else the types must be one."""
+    """Plain numbers fit anywhere, and marks take what is a number to the kernel (as nft does since 1.0.8)."""
     if given is None:
         return False
     if wanted.name == "mark" and given.root in ("integer", "bitmask") and not given.parts:
         return True
-    return wanted.same(given) or {wanted.name, given.name} <= {"integer", "xinteger"}
+    return wanted.same(given) or given.name in ("integer", "xinteger")
 
 
 _EVALUATE: Final[dict[type, Any]] = {

@@ -30,15 +30,19 @@ class Name(str):
 # ---------------------------------------------------------------- lines
 def line_command(p: Parser, command: Command | None) -> None:
     if command is not None:
+        command.at = p.at
         p.commands.append(command)
 
 
 def start_last(p: Parser, *children: Any) -> None:
-    line_command(p, children[-1])
+    if children[-1] is not None:
+        p.commands.append(children[-1])
 
 
 def recover(p: Parser) -> None:
     p.recovered()
+    if p.pending is not None:
+        p.pending.places["mistake"] = (p.at[0], p.at[1] - 1)
 
 
 def include(p: Parser, name: str) -> None:
@@ -58,9 +62,7 @@ def redefine(p: Parser, name: Name, value: Expr) -> None:
 
 
 def undefine(p: Parser, name: Name) -> None:
-    if name not in p.scopes[-1]:
-        raise p.error(f"undefined symbol '{name}'", name.at)
-    del p.scopes[-1][name]
+    p.scopes[-1].pop(name, None)  # nft 1.0.6 says nothing of names that are not there
 
 
 def negative(p: Parser, number: int) -> Symbol:
@@ -121,9 +123,18 @@ def rule_place_handle(p: Parser, spec: Spec, handle: int) -> Spec:
     return _with_handle(p, spec, handle)
 
 
-def rule_place_index(p: Parser, spec: Spec, index: int) -> Spec:
-    spec.index = index
-    spec.handle_at = (p.at[1] - len(str(index)), p.at[1])
+def place_number(p: Parser, number: int) -> tuple[int, At]:
+    return number, p.at
+
+
+def rule_place_position(_p: Parser, spec: Spec, place: tuple[int, At]) -> Spec:
+    spec.position = True
+    spec.handle, spec.handle_at = place
+    return spec
+
+
+def rule_place_index(_p: Parser, spec: Spec, place: tuple[int, At]) -> Spec:
+    spec.index, spec.handle_at = place
     return spec
 
 
@@ -145,8 +156,8 @@ def stmt_append(_p: Parser, stmts: list[Stmt], stmt: Stmt) -> list[Stmt]:
 def with_op(op: str) -> Any:
     """The word in front of a creation or deletion."""
 
-    def act(_p: Parser, command: Command) -> Command:
-        command.op = op
+    def act(p: Parser, command: Command) -> Command:
+        command.op, command.at = op, p.at
         return command
 
     return act
@@ -217,8 +228,10 @@ ACTIONS: Final[dict[str, Any]] = {
     "handle_in_family": handle_in_family,
     "handle_in_table": handle_in_table,
     "rule_place_handle": rule_place_handle,
+    "place_number": place_number,
+    "rule_place_position": rule_place_position,
     "rule_place_index": rule_place_index,
-    "rule_id": _with_handle,
+    "rule_id": lambda p, spec, handle: _with_handle(p, spec, handle),
     "rule": rule,
     "stmt_list": stmt_list,
     "stmt_append": stmt_append,

@@ -18,7 +18,7 @@ DEFAULT: Final = "/etc"
 
 def include(p: Parser, name: str) -> None:
     """Read a file, or all that match a pattern, next."""
-    at = (p.driver.first, p.driver.last - 1)
+    at = p.at
     if p.lexer.depth >= MAX_DEPTH - 1:
         raise p.error(f"Include nested too deeply, max {MAX_DEPTH} levels", at)
     found = paths(p, name, at)

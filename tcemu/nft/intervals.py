@@ -9,11 +9,13 @@ from bisect import bisect_left, bisect_right
 from typing import Any
 
 from tcemu.ir.ruleset import Element
-from tcemu.nft.apply import EEXIST, ENOENT, Kernel, KernelError
 from tcemu.nft.cache import SetInfo
 from tcemu.nft.errors import NftError
+from tcemu.nft.kernel import Kernel
 from tcemu.nft.members import interval_of, key_of
 from tcemu.nft.notes import ElementNote, unpack
+from tcemu.nft.nouns import element as elements
+from tcemu.nft.refusal import EEXIST, ENOENT, KernelError
 from tcemu.nft.sets import merge
 from tcemu.nft.tree import CatchAll, Command, Range, Value
 from tcemu.nft.tree import Element as Member
@@ -113,7 +115,7 @@ def remove(kernel: Kernel, info: SetInfo, members: list[Member], command: Comman
         low, high = interval_of(member)
         element = kernel.ruleset.elements.get(key_of(info, low, high))
         if element is not None:
-            kernel.drop_element(table, info, element)
+            elements.drop(kernel, table, info, element)
         elif info.interval and info.concat is None and low and info.note.auto_merge:
             _cut(kernel, info, member, low[0], high[0])
         elif info.interval and info.concat is None:
@@ -136,7 +138,7 @@ def _cut(kernel: Kernel, info: SetInfo, member: Member, low: int, high: int) -> 
     raise NftError("element does not exist", member.at)
 
 
-def find(kernel: Kernel, info: SetInfo, members: list[Member]) -> list[Element]:
+def find(kernel: Kernel, info: SetInfo, members: list[Member], command: Command) -> list[Element]:
     """The members that hold what is asked for; ENOENT if one is not there."""
     found: list[Element] = []
     for member in members:
@@ -148,7 +150,7 @@ def find(kernel: Kernel, info: SetInfo, members: list[Member]) -> list[Element]:
             catch_all: Any = next((element for element in kernel.ruleset.elements.children(info.key) if not element.low), None)
             hit = catch_all if catch_all is not None and unpack(catch_all.note, ElementNote).catchall else None
         if hit is None:
-            raise KernelError(ENOENT, member.at)
+            raise KernelError(ENOENT, command.at)
         found.append(hit)
     return found
 

@@ -1,6 +1,9 @@
-"""What the kernel refuses of statements in a chain: NAT in the wrong place, impossible limits, and the like.
+"""What the kernel refuses of statements: at once (wrong family, impossible limits), and by the hooks from which a chain is reached.
 
-Source: Linux net/netfilter: nft_nat.c, nft_masq.c, nft_redir.c (validate), nft_limit.c, nft_meta.c, nft_tproxy.c, nft_reject.c.
+A need says from where a statement may be reached: "type:hook,hook" ("" is any type); `tcemu.nft.reach` holds base chains against it.
+Source: the validate and init functions in Linux net/netfilter: nft_nat.c, nft_masq.c, nft_redir.c, nft_reject*.c, nft_tproxy.c,
+nft_synproxy.c, nft_socket.c, nft_fib.c, nft_rt.c, nft_xfrm.c, nft_osf.c, nft_meta.c, nft_queue.c, nft_flow_offload.c, nft_limit.c,
+nft_ct.c; places observed with nft 1.0.6.
 """
 
 from __future__ import annotations
@@ -8,40 +11,56 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from tcemu.ir.ruleset import Table
-from tcemu.nft.notes import ChainNote
-from tcemu.nft.tree import Binop, Command, Concat, Key, MapOf, Stmt
+from tcemu.nft.refusal import ENOENT, EOPNOTSUPP, EOVERFLOW, EPROTO, KernelError
+from tcemu.nft.tree import Binop, Concat, Key, MapOf, Stmt
 
-NAT_HOOKS: Final = {
-    "snat": ("postrouting", "input"),
-    "dnat": ("prerouting", "output"),
-    "masquerade": ("postrouting",),
-    "redirect": ("prerouting", "output"),
+INET: Final = ("ip", "ip6", "inet")
+RAW_MAX: Final = 128  # bits of a register
+NEVER: Final = ":"
+NAT: Final = {
+    "snat": "nat:postrouting,input",
+    "dnat": "nat:prerouting,output",
+    "masquerade": "nat:postrouting",
+    "redirect": "nat:prerouting,output",
 }
+REJECT: Final = {
+    **dict.fromkeys(("ip", "ip6"), ":prerouting,input,forward,output"),
+    "inet": ":ingress,prerouting,input,forward,output",
+    "netdev": ":ingress",
+    "bridge": ":prerouting,input",
+}
+PACKET_TYPE: Final = {"bridge": ":prerouting", "netdev": ":ingress", **dict.fromkeys(INET, ":prerouting")}
+CONNTRACK: Final = ("ct set", "ct count", "synproxy")  # statements that bring connection tracking up
+BRIDGE_KEYS: Final = ("ibrname", "obrname", "ibrpvid", "ibrvproto")
 
 
-def check(command: Command, table: Table, chain: ChainNote, stmts: list[Stmt]) -> None:
-    """Raise the kernel's refusal of the first statement that it does not take."""
-    from tcemu.nft.apply import EOPNOTSUPP, EOVERFLOW, KernelError
+# ---------------------------------------------------------------- at once
+def check(stmts: list[Stmt], family: str) -> None:
+    """Raise the kernel's refusal of the first statement that the family does not have."""
     from tcemu.nft.statements import limit
 
     for stmt in stmts:
+        for key in keys(stmt):
+            _check_key(key, family, stmt)
+        if family in ("arp", "netdev") and stmt.kind in CONNTRACK:
+            raise KernelError(EPROTO, stmt.at)
         if stmt.kind == "limit" and limit.refused(stmt.args):
             raise KernelError(EOVERFLOW, stmt.at)
-        if stmt.kind == "match" and isinstance(stmt.args["left"], Key) and stmt.args["left"].kind == "meta":
-            key = stmt.args["left"].args[0]
-            if key == "nftrace" or (key in ("ibrname", "obrname", "ibrpvid", "ibrvproto") and table.family != "bridge"):
-                raise KernelError(EOPNOTSUPP, stmt.args["left"].at)
-        if stmt.kind == "objref" and stmt.args["object"] == "synproxy" and isinstance(stmt.args["expr"], MapOf):
-            raise KernelError(EOPNOTSUPP, command.at)
-        if not chain.hook:
-            continue
-        if any(_misplaced(key, table, chain) for key in keys(stmt)):
-            raise KernelError(EOPNOTSUPP, command.at)
-        if stmt.kind == "nat" and (chain.type != "nat" or chain.hook not in NAT_HOOKS[stmt.args["what"]]):
-            raise KernelError(EOPNOTSUPP, command.at)
-        if stmt.kind == "tproxy" and chain.hook != "prerouting":
-            raise KernelError(EOPNOTSUPP, command.at)
+
+
+def _check_key(key: Key, family: str, stmt: Stmt) -> None:
+    if key.kind == "ct" and family in ("arp", "netdev"):
+        raise KernelError(EPROTO, stmt.at if stmt.kind == "ct set" and stmt.args["target"] is key else key.at)
+    if key.kind == "fib" and family in ("arp", "bridge"):
+        raise KernelError(ENOENT, key.at)
+    if key.kind == "payload" and key.bits > RAW_MAX:
+        raise KernelError(EOVERFLOW, key.at)
+    if key.kind == "socket" and family not in INET:
+        raise KernelError(EOPNOTSUPP, key.at)
+    if key.kind == "meta":
+        name = key.args[0]
+        if (name == "nftrace" and stmt.kind != "meta set") or (name in BRIDGE_KEYS and family != "bridge"):
+            raise KernelError(EOPNOTSUPP, key.at)
 
 
 def keys(stmt: Stmt) -> Iterator[Key]:
@@ -53,6 +72,8 @@ def keys(stmt: Stmt) -> Iterator[Key]:
 def _keys(value: object) -> Iterator[Key]:
     if isinstance(value, Key):
         yield value
+        for inner in value.inner:
+            yield from _keys(inner)
     elif isinstance(value, Concat):
         for part in value.parts:
             yield from _keys(part)
@@ -62,15 +83,62 @@ def _keys(value: object) -> Iterator[Key]:
         yield from _keys(value.left)
 
 
-def _misplaced(key: Key, table: Table, chain: ChainNote) -> bool:
-    """Keys that exist in some hooks only (nft_fib_validate, nft_osf_validate, nft_socket_validate, nft_rt_validate)."""
+# ---------------------------------------------------------------- by hook
+def needs(stmts: list[Stmt], family: str) -> list[str]:
+    """What a rule's statements need of the base chains from which they are reached."""
+    found = []
+    for stmt in stmts:
+        need = _statement(stmt, family)
+        if need:
+            found.append(need)
+        for key in keys(stmt):
+            if stmt.kind == "meta set" and stmt.args["target"] is key:
+                continue
+            need = _key_need(key, family)
+            if need:
+                found.append(need)
+    return found
+
+
+def _statement(stmt: Stmt, family: str) -> str:
+    if stmt.kind == "nat":
+        return NAT[stmt.args["what"]]
+    if stmt.kind == "reject":
+        return REJECT.get(family, NEVER)
+    if stmt.kind == "tproxy":
+        return ":prerouting"
+    if stmt.kind == "synproxy" or (stmt.kind == "objref" and stmt.args["object"] == "synproxy"):
+        return ":input,forward"
+    if stmt.kind == "flow offload":
+        return ":forward"
+    if stmt.kind == "queue" and family in ("arp", "netdev"):
+        return NEVER
+    if stmt.kind == "meta set" and stmt.args["target"].args[0] == "pkttype":
+        return PACKET_TYPE.get(family, NEVER)
+    return ""
+
+
+def _key_need(key: Key, family: str) -> str:
     if key.kind == "fib":
-        flags, result, _exists = key.args
-        if result != "type":
-            return chain.hook not in ("prerouting", "input", "forward", "ingress")
-        if "iif" in flags:
-            return chain.hook not in ("prerouting", "input", "forward", "ingress")
-        return "oif" in flags and chain.hook not in ("output", "postrouting", "forward")
+        return _fib(key.args[0], key.args[1])
+    if key.kind == "socket":
+        return ":prerouting,input,output"
     if key.kind == "osf":
-        return table.family == "ip6" or chain.hook not in ("prerouting", "input", "forward")
-    return False
+        return ":prerouting,input,forward" if family in ("ip", "inet") else NEVER
+    if key.kind == "rt":
+        if family not in INET:
+            return NEVER
+        return ":forward,output,postrouting" if key.args[0] == "mtu" else ""
+    if key.kind == "ipsec":
+        return ":prerouting,input,forward" if key.args[0] == "in" else ":forward,output,postrouting"
+    if key.kind == "meta" and key.args[0] == "ipsec":
+        return ":ingress" if family == "netdev" else ":prerouting,input,forward" if family in INET else NEVER
+    if key.kind == "meta" and key.args[0] in ("sdif", "sdifname"):
+        return ":input,forward" if family in INET else NEVER
+    return ""
+
+
+def _fib(flags: tuple[str, ...], result: str) -> str:
+    if result != "type" or "iif" in flags:
+        return ":prerouting,input,forward,ingress"
+    return ":output,postrouting,forward,egress" if "oif" in flags else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tcemu.ir.effect import Count, Quota
 from tcemu.ir.ruleset import Object, Table
 from tcemu.nft.notes import SetNote, unpack
-from tcemu.nft.objects import ORDER
+from tcemu.nft.objects import NOUNS
 from tcemu.nft.tree import Command, Spec
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def check(run: Run, command: Command) -> None:
             raise NftError("No such file or directory", spec.name_at)
     if what == "flowtable" and run.ruleset.flowtables.get(f"{table.key}/flowtable {spec.name}") is None:
         raise run.cache.flowtable_not_found(spec.name, spec.name_at)
-    if what in ORDER and run.ruleset.objects.get(f"{table.key}/{what} {spec.name}") is None:
+    if what in NOUNS and run.ruleset.objects.get(f"{table.key}/{what} {spec.name}") is None:
         raise run.cache.object_not_found(spec.name, spec.name_at)
 
 
@@ -84,12 +84,12 @@ def kind_of_set(note: SetNote) -> str:
 
 def _parts(run: Run, what: str, spec: Spec) -> None:
     """Listings of one kind of thing, table by table."""
-    many = what.endswith("s") and what not in ORDER
+    many = what.endswith("s") and what not in NOUNS
     singular = what[:-1] if many else what
     chosen = [table_of(run, spec)] if spec.table else tables(run, spec.family)
     for table in chosen:
         blocks = _blocks(run, table, singular, spec.name)
-        if not blocks and singular in ORDER and many and not spec.table:
+        if not blocks and singular in NOUNS and many and not spec.table:
             run.text.append(f"table {table.family} {table.name} {{\n}}\n")
             continue
         text = ("\n" if singular in ("chain", "set", "map", "meter") else "").join(blocks)
@@ -114,7 +114,7 @@ def _blocks(run: Run, table: Table, what: str, name: str) -> list[str]:
 def reset(run: Run, command: Command) -> None:
     """List counters or quotas and set them to nought."""
     show(run, command)
-    what = command.what.rstrip("s") if command.what not in ORDER else command.what
+    what = command.what.rstrip("s") if command.what not in NOUNS else command.what
     chosen = [table_of(run, command.spec)] if command.spec.table else tables(run, command.spec.family)
     for table in chosen:
         for record in run.ruleset.objects.children(table.key):

@@ -24,7 +24,10 @@ class TableNote(Struct, array_like=True):
 
 
 class ChainNote(Struct, array_like=True):
-    """Of a base chain: type, hook, priority, devices, policy; uses: how many rules and elements point to it."""
+    """Of a base chain: type, hook, priority, devices, policy; uses: how many rules and elements point to it.
+
+    needs, leads: what its rules need of base chains, and the chains and maps that they name, with counts (`tcemu.nft.reach`).
+    """
 
     handle: int = 0
     type: str = ""
@@ -36,6 +39,8 @@ class ChainNote(Struct, array_like=True):
     comment: str | None = None
     uses: int = 0
     binding: bool = False
+    needs: dict[str, int] = {}
+    leads: dict[str, int] = {}
 
 
 class RuleNote(Struct, array_like=True):
@@ -46,6 +51,7 @@ class RuleNote(Struct, array_like=True):
     comment: str | None = None
     sets: list[str] = []
     uses: list[str] = []
+    needs: list[str] = []
 
 
 class SetNote(Struct, array_like=True):

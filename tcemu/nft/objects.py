@@ -12,12 +12,29 @@ from tcemu.ir.ruleset import Object
 from tcemu.ir.stats import Stats
 from tcemu.nft.errors import NftError
 from tcemu.nft.notes import ObjectNote, unpack
+from tcemu.nft.refusal import EINVAL, ENOENT, KernelError
 from tcemu.nft.statements import limit, quota, synproxy
 from tcemu.nft.tree import Command
 from tcemu.nft.units import show_time
 
-# in the order in which nft lists them
-ORDER: Final = ("counter", "quota", "ct helper", "limit", "ct timeout", "secmark", "ct expectation", "synproxy")
+NOUNS: Final = ("counter", "quota", "ct helper", "limit", "ct timeout", "secmark", "ct expectation", "synproxy")
+BOTH: Final = ("ip", "ip6")
+# conntrack helpers and the network protocols that they serve (net/netfilter/nf_conntrack_*.c)
+HELPERS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    ("amanda", "udp"): BOTH,
+    ("ftp", "tcp"): BOTH,
+    ("tftp", "udp"): BOTH,
+    ("sane", "tcp"): BOTH,
+    ("sip", "tcp"): BOTH,
+    ("sip", "udp"): BOTH,
+    ("RAS", "udp"): BOTH,
+    ("Q.931", "tcp"): BOTH,
+    ("irc", "tcp"): ("ip",),
+    ("netbios-ns", "udp"): ("ip",),
+    ("pptp", "tcp"): ("ip",),
+    ("snmp", "udp"): ("ip",),
+    ("snmp_trap", "udp"): ("ip",),
+}
 TIMEOUTS: Final = {
     "tcp": (
         ("syn_sent", 120),
@@ -61,6 +78,7 @@ def _conntrack(command: Command, kind: str, values: dict[str, Any], family: str)
     config: dict[str, Any] = {"l3proto": values.get("l3proto", family), "l4proto": values.get("l4proto", "")}
     if kind == "ct helper":
         config["type"] = values.get("type", "")
+        config["l3proto"] = _helper_family(command, config, family)
     elif kind == "ct timeout":
         config["policy"] = _policy(config["l4proto"], values.get("policy", []))
     else:
@@ -68,6 +86,19 @@ def _conntrack(command: Command, kind: str, values: dict[str, Any], family: str)
             raise NftError("missing options", command.spec.name_at)
         config.update({key: values[key] for key in ("dport", "timeout", "size")})
     return config
+
+
+def _helper_family(command: Command, config: dict[str, Any], family: str) -> str:
+    """The network protocols that a helper serves there (nft_ct.c nft_ct_helper_obj_init)."""
+    wanted = config["l3proto"]
+    if family in ("ip", "ip6") and wanted in ("ip", "ip6") and wanted != family:
+        raise KernelError(EINVAL, command.at)
+    served = HELPERS.get((config["type"], config["l4proto"]), ())
+    if wanted in ("ip", "ip6"):
+        served = tuple(name for name in served if name == wanted)
+    if not served:
+        raise KernelError(ENOENT, command.at)
+    return "inet" if len(served) == 2 else served[0]
 
 
 def _policy(protocol: str, given: list[Any]) -> dict[str, int]:
@@ -94,8 +125,8 @@ def lines(record: Object, config: dict[str, Any], out: Any) -> list[str]:
         return [f'"{config.get("context", "")}"']
     if record.kind == "synproxy":
         rows = [f"mss {config['mss']}", f"wscale {config['wscale']}"]
-        flags = (["timestamp"] if config.get("timestamp") else []) + (["sack-perm"] if config.get("sack") else [])
-        return rows + ([" ".join(flags)] if flags else [])
+        flags = ("timestamp " if config.get("timestamp") else "") + ("sack-perm" if config.get("sack") else "")
+        return rows + ([flags] if flags else [])
     return _conntrack_lines(record.kind, config)
 
 

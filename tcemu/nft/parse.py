@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tcemu.nft.errors import NftError, closest
 from tcemu.nft.lexer import Lexer
-from tcemu.nft.tree import At, Command, Expr
+from tcemu.nft.tree import At, Body, Command, Expr
 from tcemu.syntax.driver import Driver
 from tcemu.syntax.table import load
 
@@ -38,6 +38,8 @@ NAMES: Final = {
         for name, sign in zip(("ASSIGN", "LBRACE", "RBRACE", "LPAR", "RPAR", "LSQB", "RSQB", "PIPE", "DOLLAR"), "={}()[]|$", strict=True)
     },
 }
+
+NEWER: Final = frozenset(("destroy", "last"))  # words of nft 1.0.7 and later, also names, of which messages do not speak
 
 Action = Callable[..., Any]
 
@@ -105,16 +107,34 @@ class Parser:
                 self.errors.append(error)
                 if len(self.errors) >= MAX_ERRORS * 2:
                     raise Stop from None
+                if error.ends_block:
+                    self._leave()
             self._quiet = 3
             if not driver.recover():
                 raise Stop
+            self._unwind()
+
+    def _leave(self) -> None:
+        """Drop what has been read of a block, down to its beginning, as bison does where the rule of a whole block fails."""
+        driver = self.driver
+        while driver.values and driver.values[-1] is not self.pending:
+            driver.drop()
+        if driver.values:
+            driver.drop()
+
+    def _unwind(self) -> None:
+        """Leave the blocks that the mistake ended."""
+        body = next((value for value in reversed(self.driver.values) if isinstance(value, Body)), None)
+        while self.pending is not None and self.pending is not body:
+            self.pending = self.pending.values.pop("outer")
+            self.scopes.pop()
 
     def _syntax_error(self, terminal: int) -> None:
         if self._quiet:
             return
         names = self.driver.table.terminals
         text = f"syntax error, unexpected {display(names[terminal])}"
-        expected = [display(names[number]) for number in self.driver.shifts()]
+        expected = [word for word in (display(names[number]) for number in self.driver.shifts()) if word not in NEWER]
         if 1 <= len(expected) <= 4:
             text += ", expecting " + " or ".join(expected)
         self.errors.append(NftError(text, (self.lexer.start, self.lexer.end)))

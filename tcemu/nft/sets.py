@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tcemu.nft.datatypes import TYPES
 from tcemu.nft.errors import NftError
 from tcemu.nft.notes import SetNote
+from tcemu.nft.refusal import EINVAL, KernelError
 from tcemu.nft.tree import CatchAll, Concat, Element, Expr, Prefix, Range, SetLiteral, SetRef, Value, Verdict
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def evaluate_literal(scope: Scope, expr: SetLiteral) -> SetLiteral:
             items.append(element.typed(made.dtype, made.bits, made.order))
     scope.depth -= 1
     scope.want(dtype, bits, order, key=key)
+    if items and scope.set is None and not isinstance(items[-1].key, CatchAll):
+        dtype = items[-1].dtype  # an anonymous set has the type of its last member
     made_set: SetLiteral = SetLiteral(expr.at, items).typed(dtype, bits, order)
     return made_set
 
@@ -76,7 +79,7 @@ def _statements(scope: Scope, expr: Element) -> list[Any]:
     if not expr.stmts:
         return []
     if info is not None and info.stmts is not None:
-        wanted = [form[0] for form in info.note.stmts]
+        wanted = [form[1] if form[0] == "text" else form[0] for form in info.note.stmts]
         if wanted and len(wanted) != len(expr.stmts):
             raise NftError(f"number of statements mismatch, set expects {len(wanted)} but element has {len(expr.stmts)}", expr.at)
         for stmt, kind in zip(expr.stmts, wanted, strict=False):
@@ -92,13 +95,6 @@ def _fits(info: SetInfo, key: Expr) -> None:
                 raise NftError(
                     f"You must add 'flags interval' to your {info.noun} declaration if you want to add {part.what} elements", part.at
                 )
-    if isinstance(key, CatchAll | SetLiteral):
-        return
-    from tcemu.nft.evaluate import compatible
-
-    if info.dtype is not None and not compatible(info.dtype, key.dtype):
-        kind = key.dtype.desc if key.dtype else "invalid"
-        raise NftError(f"Element mismatches {info.noun} definition, expected {info.dtype.desc}, not '{kind}'", key.at)
 
 
 def _data(scope: Scope, expr: Element) -> Any:
@@ -122,11 +118,8 @@ def _data(scope: Scope, expr: Element) -> Any:
         raise NftError("Value must be a singleton", data.at)
     if info.note.object and not isinstance(data, Value):
         raise NftError(f"Object mapping data should be a value, not {data.what}", data.at)
-    from tcemu.nft.evaluate import compatible
-
-    if not info.note.object and info.data is not None and not compatible(info.data, data.dtype):
-        kind = data.dtype.desc if data.dtype else "invalid"
-        raise NftError(f"Element mapping mismatches map definition, expected {info.data.desc}, not '{kind}'", data.at)
+    if info.verdicts != isinstance(data, Verdict):
+        raise KernelError(EINVAL, expr.key.at)
     return data
 
 

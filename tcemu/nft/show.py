@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from tcemu.ir.ruleset import Chain, Element, Flowtable, Object, Rule, Ruleset, Set, Table
@@ -22,54 +23,9 @@ Form = list[Any]
 MS: Final = 1_000_000  # ns
 PRECEDENCE: Final = {"<<": 1, ">>": 1, "&": 2, "^": 3, "|": 4}
 FIVE: Final = frozenset(
-    [
-        "nf_proto",
-        "integer",
-        "xinteger",
-        "arp_op",
-        "inet_proto",
-        "inet_service",
-        "tcp_flag",
-        "dccp_pkttype",
-        "mark",
-        "iface_index",
-        "classid",
-        "uid",
-        "gid",
-        "ct_dir",
-        "pkt_type",
-        "icmp_code",
-        "icmpv6_code",
-        "icmpx_code",
-        "devgroup",
-        "cgroupsv2",
-    ]
+    "nf_proto integer xinteger arp_op inet_proto inet_service tcp_flag dccp_pkttype mark iface_index classid uid gid ct_dir".split()
 )
-TWO: Final = frozenset(
-    [
-        "ipv4_addr",
-        "ll_addr",
-        "time",
-        "icmp_type",
-        "icmpv6_type",
-        "ct_state",
-        "ct_status",
-        "ct_label",
-        "fib_addrtype",
-        "ifname",
-        "igmp_type",
-        "date",
-        "hour",
-        "day",
-        "mh_type",
-        "iface_type",
-        "ether_type",
-        "dscp",
-        "ecn",
-        "boolean",
-        "realm",
-    ]
-)
+TWO: Final = frozenset(("ipv4_addr", "pkt_type", "ct_state", "ct_status"))
 
 
 class Out:
@@ -123,12 +79,17 @@ class Out:
 
     def _range(self, form: Form) -> str:
         """The ends of a range are numbers even where a single value would be a word."""
+        with self.numeric():
+            return f"{self.text(form[1])}-{self.text(form[2])}"
+
+    @contextmanager
+    def numeric(self) -> Iterator[None]:
+        """All values as numbers."""
         kept = self.services, self.guid, self.numeric_protocol, self.numeric_symbol, self.seconds
         self.services = self.guid = False
         self.numeric_protocol = self.numeric_symbol = self.seconds = True
-        text = f"{self.text(form[1])}-{self.text(form[2])}"
+        yield
         self.services, self.guid, self.numeric_protocol, self.numeric_symbol, self.seconds = kept
-        return text
 
     def _binop(self, form: Form) -> str:
         _kind, op, left, right = form
@@ -154,7 +115,7 @@ class Out:
         """The effect of a step, for statements with state; a pair is a statement inside a set update."""
         if isinstance(place, list):
             step = self.steps[place[0]]
-            return getattr(step.effect, "effects", ())[place[1]] if isinstance(step, Do) else None
+            return step.effect.effects[place[1]] if isinstance(step, Do) else None
         step = self.steps[place]
         return step.effect if isinstance(step, Do) else step
 
@@ -241,7 +202,7 @@ class Out:
             yield "policy memory"
         if record.size:
             yield f"size {record.size}"
-        flags = [flag for flag in ("constant", "interval", "timeout", "dynamic") if flag in note.flags]
+        flags = [flag for flag in ("constant", "dynamic", "interval", "timeout") if flag in note.flags]
         if note.timeout and "timeout" in flags and "dynamic" not in flags and flags == ["timeout"]:
             flags = []
         if flags:
@@ -260,7 +221,7 @@ class Out:
     def _template(self, form: Form) -> str:
         """A statement that each new element of a set gets."""
         stateless, self.stateless = self.stateless, True
-        text = str(form[1]) if form[0] == "text" else self.stmt(form)
+        text = str(form[2]) if form[0] == "text" else self.stmt(form)
         self.stateless = stateless
         return text
 
@@ -317,18 +278,15 @@ class Out:
         if note.comment is not None:
             head += f'\tcomment "{note.comment}"\n'
         blocks = [self.object_block(record) for record in self.objects(table.key)]
-        blocks += [self.set_block(record) for record in self.ruleset.sets.children(table.key) if not record.anonymous]
+        blocks += [self.set_block(record) for record in self.ruleset.sets.children(table.key) if not _hidden(record)]
         blocks += [self.flowtable_block(record) for record in self.ruleset.flowtables.children(table.key)]
         blocks += [self.chain_block(chain) for chain in self.ruleset.chains.children(table.key) if not _binding(chain)]
         gap = "\n" if note.flags and blocks else ""
         return head + gap + "\n".join(blocks) + "}\n"
 
     def objects(self, table: str) -> list[Object]:
-        """The objects of a table in the order in which nft lists them."""
-        from tcemu.nft.objects import ORDER
-
-        records = self.ruleset.objects.children(table)
-        return sorted(records, key=lambda record: (ORDER.index(record.kind), record.rank))
+        """The objects of a table, oldest first."""
+        return sorted(self.ruleset.objects.children(table), key=lambda record: record.rank)
 
     def object_block(self, record: Object, indent: str = "\t") -> str:
         from tcemu.nft.objects import block
@@ -350,6 +308,11 @@ class Out:
         if record.counter:
             lines.append(f"{indent}\tcounter")
         return "\n".join([*lines, f"{indent}}}", ""])
+
+
+def _hidden(record: Set) -> bool:
+    """Anonymous sets stand in their rules; meters are listed by ``list meters`` only."""
+    return record.anonymous or unpack(record.note, SetNote).meter
 
 
 def _binding(chain: Chain) -> bool:

@@ -13,8 +13,7 @@ from tcemu.nft.datatypes import TYPES, Datatype
 from tcemu.nft.elements import data_form, key_form
 from tcemu.nft.expressions import KINDS as EXPRESSIONS
 from tcemu.nft.notes import ChainNote, ElementNote, FlowtableNote, ObjectNote, RuleNote, SetNote, TableNote, unpack
-from tcemu.nft.statements import quota
-from tcemu.nft.units import scale_bytes, unit_of
+from tcemu.nft.statements import limit, quota
 
 if TYPE_CHECKING:
     from tcemu.nft.run import Run
@@ -40,7 +39,8 @@ def expression(form: Form, out: Out) -> Any:
     if kind == "v":
         return value(TYPES[form[1]], form[2], out)
     if kind == "list":
-        return bits(form, out)
+        words = bits(form, out)
+        return words if len(words) > 1 else words[0]
     if kind == "flags":
         words = bits(form, out)
         joined = words[0]
@@ -50,7 +50,8 @@ def expression(form: Form, out: Out) -> Any:
     if kind == "prefix":
         return {"prefix": {"addr": expression(form[1], out), "len": form[2]}}
     if kind == "range":
-        return {"range": [expression(form[1], out), expression(form[2], out)]}
+        with out.numeric():
+            return {"range": [expression(form[1], out), expression(form[2], out)]}
     if kind == "concat":
         return {"concat": [expression(part, out) for part in form[1:]]}
     if kind == "op":
@@ -80,7 +81,13 @@ def value(dtype: Datatype, number: int | str, out: Out) -> Any:
         return number
     if dtype.name == "time":
         return number // 1000
+    if dtype.name == "boolean":
+        return bool(number)
+    if dtype.name == "iface_index":
+        return _bare(datatypes.show(dtype, number, out))
     if dtype.name in NUMBERS:
+        if number >> 64:
+            return f"0x{number:x}"
         if dtype.name == "ct_label" and number and not number & (number - 1):
             return number.bit_length() - 1
         if dtype.name == "inet_service" and out.services:
@@ -143,19 +150,13 @@ def table_object(table: Table, _out: Out) -> Any:
     return {"table": body}
 
 
-def chain_object(chain: Chain, out: Out) -> Any:
+def chain_object(chain: Chain, _out: Out) -> Any:
     note = unpack(chain.note, ChainNote)
     body = {**_place(chain, chain.parent), "handle": note.handle}
     if note.comment is not None:
         body["comment"] = note.comment
     if note.hook:
-        body.update(type=note.type, hook=note.hook, prio=note.priority)
-        if len(note.devices) == 1:
-            body["dev"] = note.devices[0]
-        elif note.devices:
-            body["dev"] = note.devices
-        body["policy"] = note.policy
-    _ = out
+        body.update(type=note.type, hook=note.hook, prio=note.priority, policy=note.policy)  # 1.0.6 leaves out devices
     return {"chain": body}
 
 
@@ -173,7 +174,7 @@ def rule_object(rule: Rule, chain: Chain, out: Out) -> Any:
 def set_object(record: Set, out: Out, members: list[Element] | None = None) -> Any:
     """A named set or map."""
     note = unpack(record.note, SetNote)
-    noun = "map" if note.data_types or note.object else "set"
+    noun = "map" if note.data_types or note.object else "meter" if note.meter and False else "set"
     body = {**_place(record, record.parent), "type": _type(note.types, note.typeof, out), "handle": note.handle}
     if note.comment is not None:
         body["comment"] = note.comment
@@ -209,7 +210,7 @@ def _type(names: list[str], typeof: Form | None, _out: Out) -> Any:
 
 def _template(form: Form, out: Out) -> Any:
     if form[0] == "text":
-        return {form[1].split()[0]: None}
+        return {form[1]: None}
     return out.stmt_json(form)
 
 
@@ -236,21 +237,10 @@ def object_object(record: Object, out: Out) -> Any:
         used = effect.stats.extra.get(quota.USED, 0) if effect.stats is not None else 0
         body.update(bytes=effect.bytes, used=used, inv=effect.over)
     elif isinstance(effect, Limit):
-        body.update(_limit(effect))
+        body.update(limit.config_json(effect.rate, effect.unit, effect.burst, effect.bytes, effect.over))
     else:
         body.update(_config(record.kind, note.config))
     return {record.kind: body}
-
-
-def _limit(effect: Limit) -> dict[str, Any]:
-    body: dict[str, Any] = {"rate": effect.rate, "per": unit_of(effect.unit), "burst": effect.burst}
-    if effect.bytes:
-        rate, unit = scale_bytes(effect.rate)
-        burst, burst_unit = scale_bytes(effect.burst)
-        body.update(rate=rate, burst=burst, rate_unit=unit, burst_unit=burst_unit)
-    if effect.over:
-        body["inv"] = True
-    return body
 
 
 def _config(kind: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -269,7 +259,7 @@ def _config(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     if kind == "synproxy":
         flags = (["timestamp"] if config.get("timestamp") else []) + (["sack-perm"] if config.get("sack") else [])
         body: dict[str, Any] = {"mss": config["mss"], "wscale": config["wscale"]}
-        return {**body, "flags": flags[0] if len(flags) == 1 else flags} if flags else body
+        return {**body, "flags": flags} if flags else body
     return dict(config)
 
 
@@ -307,10 +297,10 @@ def whole(run: Run, table: Table) -> list[Any]:
 
 def _parts(run: Run, table: Table, what: str, name: str) -> list[Any]:
     from tcemu.nft.listing import kind_of_set
-    from tcemu.nft.objects import ORDER
+    from tcemu.nft.objects import NOUNS
 
     out = run.out
-    singular = what if what in ORDER else what.rstrip("s") if what not in ("chain",) else what
+    singular = what if what in NOUNS else what.rstrip("s") if what not in ("chain",) else what
     if singular == "chain":
         entries: list[Any] = []
         for chain in run.ruleset.chains.children(table.key):
@@ -325,6 +315,4 @@ def _parts(run: Run, table: Table, what: str, name: str) -> list[Any]:
         return [set_object(record, out) for record in records if not name or record.name == name]
     if singular == "flowtable":
         return [flowtable_object(record, out) for record in run.ruleset.flowtables.children(table.key) if not name or record.name == name]
-    return [
-        object_object(record, out) for record in out.objects(table.key) if record.kind == singular and (not name or record.name == name)
-    ]
+    return [object_object(record, out) for record in out.objects(table.key) if record.kind == singular and (not name or record.name == name)]

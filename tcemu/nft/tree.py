@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 At = tuple[int, int]
 NOWHERE: At = (-1, -1)
+KERNEL: At = (-2, -2)  # what was read from the kernel
 
 
 class Expr:
@@ -276,6 +277,14 @@ class Spec:
         self.handle_at: At = NOWHERE
         self.index: int | None = None
         self.position = False
+
+    def outer(self) -> Spec:
+        """The table alone."""
+        return Spec(self.at, self.family, self.table, self.table_at)
+
+    def plain(self) -> Spec:
+        """Table and name, without handle or index."""
+        return Spec(self.at, self.family, self.table, self.table_at, self.name, self.name_at)
 
     def copy(self) -> Spec:
         """A copy that can be changed."""

@@ -150,6 +150,8 @@ def load(p: Packet, data: bytes, start: i64, end: i64, wire: i64, ts: i64, link:
     p.mru = 0
     p.pieces = None
     p.loops = 0
+    p.traced = False
+    p.summed = False
     p.reason = ""
     groups = p.groups
     if groups & G_ENC or p.tunnel is not None:

@@ -104,4 +104,6 @@ class Packet:
         self.mru: i64 = 0  # the largest fragment it was reassembled from, 0 when it never was one
         self.pieces: list[int] | None = None  # payload sizes of those fragments, in order: the kernel cuts at the same places
         self.loops: i64 = 0  # nesting of mirred
+        self.traced: bool = False  # nft's nftrace
+        self.summed: bool = False  # conntrack has verified the transport checksum (skb->ip_summed), whatever came out
         self.reason: str = ""  # why it was dropped or found invalid, for those who explain

@@ -143,18 +143,18 @@ def reject_verifies(p: Packet) -> bool:
 
 
 # ---------------------------------------------------------------- resets
-def tcp_reset(p: Packet, ttl: i64 = TTL, padded: bool = False) -> bytes:
+def tcp_reset(p: Packet, ttl: i64 = TTL, padded: bool = False, verify: bool = True) -> bytes:
     """The reset that answers a TCP segment; silent about resets, fragments and bad checksums, and about multicast in IPv6.
 
     padded: in bridge and netdev hooks nobody has cut off what stands behind the IP packet, and IPv4 takes it for a part of the
-    segment (nf_reject_skb_v4_tcp_reset): padding makes the checksum wrong.
+    segment (nf_reject_skb_v4_tcp_reset): padding makes the checksum wrong. verify: False where the kernel takes the checksum as seen to.
     """
     f = p.f
     flags = f[TCP_FLAGS]
     if p.groups & G_TCP == 0 or flags & TCP_RST or f[FRAG_FLAGS] != 0:
         return b""
     end = p.end if padded else p.l3_end
-    if not is_cut(p) and not good_sum(p, IPPROTO_TCP, p.l4, end):
+    if verify and not is_cut(p) and not good_sum(p, IPPROTO_TCP, p.l4, end):
         return b""
     if flags & TCP_ACK_FLAG:
         numbers = be32(f[TCP_ACK]) + be32(0)

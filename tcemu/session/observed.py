@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tcemu.conntrack.dump import dump_all
+from tcemu.conntrack.dump import dump_all, dump_expectations
 from tcemu.conntrack.show import proc_line
 from tcemu.engine.machine import Sink
 from tcemu.host.text import show_address
@@ -83,7 +83,7 @@ class Observed(Sink):
 
     def connections(self, tracker: Conntrack, now: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """All connections that have not expired, and the expectations."""
-        return dump_all(_living(tracker, now), now), []
+        return dump_all(_living(tracker, now), now), dump_expectations(tracker.expectations, now)
 
     def proc_lines(self, tracker: Conntrack, now: int) -> list[str]:
         """/proc/net/nf_conntrack."""

@@ -17,7 +17,7 @@ from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.stats import Stats
 from tcemu.engine.lower import lower, sync
 from tcemu.engine.machine import Machine, Sink
-from tcemu.engine.ports import plug
+from tcemu.engine.plug import plug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ def kept_stats(session: Session) -> Stats:
     return stats
 
 
-class _Undo(Exception):
+class _Undo(Exception):  # noqa: N818
     """Leaves a transaction without keeping it."""
 
 
@@ -97,12 +97,12 @@ class Running:
     def sync(self) -> None:
         """Write counters back to the ruleset."""
         with self.session.transaction():
-            sync(self.machine.program, self.session.ruleset)
+            sync(self.machine.program, self.session.ruleset, self.machine.now)
 
     def save(self, now: int | None = None) -> None:
         """Write counters, connections and devices' counters back; the session's clock stands at ``now`` (ns) from then on."""
         with self.session.transaction():
-            sync(self.machine.program, self.session.ruleset)
+            sync(self.machine.program, self.session.ruleset, self.machine.now)
             self.save_connections()
             self._save_devices()
             self.session.store.set_meta(STATS, json.dumps(numbers(self.machine.conntrack.stats)))

@@ -140,8 +140,12 @@ class Driver:
                 return True
             if len(self.states) == 1:
                 return False
-            for stack in (self.states, self.values, self.starts, self.ends):
-                stack.pop()
+            self.drop()
+
+    def drop(self) -> None:
+        """Forget the newest symbol."""
+        for stack in (self.states, self.values, self.starts, self.ends):
+            stack.pop()
 
     def symbols(self) -> list[str]:
         """The names of the symbols on the stack, oldest first; values stand beside them in ``values``."""

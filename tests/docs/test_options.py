@@ -121,7 +121,7 @@ def test_the_page_of_the_program_lists_the_environment() -> None:
 
 
 def test_the_page_of_the_program_lists_the_exit_codes() -> None:
-    kinds = [TcemuError, *TcemuError.__subclasses__()]
+    kinds: list[type[TcemuError]] = [TcemuError, *TcemuError.__subclasses__()]
     codes = {0, main.INTERNAL, main.INTERRUPTED, main.NOBODY_READS, main.SESSION_TROUBLE, *(kind.exit_code for kind in kinds)}
     assert {int(word) for word in mdoc.words(PROGRAM, "EXIT STATUS", "Li")} == codes
 

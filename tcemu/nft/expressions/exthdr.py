@@ -128,6 +128,12 @@ def tcp_kind(word: Any) -> tuple[str, int]:
     return name, TCP[name][0]
 
 
+def tcp_kind_word(p: Parser, word: Any) -> Any:
+    if not isinstance(word, str) and word > 255:
+        raise p.error("value too large")
+    return word
+
+
 def tcp_option(_p: Parser, word: Any) -> tuple[Any, ...]:
     return (word, "")
 
@@ -145,8 +151,6 @@ def tcp_option_raw(p: Parser, kind: int, offset: int, bits: int) -> tuple[Any, .
 def tcp_option_expr(p: Parser, parts: tuple[Any, ...]) -> Key:
     word, field = parts
     name, number = tcp_kind(word)
-    if number > 255:
-        raise p.error("value too large")
     if isinstance(field, tuple):
         return Key(p.at, NAME, ("tcp", "", f"@{field[0]},{field[1]}", number))
     return Key(p.at, NAME, ("tcp", name, str(field), number))
@@ -239,7 +243,7 @@ def json(form: Form, _out: Any) -> Any:
         return {"ip option" if family == "ip" else "sctp chunk": {"name": header, **({"field": field} if field else {})}}
     body: dict[str, Any] = {"name": header}
     if field:
-        body["field"] = field
+        body["field"] = f"{field}[{number}]" if field == "sid" else field
         if header == "rt0":
             body["offset"] = number
     return {"exthdr": body}
@@ -250,6 +254,8 @@ ACTIONS: Final[dict[str, Any]] = {
     **{f"exthdr_{name}": ip6_field(name) for name in IP6},
     "exthdr_sid": segment,
     "exthdr_exists": exists,
+    "tcp_option_kind": tcp_kind_word,
+    "tcp_kind_plain": tcp_kind_word,
     "tcp_option": tcp_option,
     "tcp_option_field": tcp_option_field,
     "tcp_option_raw": tcp_option_raw,

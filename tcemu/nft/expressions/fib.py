@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.ir import operand as ir
 from tcemu.nft.datatypes import TYPES
-from tcemu.nft.errors import NftError
 from tcemu.nft.expressions.kind import Form, Kind
-from tcemu.nft.tree import Key, Value
+from tcemu.nft.tree import At, Key, Value
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
@@ -19,23 +18,23 @@ ORDER: Final = ("saddr", "daddr", "mark", "iif", "oif")
 RESULTS: Final = {"oif": ("iface_index", 32), "oifname": ("ifname", 128), "type": ("fib_addrtype", 32)}
 
 
-def fib_keys(_p: Parser, word: str) -> list[str]:
-    return [word]
+def fib_keys(p: Parser, word: str) -> tuple[list[str], At]:
+    return [word], p.at
 
 
-def fib_keys_append(p: Parser, words: list[str], word: str) -> list[str]:
-    if word in words:
+def fib_keys_append(p: Parser, before: tuple[list[str], At], word: str) -> tuple[list[str], At]:
+    if word in before[0]:
         raise p.error(f"fib: duplicate flag: {word}")
-    words.append(word)
-    return words
+    return [*before[0], word], p.at
 
 
-def fib(p: Parser, words: list[str], result: str) -> Key:
+def fib(p: Parser, keys: tuple[list[str], At], result: str) -> Key:
+    words, at = keys
     if "saddr" not in words and "daddr" not in words:
-        raise p.error("fib: need either saddr or daddr")
+        raise p.error("fib: need either saddr or daddr", at)
     for one, other in (("saddr", "daddr"), ("iif", "oif")):
         if one in words and other in words:
-            raise p.error(f"fib: {one} and {other} are mutually exclusive")
+            raise p.error(f"fib: {one} and {other} are mutually exclusive", at)
     return Key(p.at, NAME, (tuple(word for word in ORDER if word in words), result, False))
 
 
@@ -59,10 +58,8 @@ def text(form: Form, _out: Any) -> str:
 
 
 def json(form: Form, _out: Any) -> Any:
-    flags = form[1]
-    return {"fib": {"result": form[2], "flags": flags[0] if len(flags) == 1 else flags}}
+    return {"fib": {"result": form[2], "flags": form[1]}}
 
 
 KINDS: Final = (Kind(NAME, evaluate, operand, text, json),)
 ACTIONS: Final[dict[str, Any]] = {"fib_keys": fib_keys, "fib_keys_append": fib_keys_append, "fib": fib}
-_ = NftError

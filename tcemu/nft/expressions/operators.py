@@ -91,7 +91,7 @@ def map_of(p: Parser, key: Expr, mappings: Expr) -> MapOf:
 
 
 def set_ref(p: Parser, named: Name) -> SetRef:
-    return SetRef(named.at, str(named))
+    return SetRef(p.at, str(named))
 
 
 def boolean(value: int) -> Any:
@@ -112,8 +112,8 @@ def word(p: Parser, text: str) -> Expr:
         made: Value = Value(p.at, PROTOCOL_WORDS[text]).typed(TYPES["inet_proto"], 8, "big")
         return made
     if text == "redirect":
-        answer: Value = Value(p.at, 5).typed(TYPES["icmp_type"], 8, "big")
-        return answer
+        made = Value(p.at, 5).typed(TYPES["icmp_type"], 8, "big")
+        return made
     return Symbol(p.at, text)
 
 

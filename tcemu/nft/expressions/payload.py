@@ -69,8 +69,8 @@ def raw(p: Parser, base: str, offset: int, bits: int) -> Key:
     if base not in BASES:
         raise p.error("unknown raw payload base")
     made: Key = Key(p.at, NAME, ("", "", BASES[base], offset))
-    if bits == 0 or bits > MAX_RAW:
-        raise p.error("raw payload length must be a positive number up to 2048" if bits else "raw payload expression length cannot be zero")
+    if bits > MAX_RAW:
+        raise p.error("raw payload length must be a positive number up to 2048")
     return made.typed(_raw_type(BASES[base], offset, bits), bits, "big")  # type: ignore[no-any-return]
 
 

@@ -21,8 +21,9 @@ def begin(p: Parser) -> Stmt:
     return Stmt(p.at, NAME, packets=0, bytes=0)
 
 
-def full(p: Parser, stmt: Stmt, packets: int, octets: int) -> Stmt:
-    return Stmt(p.at, NAME, packets=packets, bytes=octets)
+def full(_p: Parser, stmt: Stmt, packets: int, octets: int) -> Stmt:
+    stmt.args.update(packets=packets, bytes=octets)
+    return stmt
 
 
 def evaluate(_scope: Scope, stmt: Stmt) -> Stmt:

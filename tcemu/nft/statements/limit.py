@@ -71,8 +71,8 @@ def refused(args: dict[str, Any]) -> bool:
         return True
     nsecs = unit * 1_000_000_000
     if not args["bytes"]:
-        return bool(rate + burst < rate)
-    return bool(nsecs * (rate + burst) >= 1 << 64)
+        return rate + burst < rate
+    return nsecs * (rate + burst) >= 1 << 64
 
 
 def steps(stmt: Stmt, _lowering: Any) -> list[Step]:
@@ -105,18 +105,16 @@ def text(form: Form, _out: Any) -> str:
 
 def json(form: Form, _out: Any) -> Any:
     _kind, rate, unit, burst, octets, over = form
-    body: dict[str, Any] = {}
+    return {"limit": config_json(rate, unit, burst, octets, over)}
+
+
+def config_json(rate: int, unit: int, burst: int, octets: bool, over: bool) -> dict[str, Any]:
+    """The limit's settings, also those of a named one."""
+    units = {}
     if octets:
-        count, name = scale_bytes(rate)
-        body.update(rate=count, burst=0, per=unit_of(unit), rate_unit=name)
-        if burst:
-            burst_count, burst_name = scale_bytes(burst)
-            body.update(burst=burst_count, burst_unit=burst_name)
-    else:
-        body.update(rate=rate, burst=burst, per=unit_of(unit))
-    if over:
-        body["inv"] = True
-    return {"limit": body}
+        rate, units["rate_unit"] = scale_bytes(rate)
+        burst, units["burst_unit"] = scale_bytes(burst)
+    return {"rate": rate, "burst": burst, "per": unit_of(unit), **({"inv": True} if over else {}), **units}
 
 
 KINDS: Final = (Kind(NAME, evaluate, steps, form, text, json),)

@@ -77,7 +77,8 @@ def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
         raise NftError("log level audit doesn't support any further options", stmt.at)
     if args["prefix"] is not None:
         args["prefix"] = _prefix(scope, args["prefix"], stmt)
-    return Stmt(stmt.at, NAME, **args)
+    made = Stmt(stmt.at, NAME, **args)
+    return made
 
 
 def _prefix(scope: Scope, expr: Expr, stmt: Stmt) -> str:
@@ -145,7 +146,7 @@ def json(form: Form, _out: Any) -> Any:
         body["queue-threshold"] = threshold
     if level_name not in (None, "warn"):
         body["level"] = level_name
-    names = ["all"] if set(words) == ALL else list(words)
+    names = ["all"] if set(words) == ALL else [word if word.startswith("tcp") or word == "ip options" else word for word in words]
     if names:
         body["flags"] = names[0] if len(names) == 1 else names
     return {"log": body or None}

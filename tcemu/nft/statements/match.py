@@ -81,8 +81,7 @@ def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
 def _right(scope: Scope, left: Expr, op: str, parsed: Expr) -> tuple[str, Any]:
     if isinstance(left, Key) and left.kind == "meta" and left.args[0] in ("hour", "day") and isinstance(parsed, Range):
         right = scope.range(parsed, False)
-        low, high = getattr(right.low, "value", 0), getattr(right.high, "value", 0)
-        if low > high and op in ("", "==", "!="):  # a stretch of time over midnight
+        if right.low.value > right.high.value and op in ("", "==", "!="):  # a stretch of time over midnight
             swapped: Range = Range(right.at, right.high, right.low).typed(right.dtype, right.bits, right.order)
             return ("" if op == "!=" else "!="), swapped
         return op, right
@@ -125,7 +124,7 @@ def _same(left: Expr, right: Any) -> bool:
 def _single(op: str, right: SetLiteral) -> tuple[str, Any]:
     """A literal with one plain member is that member; of bits it is then equality (but for ct state)."""
     item = right.items[0] if len(right.items) == 1 else None
-    if isinstance(item, Element) and not item.stmts and isinstance(item.key, Value | Range | Prefix):
+    if isinstance(item, Element) and isinstance(item.key, Value | Range | Prefix):
         dtype = item.key.dtype
         if op == "" and dtype is not None and dtype.root == "bitmask" and dtype.name != "ct_state":
             op = "=="
@@ -158,7 +157,7 @@ def json(form: Form, out: Any) -> Any:
     _kind, op, left, right, *mask = form
     if mask:
         return {"match": {"op": op or "==", "left": {"&": [out.json(left), out.json(mask[0])]}, "right": out.json(right)}}
-    shown = op or ("in" if right[0] == "list" else "==")
+    shown = op or ("in" if right[0] == "list" or (right[0] == "v" and TYPES[right[1]].root == "bitmask") else "==")
     return {"match": {"op": shown, "left": out.json(left), "right": out.json(right)}}
 
 

@@ -33,13 +33,6 @@ def reset(p: Parser, word: Any) -> Stmt:
     return Stmt(p.at, "reset", name=name, number=number)
 
 
-def evaluate_reset(scope: Scope, stmt: Stmt) -> Stmt:
-    if stmt.args["number"] > 255:
-        raise NftError("value too large", stmt.at)
-    _ = scope
-    return stmt
-
-
 # ---------------------------------------------------------------- chains in place
 def chain_jump(p: Parser, word: str, body: Body, *_: Any) -> Stmt:
     return Stmt(p.at, "chain", word=word, body=closed(p, body))
@@ -84,11 +77,11 @@ KINDS: Final = (
     ),
     Kind(
         "reset",
-        evaluate_reset,
+        same,
         lambda stmt, _l: [Do(StripOption(stmt.args["number"]))],
         lambda stmt, _p: ["reset", stmt.args["name"], stmt.args["number"]],
         lambda form, _o: f"reset tcp option {form[1] or form[2]}",
-        lambda form, _o: {"reset": {"tcp option": {"name": form[1]} if form[1] else {"base": form[2], "offset": 0, "len": 8}}},
+        lambda form, _o: {"reset": {"tcp option": {"name": form[1]} if form[1] else {"base": form[2], "offset": 0, "len": 0}}},
     ),
     Kind(
         "chain",

@@ -54,6 +54,10 @@ def nat_to(_p: Parser, family: Any, form: Any, target: dict[str, Any], flags: li
     return {"family": family or "", "form": form or "", "flags": flags or [], **target}
 
 
+def nat_bare(_p: Parser, target: dict[str, Any], flags: list[str] | None = None) -> dict[str, Any]:
+    return {"flags": flags or [], **target}
+
+
 def target(p: Parser, address: Expr) -> dict[str, Any]:
     return {"address": address}
 
@@ -284,11 +288,11 @@ def json(form: Form, out: Any) -> Any:
         body["addr"] = out.json(address)
     if port is not None:
         body["port"] = out.json(port)
+    if how == "prefix":
+        flags = [*flags, "netmap"]
+        body["type_flags"] = "prefix"
     if flags:
         body["flags"] = flags[0] if len(flags) == 1 else flags
-    if how in ("prefix", "interval", "concat", "concat interval"):
-        words = {"prefix": "prefix", "interval": "interval", "concat": "concat", "concat interval": ["interval", "concat"]}
-        body["type_flags"] = words[how]
     return {what: body or None}
 
 
@@ -303,6 +307,7 @@ ACTIONS: Final[dict[str, Any]] = {
     "nat_port": nat_port,
     "redirect_to": nat_port,
     "nat_to": nat_to,
+    "nat_bare": nat_bare,
     "nat_ip": constant("ip"),
     "nat_ip6": constant("ip6"),
     "nat_interval": constant("interval"),

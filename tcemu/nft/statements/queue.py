@@ -30,13 +30,12 @@ def begin(p: Parser) -> Stmt:
     return Stmt(p.at, NAME, value=None, flags=[])
 
 
-def queue_args(p: Parser, stmt: Stmt, *args: tuple[str, Any]) -> Stmt:
+def queue_args(_p: Parser, stmt: Stmt, *args: tuple[str, Any]) -> Stmt:
     for name, value in args:
         if name == "flags":
             stmt.args["flags"] += value
         else:
             stmt.args["value"] = value
-    stmt.at = p.at
     return stmt
 
 

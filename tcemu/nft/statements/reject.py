@@ -60,7 +60,8 @@ def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
             raise NftError("reject code must be integer in range 0-255", written.at)
     at = written.at if written is not None else stmt.at
     _family(scope, stmt, kind, network, at)
-    return Stmt(stmt.at, NAME, type=kind, code=code, default=not stmt.args["type"])
+    made = Stmt(stmt.at, NAME, type=kind, code=code, default=not stmt.args["type"])
+    return made
 
 
 def _default(scope: Scope, network: str) -> str:
@@ -135,13 +136,9 @@ def text(form: Form, out: Any) -> str:
 
 
 def json(form: Form, out: Any) -> Any:
-    _kind, kind, code, verbose = form
+    _kind, kind, code, _verbose = form
     if kind == "tcp reset":
         return {"reject": {"type": "tcp reset"}}
-    if not verbose and code == PORT_UNREACHABLE[kind] and kind != "icmpx":
-        return {"reject": None}
-    if kind == "icmpx" and code == 1 and not verbose:
-        return {"reject": None}
     return {"reject": {"type": kind, "expr": out.json(["v", CODES[kind], code])}}
 
 

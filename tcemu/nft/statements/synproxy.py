@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tcemu.ir.effect import SynProxy
 from tcemu.ir.step import Do, Step
 from tcemu.nft.statements.kind import Form, Kind
-from tcemu.nft.tree import Stmt
+from tcemu.nft.tree import At, Stmt
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 NAME: Final = "synproxy"
 
 
-def synproxy(p: Parser, _begin: Any, *args: tuple[str, Any]) -> Stmt:
-    return Stmt(p.at, NAME, **{"mss": None, "wscale": None, "timestamp": False, "sack": False, **dict(args)})
+def begin(p: Parser) -> At:
+    return p.at
+
+
+def synproxy(_p: Parser, at: At, *args: tuple[str, Any]) -> Stmt:
+    return Stmt(at, NAME, **{"mss": None, "wscale": None, "timestamp": False, "sack": False, **dict(args)})
 
 
 def arg(name: str) -> Any:
@@ -74,13 +78,13 @@ def json(form: Form, _out: Any) -> Any:
         body["wscale"] = wscale
     flags = (["timestamp"] if timestamp else []) + (["sack-perm"] if sack else [])
     if flags:
-        body["flags"] = flags[0] if len(flags) == 1 else flags
+        body["flags"] = flags
     return {"synproxy": body or None}
 
 
 KINDS: Final = (Kind(NAME, evaluate, steps, form, text, json, lambda _stmt: False),)
 ACTIONS: Final[dict[str, Any]] = {
-    "synproxy_begin": lambda _p: None,
+    "synproxy_begin": begin,
     "synproxy": synproxy,
     "synproxy_mss": arg("mss"),
     "synproxy_wscale": arg("wscale"),

@@ -27,7 +27,7 @@ MS: Final = 1_000_000  # ns
 
 def _stmt(p: Parser, op: str, named: Name, key: Any, data: Expr | None, stmts: list[Stmt]) -> Stmt:
     element = key if isinstance(key, Element) else Element(key.at, key)
-    return Stmt(p.at, NAME, op=op, set=SetRef(named.at, str(named)), element=element, data=data, stmts=stmts)
+    return Stmt(p.at, NAME, op=op, set=SetRef((named.at[0] - 1, named.at[1]), str(named)), element=element, data=data, stmts=stmts)
 
 
 def update_set(p: Parser, op: str, named: Name, key: Any) -> Stmt:
@@ -72,7 +72,7 @@ def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
         data = scope.argument(stmt, data, info.data, info.data_bits, info.note.data_orders[0] if info.note.data_orders else "")
     _check_states(stmt.args["stmts"])
     made = Stmt(stmt.at, NAME, op=stmt.args["op"], set=ref, key=key, data=data, timeout=element.timeout, stmts=stmt.args["stmts"])
-    scope.dynamic.append(info.key)
+    scope.dynamic.append((info.key, stmt.at, data is None))
     return made
 
 

@@ -1,0 +1,170 @@
+"""The kernel's side of a run: what is there, handles, and who points to what. Changes themselves are made in `tcemu.nft.nouns`.
+
+Keys are those of `tcemu.ir.ruleset`: table "<family> <name>", chain "<table>/<chain>", rule "<chain>/<handle>", set
+"<table>/set <name>". Handles are given out as the kernel does: tables from one counter, all else from the table's.
+Source: Linux net/netfilter/nf_tables_api.c.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tcemu.ir.ruleset import Chain, Object, Rule, Ruleset, Table
+from tcemu.nft.cache import Cache
+from tcemu.nft.errors import NftError
+from tcemu.nft.notes import ChainNote, FlowtableNote, RuleNote, SetNote, TableNote, pack, unpack
+from tcemu.nft.reach import Reach
+from tcemu.nft.refusal import ENOENT, EOPNOTSUPP, ERANGE, KernelError
+from tcemu.nft.tree import At, Spec
+
+STATE: Final = "nft state"  # the record that counts what outlives tables
+NAME_MAX: Final = 255  # NFT_NAME_MAXLEN - 1
+
+
+def check_name(name: str, at: At) -> None:
+    """Names are no longer than the kernel takes."""
+    if len(name) > NAME_MAX:
+        raise KernelError(ERANGE, at)
+
+
+class Kernel:
+    """One ruleset, as a run changes it."""
+
+    def __init__(self, ruleset: Ruleset, cache: Cache) -> None:
+        self.ruleset = ruleset
+        self.cache = cache
+        self._reach: dict[str, Reach] = {}
+
+    # ------------------------------------------------------------ lookups
+    def table(self, spec: Spec) -> Table:
+        """The table that a command names, or ENOENT at its name."""
+        if spec.handle is not None and not spec.table:
+            for record in self.ruleset.tables.children(spec.family):
+                if unpack(record.note, TableNote).handle == spec.handle:
+                    return record
+            raise KernelError(ENOENT, spec.handle_at)
+        found = self.ruleset.tables.get(f"{spec.family} {spec.table}")
+        if found is None:
+            raise missing(self.cache.table_not_found(spec.table, spec.table_at))
+        return found
+
+    def chain(self, spec: Spec) -> Chain:
+        """The chain that a command names."""
+        table = self.table(spec.outer())
+        if spec.handle is not None and not spec.name:
+            for record in self.ruleset.chains.children(table.key):
+                if unpack(record.note, ChainNote).handle == spec.handle:
+                    return record
+            raise KernelError(ENOENT, spec.handle_at)
+        found = self.ruleset.chains.get(f"{table.key}/{spec.name}")
+        if found is None:
+            raise missing(self.cache.chain_not_found(spec.name, spec.name_at))
+        return found
+
+    def exists(self, key: str) -> bool:
+        """Is there a chain, set, object or flowtable of that key?"""
+        shelves = self.ruleset
+        return any(shelf.get(key) is not None for shelf in (shelves.chains, shelves.sets, shelves.objects, shelves.flowtables))
+
+    def check_jump(self, key: str, at: At) -> None:
+        """Jumps to base chains are not possible."""
+        chain = self.ruleset.chains.get(key)
+        if chain is not None and unpack(chain.note, ChainNote).hook:
+            raise KernelError(EOPNOTSUPP, at)
+
+    # ------------------------------------------------------------ handles
+    def next_table_handle(self) -> int:
+        """The next handle of a table; the counter outlives tables."""
+        state = self.ruleset.objects.get(STATE) or Object(key=STATE, parent=STATE, kind=STATE)
+        state.bound += 1
+        self.ruleset.objects.put(state)
+        return state.bound
+
+    def next_handle(self, table: Table) -> int:
+        """The next handle inside a table."""
+        note = unpack(table.note, TableNote)
+        note.next += 1
+        table.note = pack(note)
+        self.ruleset.tables.put(table)
+        return note.next
+
+    # ------------------------------------------------------------ ways through chains
+    def reach(self, table: str) -> Reach:
+        """The graph of a table's chains."""
+        found = self._reach.get(table)
+        if found is None:
+            found = self._reach[table] = Reach(self.ruleset, table)
+        return found
+
+    def forget(self, table: str) -> None:
+        """The graph of a table is no longer right."""
+        found = self._reach.pop(table, None)
+        if found is not None:
+            found.save()
+
+    def save(self) -> None:
+        """Keep what the graphs counted."""
+        for reach in self._reach.values():
+            reach.save()
+
+    # ------------------------------------------------------------ uses
+    def use(self, key: str, count: int) -> None:
+        """A rule or element begins or ends to point to a chain, set, object or flowtable."""
+        chain = self.ruleset.chains.get(key)
+        if chain is not None:
+            self._use_chain(chain, count)
+            return
+        record = self.ruleset.sets.get(key)
+        if record is not None:
+            note = unpack(record.note, SetNote)
+            note.uses += count
+            record.note = pack(note)
+            self.ruleset.sets.put(record)
+            self.cache.forget(key)
+            return
+        thing = self.ruleset.objects.get(key)
+        if thing is not None:
+            thing.bound += count
+            self.ruleset.objects.put(thing)
+            return
+        flowtable = self.ruleset.flowtables.get(key)
+        if flowtable is not None:
+            own = unpack(flowtable.note, FlowtableNote)
+            own.uses += count
+            flowtable.note = pack(own)
+            self.ruleset.flowtables.put(flowtable)
+
+    def _use_chain(self, chain: Chain, count: int) -> None:
+        note = unpack(chain.note, ChainNote)
+        note.uses += count
+        if note.binding and note.uses <= 0:  # a chain written in place goes with its rule
+            self.flush(chain)
+            self.ruleset.chains.delete(chain.key)
+            return
+        chain.note = pack(note)
+        self.ruleset.chains.put(chain)
+
+    # ------------------------------------------------------------ rules
+    def flush(self, chain: Chain) -> None:
+        """Remove a chain's rules."""
+        for rule in self.ruleset.rules.children(chain.key):
+            self.drop_rule(rule)
+
+    def drop_rule(self, rule: Rule) -> None:
+        """Remove a rule, its anonymous sets, and what it held."""
+        note = unpack(rule.note, RuleNote)
+        self.ruleset.rules.delete(rule.key)
+        chain = self.ruleset.chains.get(rule.parent)
+        if chain is not None:
+            self.reach(chain.parent).count(chain.key, note.needs, note.uses, -1)
+        for key in note.uses:
+            self.use(key, -1)
+        for key in note.sets:
+            self.ruleset.elements.clear(key)
+            self.ruleset.sets.delete(key)
+            self.cache.forget(key)
+
+
+def missing(hint: NftError) -> NftError:
+    """ENOENT, with nft's guess at what was meant if it has one."""
+    return hint if "did you mean" in hint.message else KernelError(ENOENT, *hint.places)
