@@ -137,7 +137,7 @@ def element(record: Set, note: SetNote, member: Element, out: Out) -> Any:
 # ---------------------------------------------------------------- nouns
 def _place(record: Any, parent: str) -> dict[str, Any]:
     family, _, table = parent.partition(" ")
-    return {"family": family, "table": table, "name": record.name}
+    return {"family": family, "name": record.name, "table": table}
 
 
 def table_object(table: Table, _out: Out) -> Any:
@@ -152,7 +152,8 @@ def table_object(table: Table, _out: Out) -> Any:
 
 def chain_object(chain: Chain, _out: Out) -> Any:
     note = unpack(chain.note, ChainNote)
-    body = {**_place(chain, chain.parent), "handle": note.handle}
+    family, _, table = chain.parent.partition(" ")
+    body: dict[str, Any] = {"family": family, "table": table, "name": chain.name, "handle": note.handle}
     if note.comment is not None:
         body["comment"] = note.comment
     if note.hook:
@@ -167,14 +168,15 @@ def rule_object(rule: Rule, chain: Chain, out: Out) -> Any:
     if note.comment is not None:
         body["comment"] = note.comment
     out.steps = rule.steps
-    body["expr"] = [out.stmt_json(form) for form in note.body]
+    if note.body:
+        body["expr"] = [out.stmt_json(form) for form in note.body]
     return {"rule": body}
 
 
 def set_object(record: Set, out: Out, members: list[Element] | None = None) -> Any:
     """A named set or map."""
     note = unpack(record.note, SetNote)
-    noun = "map" if note.data_types or note.object else "meter" if note.meter and False else "set"
+    noun = "map" if note.data_types or note.object else "set"
     body = {**_place(record, record.parent), "type": _type(note.types, note.typeof, out), "handle": note.handle}
     if note.comment is not None:
         body["comment"] = note.comment
@@ -315,4 +317,6 @@ def _parts(run: Run, table: Table, what: str, name: str) -> list[Any]:
         return [set_object(record, out) for record in records if not name or record.name == name]
     if singular == "flowtable":
         return [flowtable_object(record, out) for record in run.ruleset.flowtables.children(table.key) if not name or record.name == name]
-    return [object_object(record, out) for record in out.objects(table.key) if record.kind == singular and (not name or record.name == name)]
+    return [
+        object_object(record, out) for record in out.objects(table.key) if record.kind == singular and (not name or record.name == name)
+    ]
