@@ -52,6 +52,7 @@ NFT: Final = frozenset(("ip", "ip6", "inet", "arp", "bridge", "netdev"))
 TRANSPORTS: Final = frozenset((6, 17, 33, 132, 136))  # protocols whose ports stand first in their header
 # what connection tracking is loaded for (the callers of nf_ct_netns_get); notrack is not among them
 TRACKING: Final = (effects.Translate, effects.ConnLimit, effects.Offload, effects.SynProxy, effects.SetCt)
+NFT_FLOWS: Final = 1 << 20  # flow tables of nft have numbers from here on, those of tc ct have zone + 1
 CT_OBJECTS: Final = ("ct helper", "ct timeout", "ct expectation")
 
 PURE: Final = (CountOp, VerdictOp, LimitOp, QuotaOp, RandomOp, LastOp, LogOp, VerdictMapOp)  # ops that change nothing which a guard can see
@@ -173,7 +174,7 @@ class Lowering:
             for record in self.ruleset.chains.children(table.key):
                 self.program.chains[record.key] = Chain(record.key, record.end.code, table.max_restarts)
         for number, flowtable in enumerate(self.ruleset.flowtables):
-            flows = self.program.nft_flows[flowtable.key] = FlowTable(flowtable.key, number, 0)
+            flows = self.program.nft_flows[flowtable.key] = FlowTable(flowtable.key, NFT_FLOWS + number, 0)
             flows.counts = flowtable.counter
             flows.devices = {self.devices[name] for name in flowtable.devices if name in self.devices}
         for table in self.ruleset.tables:

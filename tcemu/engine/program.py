@@ -430,7 +430,7 @@ class Program:
         """The flow table of tc ct in a zone, made on first use."""
         table = self.flow_tables.get(zone)
         if table is None:
-            table = self.flow_tables[zone] = ActCtTable(len(self.flow_tables) + 1, zone)
+            table = self.flow_tables[zone] = ActCtTable(zone)
         return table
 
     def bucket(self, counter: Counter | None) -> Bucket:
