@@ -174,7 +174,7 @@ def rule_object(rule: Rule, chain: Chain, out: Out) -> Any:
 def set_object(record: Set, out: Out, members: list[Element] | None = None) -> Any:
     """A named set or map."""
     note = unpack(record.note, SetNote)
-    noun = "map" if note.data_types or note.object else "meter" if note.meter and False else "set"
+    noun = "map" if note.data_types or note.object else "set"
     body = {**_place(record, record.parent), "type": _type(note.types, note.typeof, out), "handle": note.handle}
     if note.comment is not None:
         body["comment"] = note.comment
@@ -315,4 +315,6 @@ def _parts(run: Run, table: Table, what: str, name: str) -> list[Any]:
         return [set_object(record, out) for record in records if not name or record.name == name]
     if singular == "flowtable":
         return [flowtable_object(record, out) for record in run.ruleset.flowtables.children(table.key) if not name or record.name == name]
-    return [object_object(record, out) for record in out.objects(table.key) if record.kind == singular and (not name or record.name == name)]
+    return [
+        object_object(record, out) for record in out.objects(table.key) if record.kind == singular and (not name or record.name == name)
+    ]
