@@ -42,7 +42,6 @@ from tcemu.engine.ports import (
 from tcemu.engine.program import (
     AT_STACK,
     NF_FORWARD,
-    NF_INGRESS,
     NF_INPUT,
     NF_OUTPUT,
     NF_POSTROUTING,
@@ -66,7 +65,6 @@ from tcemu.fields import (
     FRAG_FLAGS,
     G_ARP,
     G_CVLAN,
-    G_ETH,
     G_FRAG,
     G_ICMP,
     G_ICMP6,
@@ -99,9 +97,6 @@ from tcemu.packet.build import arp_frame, ethernet
 from tcemu.packet.checksum import checksum, verify_header
 from tcemu.packet.decode import decode, load
 from tcemu.packet.edit import be16, be32
-from tcemu.packet.packet import (
-    BROADCAST as TO_ALL,
-)
 from tcemu.packet.packet import (
     ESTABLISHED,
     ESTABLISHED_REPLY,

@@ -23,7 +23,7 @@ Form = list[Any]
 MS: Final = 1_000_000  # ns
 PRECEDENCE: Final = {"<<": 1, ">>": 1, "&": 2, "^": 3, "|": 4}
 FIVE: Final = frozenset(
-    "nf_proto integer xinteger arp_op inet_proto inet_service tcp_flag dccp_pkttype mark iface_index classid uid gid ct_dir".split()
+    ["nf_proto", "integer", "xinteger", "arp_op", "inet_proto", "inet_service", "tcp_flag", "dccp_pkttype", "mark", "iface_index", "classid", "uid", "gid", "ct_dir"]
 )
 TWO: Final = frozenset(("ipv4_addr", "pkt_type", "ct_state", "ct_status"))
 
@@ -155,15 +155,16 @@ class Out:
 
     def element(self, record: Set, note: SetNote, element: Element) -> str:
         """One member."""
-        from tcemu.nft.elements import data_form, key_form
+        from tcemu.nft.elements import data_form, key_form, states, timeout_of
 
         own = unpack(element.note, ElementNote)
         text = self.text(key_form(record, note, element, own))
-        for number, form in enumerate(own.stmts):
-            self.steps = [Do(element.effects[number])]
+        for effect, form in states(element, own):
+            self.steps = [Do(effect)]
             text += f" {self.stmt(form)}"
-        if own.timeout:
-            text += f" timeout {show_time(own.timeout)}"
+        timeout = timeout_of(element, own)
+        if timeout:
+            text += f" timeout {show_time(timeout)}"
         left = self.expires(element)
         if left and not self.stateless:
             text += f" expires {show_time(left)}"

@@ -10,7 +10,7 @@ from tcemu.ir.ruleset import Chain, Element, Flowtable, Object, Rule, Set, Table
 from tcemu.ir.step import Do
 from tcemu.nft import datatypes
 from tcemu.nft.datatypes import TYPES, Datatype
-from tcemu.nft.elements import data_form, key_form
+from tcemu.nft.elements import data_form, key_form, states, timeout_of
 from tcemu.nft.expressions import KINDS as EXPRESSIONS
 from tcemu.nft.notes import ChainNote, ElementNote, FlowtableNote, ObjectNote, RuleNote, SetNote, TableNote, unpack
 from tcemu.nft.statements import limit, quota
@@ -116,16 +116,17 @@ def element(record: Set, note: SetNote, member: Element, out: Out) -> Any:
     own = unpack(member.note, ElementNote)
     key = expression(key_form(record, note, member, own), out)
     extra: dict[str, Any] = {}
-    if own.timeout:
-        extra["timeout"] = own.timeout // 1000
+    timeout = timeout_of(member, own)
+    if timeout:
+        extra["timeout"] = timeout // 1000
     left = out.expires(member)
     if left and not out.stateless:
         extra["expires"] = left // 1000
     if own.comment is not None:
         extra["comment"] = own.comment
     steps, out.steps = out.steps, []
-    for number, form in enumerate(own.stmts):
-        out.steps = [Do(member.effects[number])]
+    for effect, form in states(member, own):
+        out.steps = [Do(effect)]
         extra.update(out.stmt_json(form))
     out.steps = steps
     if extra:
