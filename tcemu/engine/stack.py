@@ -1181,6 +1181,6 @@ def option_mac(p: Packet, kind: i64) -> i64:
         if size == 0:
             return -1
         if p.data[at] == kind:
-            return (read_i64_be(p.data, at) & 0xFFFFFFFFFFFF)
+            return read_i64_be(p.data, at) & 0xFFFFFFFFFFFF
         at += size
     return -1
