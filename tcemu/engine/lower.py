@@ -326,7 +326,7 @@ class Lowering:
         """Ways in by priority; of equal priorities the one that was registered last runs first (nf_hook_entries_grow)."""
         ranks = {table.key: table.rank for table in self.ruleset.tables if not table.dormant}
         found = [attachment for attachment in self.ruleset.attachments if attachment.parent in ranks]
-        found.sort(key=lambda attachment: (ranks[attachment.parent], attachment.rank))
+        found.sort(key=lambda attachment: attachment.rank)
         for attachment in found:
             self._attach(attachment)
         for flowtable in self.ruleset.flowtables:
