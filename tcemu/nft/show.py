@@ -171,15 +171,16 @@ class Out:
 
     def element(self, record: Set, note: SetNote, element: Element) -> str:
         """One member."""
-        from tcemu.nft.elements import data_form, key_form
+        from tcemu.nft.elements import data_form, key_form, states, timeout_of
 
         own = unpack(element.note, ElementNote)
         text = self.text(key_form(record, note, element, own))
-        for number, form in enumerate(own.stmts):
-            self.steps = [Do(element.effects[number])]
+        for effect, form in states(element, own):
+            self.steps = [Do(effect)]
             text += f" {self.stmt(form)}"
-        if own.timeout:
-            text += f" timeout {show_time(own.timeout)}"
+        timeout = timeout_of(element, own)
+        if timeout:
+            text += f" timeout {show_time(timeout)}"
         left = self.expires(element)
         if left and not self.stateless:
             text += f" expires {show_time(left)}"
@@ -294,7 +295,7 @@ class Out:
         if note.comment is not None:
             head += f'\tcomment "{note.comment}"\n'
         blocks = [self.object_block(record) for record in self.objects(table.key)]
-        blocks += [self.set_block(record) for record in self.ruleset.sets.children(table.key) if not _hidden(record)]
+        blocks += [self.set_block(record) for record in self.ruleset.sets.children(table.key) if not hidden(record)]
         blocks += [self.flowtable_block(record) for record in self.ruleset.flowtables.children(table.key)]
         blocks += [self.chain_block(chain) for chain in self.ruleset.chains.children(table.key) if not _binding(chain)]
         gap = "\n" if note.flags and blocks else ""
@@ -326,7 +327,7 @@ class Out:
         return "\n".join([*lines, f"{indent}}}", ""])
 
 
-def _hidden(record: Set) -> bool:
+def hidden(record: Set) -> bool:
     """Anonymous sets stand in their rules; meters are listed by ``list meters`` only."""
     return record.anonymous or unpack(record.note, SetNote).meter
 
