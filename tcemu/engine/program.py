@@ -258,6 +258,7 @@ class Rule:
         self.guard_slot: i64 = 0
         self.guard_mask: i64 = 0
         self.guard_value: i64 = 0
+        self.guard_fails: bool = False  # what must not come of comparing
         self.tests: Test | None = None
         self.ops: Op | None = None
         self.hits: i64 = 0

@@ -34,7 +34,7 @@ class NftError(TcemuError):
         self.ends_block = ends_block
 
 
-class NftErrors(TcemuError):
+class NftErrors(TcemuError):  # noqa: N818 (several errors)
     """All that was wrong with a run."""
 
     def __init__(self, errors: list[NftError]) -> None:
