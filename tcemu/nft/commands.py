@@ -70,7 +70,7 @@ class UsageError(Exception):
     """The command line itself is wrong."""
 
 
-class Abort(Exception):  # noqa: N818
+class Abort(Exception):  # noqa: N818 (no error)
     """Leave the transaction without its changes."""
 
 
