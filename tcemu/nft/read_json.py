@@ -26,6 +26,7 @@ LISTS: Final = (
 SINGLES: Final = ("table", "chain", "set", "map", "meter", "flowtable", *OBJECTS)
 IN_TABLE: Final = ("sets", "counters", "ct helpers", "ct timeouts", "ct expectations")
 RESET: Final = ("counter", "counters", "quota", "quotas")
+ORDER: Final = {"table": 0, "chain": 1}
 FLUSHED: Final = ("table", "chain", "set", "map", "meter", "ruleset")
 
 
@@ -37,6 +38,7 @@ class Reader(Nouns):
         self.document = document
         self.commands: list[Command] = []
         self.fatal = False
+        self.listed: list[int] = []  # which commands are entries of a listing, without a word of their own
 
     def run(self) -> list[NftError]:
         """Read all; what was said on the way. Commands are then in the list of that name."""
@@ -44,7 +46,14 @@ class Reader(Nouns):
             self._all()
         except Failed:
             self.fatal = True
+        self._order()
         return self.errors
+
+    def _order(self) -> None:
+        """A listing has maps before the chains that they lead to; here chains come first."""
+        entries = sorted((self.commands[place] for place in self.listed), key=lambda command: ORDER.get(command.what, 2))
+        for place, command in zip(self.listed, entries, strict=True):
+            self.commands[place] = command
 
     def _all(self) -> None:
         (entries,) = self.need(self.document, ("nftables", ""))
@@ -69,7 +78,9 @@ class Reader(Nouns):
         for word, read in _COMMANDS.items():
             if word in entry:
                 return read(self, word, entry[word])
-        return self.add("add", entry)
+        made = self.add("add", entry)
+        self.listed.append(len(self.commands))
+        return made
 
     # ------------------------------------------------------------ add, create, delete
     def add(self, op: str, root: Any) -> Command:

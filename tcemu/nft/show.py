@@ -63,6 +63,7 @@ class Out:
         self.seconds = False
         self.show_interval = False
         self.steps: list[Any] = []
+        self.table = ""  # of the rule that is listed
 
     # ------------------------------------------------------------ expressions
     def text(self, form: Form, above: int = 0) -> str:
@@ -142,10 +143,23 @@ class Out:
     def stmt_json(self, form: Form) -> Any:
         return STATEMENTS[form[0]].json(form, self)
 
+    def begin(self, rule: Rule) -> None:
+        """The statements of this rule are listed next."""
+        self.steps = rule.steps
+        self.table = rule.parent.rpartition("/")[0]
+
+    def rules_in_place(self, name: str) -> str:
+        """The rules of a chain that stands in the rule that is listed, a line each and without handles."""
+        kept, handles = self.steps, self.handles
+        self.handles = False
+        lines = [f"\t\t\t{self.rule(rule)}\n" for rule in self.ruleset.rules.children(f"{self.table}/{name}")]
+        self.steps, self.handles = kept, handles
+        return "".join(lines)
+
     def rule(self, rule: Rule) -> str:
         """A rule on one line."""
         note = unpack(rule.note, RuleNote)
-        self.steps = rule.steps
+        self.begin(rule)
         text = " ".join(self.stmt(form) for form in note.body)
         if note.comment is not None:
             text += f' comment "{note.comment}"'
@@ -297,7 +311,7 @@ class Out:
         blocks = [self.object_block(record) for record in self.objects(table.key)]
         blocks += [self.set_block(record) for record in self.ruleset.sets.children(table.key) if not hidden(record)]
         blocks += [self.flowtable_block(record) for record in self.ruleset.flowtables.children(table.key)]
-        blocks += [self.chain_block(chain) for chain in self.ruleset.chains.children(table.key) if not _binding(chain)]
+        blocks += [self.chain_block(chain) for chain in self.ruleset.chains.children(table.key) if not in_place(chain)]
         gap = "\n" if note.flags and blocks else ""
         return head + gap + "\n".join(blocks) + "}\n"
 
@@ -332,5 +346,6 @@ def hidden(record: Set) -> bool:
     return record.anonymous or unpack(record.note, SetNote).meter
 
 
-def _binding(chain: Chain) -> bool:
+def in_place(chain: Chain) -> bool:
+    """The chain stands in the rule that jumps to it."""
     return unpack(chain.note, ChainNote).binding

@@ -176,14 +176,14 @@ def text_meter(form: Form, out: Any) -> str:
 
 def json(form: Form, out: Any) -> Any:
     _kind, op, _key_of_set, name, key, data, timeout, states, _size = form
-    body: dict[str, Any] = {"op": op, "elem": _elem(key, timeout, out), "set": f"@{name}"}
     if data is not None:
-        body = {"op": op, "elem": _elem(key, timeout, out), "data": out.json(data), "map": f"@{name}"}
+        return text(form, out)  # nft 1.0.6 has no JSON for it and gives the text
+    body: dict[str, Any] = {"op": op, "elem": _elem(key, timeout, out), "set": f"@{name}"}
     if states:
         kept, out.stateless = out.stateless, True
         body["stmt"] = [out.stmt_json(state) for state in states]
         out.stateless = kept
-    return {"map" if data is not None else "set": body}
+    return {"set": body}
 
 
 def _elem(key: Form, timeout: int | None, out: Any) -> Any:
