@@ -94,18 +94,16 @@ def _parts(run: Run, what: str, spec: Spec) -> None:
     chosen = [table_of(run, spec)] if spec.table else tables(run, spec.family)
     for table in chosen:
         blocks = _blocks(run, table, singular, spec.name)
-        if not blocks and singular in NOUNS and many and not spec.table:
-            run.text.append(f"table {table.family} {table.name} {{\n}}\n")
+        if singular in NOUNS and not run.ruleset.objects.children(table.key):
             continue
-        text = ("\n" if singular in ("chain", "set", "map", "meter") else "").join(blocks)
-        run.text.append(f"table {table.family} {table.name} {{\n{text}}}\n")
+        run.text.append(f"table {table.family} {table.name} {{\n{''.join(blocks)}}}\n")
 
 
 def _blocks(run: Run, table: Table, what: str, name: str) -> list[str]:
     out = run.out
     if what == "chain":
         chains = [chain for chain in run.ruleset.chains.children(table.key) if not in_place(chain)]
-        return [out.chain_block(chain) for chain in chains if not name or chain.name == name]
+        return [out.chain_block(chain, rules=bool(name)) for chain in chains if not name or chain.name == name]
     if what in ("set", "map", "meter"):
         records = [record for record in run.ruleset.sets.children(table.key) if not record.anonymous]
         records = [record for record in records if kind_of_set(unpack(record.note, SetNote)) == what]

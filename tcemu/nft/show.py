@@ -122,6 +122,10 @@ class Out:
         """A value of a type."""
         return datatypes.show(dtype, value, self)
 
+    def time(self, ms: int) -> str:
+        """A time as the options want it: in units, or in whole seconds."""
+        return f"{ms // 1000}s" if self.numeric_time else show_time(ms)
+
     def json(self, form: Form) -> Any:
         from tcemu.nft.show_json import expression
 
@@ -194,10 +198,10 @@ class Out:
             text += f" {self.stmt(form)}"
         timeout = timeout_of(element, own)
         if timeout:
-            text += f" timeout {show_time(timeout)}"
+            text += f" timeout {self.time(timeout)}"
         left = self.expires(element)
         if left and not self.stateless:
-            text += f" expires {show_time(left)}"
+            text += f" expires {self.time(left)}"
         if own.comment is not None:
             text += f' comment "{own.comment}"'
         data = data_form(record, note, element, own)
@@ -238,14 +242,14 @@ class Out:
             flags = []
         if flags:
             yield f"flags {','.join(flags)}"
+        if note.stmts:
+            yield " ".join(self._template(form) for form in note.stmts)
         if note.auto_merge:
             yield "auto-merge"
         if note.timeout:
-            yield f"timeout {show_time(note.timeout)}"
+            yield f"timeout {self.time(note.timeout)}"
         if note.gc:
-            yield f"gc-interval {show_time(note.gc)}"
-        if note.stmts:
-            yield " ".join(self._template(form) for form in note.stmts)
+            yield f"gc-interval {self.time(note.gc)}"
         if note.comment is not None:
             yield f'comment "{note.comment}"'
 
@@ -273,8 +277,8 @@ class Out:
         return ", " if count < most else ",\n\t\t\t     "
 
     # ------------------------------------------------------------ chains and tables
-    def chain_block(self, chain: Chain, indent: str = "\t") -> str:
-        """A chain with its rules."""
+    def chain_block(self, chain: Chain, indent: str = "\t", rules: bool = True) -> str:
+        """A chain, with its rules or without."""
         note = unpack(chain.note, ChainNote)
         lines = [f"{indent}chain {chain.name} {{" + (f" # handle {note.handle}" if self.handles else "")]
         if note.comment is not None:
@@ -283,7 +287,7 @@ class Out:
             lines.append(f"{indent}\t{self.hook(chain, note)}")
             if note.flags:
                 lines.append(f"{indent}\tflags {','.join(note.flags)};")
-        for rule in self.ruleset.rules.children(chain.key):
+        for rule in self.ruleset.rules.children(chain.key) if rules else []:
             lines.append(f"{indent}\t{self.rule(rule)}")
         return "\n".join([*lines, f"{indent}}}", ""])
 

@@ -94,6 +94,8 @@ def value(dtype: Datatype, number: int | str, out: Out) -> Any:
             return _bare(datatypes.show(dtype, number, out))
         return number
     text = _bare(datatypes.show(dtype, number, out))
+    if dtype.name == "realm":
+        return text
     return int(text) if text.isdigit() else number if text.startswith("0x") else text
 
 
@@ -232,13 +234,13 @@ def object_object(record: Object, out: Out) -> Any:
         body["comment"] = note.comment
     effect = record.effect
     if isinstance(effect, Count):
-        if not out.stateless:
-            body.update(packets=effect.stats.packets, bytes=effect.stats.bytes)
+        body.update(packets=effect.stats.packets, bytes=effect.stats.bytes)  # also where states are left out
     elif isinstance(effect, Quota):
         used = effect.stats.extra.get(quota.USED, 0) if effect.stats is not None else 0
         body.update(bytes=effect.bytes, used=used, inv=effect.over)
     elif isinstance(effect, Limit):
-        body.update(limit.config_json(effect.rate, effect.unit, effect.burst, effect.bytes, effect.over))
+        config = limit.config_json(effect.rate, effect.unit, effect.burst, effect.bytes, effect.over)
+        body.update({"rate": config.pop("rate"), "per": config.pop("per"), **config})  # in another order than as a statement
     else:
         body.update(_config(record.kind, note.config))
     return {record.kind: body}
