@@ -51,7 +51,10 @@ def expression(form: Form, out: Out) -> Any:
     if kind == "prefix":
         return {"prefix": {"addr": expression(form[1], out), "len": form[2]}}
     if kind == "range":
-        return {"range": [expression(form[1], out), expression(form[2], out)]}
+        kept, out.numeric_protocol = out.numeric_protocol, True
+        ends = [expression(form[1], out), expression(form[2], out)]
+        out.numeric_protocol = kept
+        return {"range": ends}
     if kind == "concat":
         return {"concat": [expression(part, out) for part in form[1:]]}
     if kind == "op":
@@ -86,10 +89,10 @@ def value(dtype: Datatype, number: int | str, out: Out) -> Any:
     if dtype.name == "iface_index":
         return _bare(datatypes.show(dtype, number, out))
     if dtype.name in NUMBERS:
-        if number >> 64:
-            return f"0x{number:x}"
         if dtype.name == "ct_label" and number and not number & (number - 1):
             return number.bit_length() - 1
+        if number >> 64:
+            return f"0x{number:x}"
         if dtype.name == "inet_service" and out.services:
             return _bare(datatypes.show(dtype, number, out))
         return number
