@@ -47,7 +47,11 @@ OPTIONS: Final = (
     ("a", "handle", False),
     ("e", "echo", False),
     ("x", "", False),
+    ("", "profile", True),
 )
+
+
+PROFILES: Final = {"1.0.6": False, "1.1": True}  # the language of which nft; whether newer syntax than 1.0.6 is taken
 
 
 class Options:
@@ -59,6 +63,7 @@ class Options:
         self.defines: list[str] = []
         self.includes: list[str] = []
         self.words: list[str] = []
+        self.newest = True
 
     def has(self, letter: str) -> bool:
         return letter in self.flags
@@ -122,6 +127,11 @@ def _set(options: Options, letter: str, value: str) -> None:
         options.file = value
     elif letter == "D":
         options.defines.append(value)
+    elif not letter:
+        if value not in PROFILES:
+            raise UsageError(f"nft: no profile '{value}', there are {', '.join(PROFILES)}")
+        options.newest = PROFILES[value]
+        return
     elif letter == "I":
         options.includes.append(value)
     options.flags.add(letter)
@@ -174,7 +184,7 @@ def _execute(options: Options, name: str, text: str, world: World) -> Reply:
     from tcemu.nft.run import Run
 
     runner = Run(world, output(options, world))
-    runner.as_json = options.has("j")
+    runner.as_json, runner.newest = options.has("j"), options.newest
     if runner.as_json and text.lstrip().startswith("{"):
         from tcemu.nft.read_json import Reader
 
@@ -182,6 +192,7 @@ def _execute(options: Options, name: str, text: str, world: World) -> Reply:
         errors = Reader(parser, text).run()
     else:
         parser = Parser(name, text, options.includes)
+        parser.newest = options.newest
         errors = _define(parser, options)
         parser.run()
         errors += parser.errors
