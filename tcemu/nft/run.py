@@ -45,6 +45,7 @@ class Run:
         self.json: list[Any] = []
         self.as_json = False
         self.newest = True
+        self.listed = False  # a listing in JSON is one, even of nothing
 
     def all(self, commands: list[Command]) -> None:
         """Do all commands."""
