@@ -10,13 +10,16 @@ Source: nftables src/parser_json.c (__json_parse, json_parse_cmd), observed with
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.nft.errors import NftError
 from tcemu.nft.json_nouns import Nouns
-from tcemu.nft.json_reader import Failed, maybe, typename
+from tcemu.nft.json_reader import Failed, Unreadable, load, maybe, typename
 from tcemu.nft.objects import NOUNS as OBJECTS
 from tcemu.nft.tree import NOWHERE, Body, Command, Rule, Spec
+
+if TYPE_CHECKING:
+    from tcemu.nft.parse import Parser
 
 SCHEMA: Final = 1
 LISTS: Final = (
@@ -204,3 +207,14 @@ _COMMANDS: Final[dict[str, Read]] = {
     "rename": Reader.rename,
     "get": Reader.get,
 }
+
+
+def fill(parser: Parser, text: str) -> list[NftError]:
+    """Give a parser the commands of a text in JSON, as if it had read them; what was said. None of them where a mistake forbids all."""
+    try:
+        reader = Reader(load(text))
+    except Unreadable:
+        return [NftError("the text is no JSON")]
+    said = reader.run()
+    parser.commands += [] if reader.fatal else reader.commands
+    return said
