@@ -87,10 +87,10 @@ def value(dtype: Datatype, number: int | str, out: Out) -> Any:
     if dtype.name == "iface_index":
         return _bare(datatypes.show(dtype, number, out))
     if dtype.name in NUMBERS:
-        if number >> 64:
-            return f"0x{number:x}"
         if dtype.name == "ct_label" and number and not number & (number - 1):
             return number.bit_length() - 1
+        if number >> 64:
+            return f"0x{number:x}"
         if dtype.name == "inet_service" and out.services:
             return _bare(datatypes.show(dtype, number, out))
         return number
