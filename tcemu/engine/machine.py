@@ -18,13 +18,16 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcemu.conntrack.entry import HW_OFFLOADED, OFFLOADED, Entry
 from tcemu.conntrack.settings import Settings
-from tcemu.engine.ports import HostTables
+from tcemu.engine.ports import UNICAST, HostTables
 from tcemu.engine.program import Program, Way
 from tcemu.engine.stack import Stack
 from tcemu.engine.stages import build
 from tcemu.engine.wire import Sink
 from tcemu.ir.verdict import ACCEPT, DROP, REDIRECT, TRAP
+from tcemu.offload.nft_flows import NUMBERS
+from tcemu.offload.watch import Watch
 from tcemu.packet.decode import load
 from tcemu.packet.packet import UNTRACKED, Packet
 
@@ -48,6 +51,7 @@ class Machine(Stack):
         self.trapped: i64 = 0
         self.verdict: i64 = ACCEPT  # of the last one
         self.next_tick: i64 = 0
+        self.watch: Watch | None = None  # told by the flow tables
 
     # ------------------------------------------------------------ renewing
 
@@ -69,13 +73,16 @@ class Machine(Stack):
     def load(self, program: Program) -> None:
         """Take a program."""
         for zone, flows in self.program.flow_tables.items():
-            # connections stay in the flow table of their zone while some action of it lives
+            # connections stay in the flow table of their zone while some action of it lives (tcf_ct_flow_table_put)
             if zone in program.flow_tables:
-                program.flow_tables[zone] = flows
+                program.flow_tables[zone].take_over(flows)
+            else:
+                flows.clean(self.conntrack, self.now)
         self._keep_flows(program)
         program.adopt(self.program)
         self.program = program
         for flows in program.flow_tables.values():
+            flows.watch = self.watch
             flows.tcp_timeout = self.conntrack.settings.flow_tcp
             flows.udp_timeout = self.conntrack.settings.flow_udp
         self.hooks4 = build(program, "ip")
@@ -94,8 +101,42 @@ class Machine(Stack):
                 new.take_over(flows)
         for key, flows in program.nft_flows.items():
             flows.tcp_timeout, flows.udp_timeout = settings.flow_tcp, settings.flow_udp
+            flows.watch = self.watch
             if key not in self.program.nft_flows:
                 flows.started = flows.collected = self.now
+
+    def restore_flows(self, entries: list[Entry], now: i64) -> None:
+        """Put connections that were offloaded when a session was kept back into their flow tables, or end their offload."""
+        self.now = now
+        for entry in entries:
+            if (entry.status & OFFLOADED) == 0:
+                continue
+            flows = self.program.flow_tables.get(entry.zone) if entry.flow_table < NUMBERS else None
+            if flows is not None:
+                flows.adopt(entry, now)
+            elif entry.flow_table < NUMBERS or not self._restore(entry):
+                entry.status &= ~(OFFLOADED | HW_OFFLOADED)
+                entry.flow_table = 0
+                self.conntrack.unoffload(entry, entry.flow_expires - now if entry.flow_expires > now else 0, now)
+
+    def note_flows(self) -> None:
+        """Write on the entries when their flows in nft's tables expire, for those who keep them."""
+        for flows in self.program.nft_flows.values():
+            for flow in flows.flows:
+                flow.entry.flow_expires = flow.expires
+
+    def _restore(self, entry: Entry) -> bool:
+        """A flow of nft, along the routes as they are now."""
+        for flows in self.program.nft_flows.values():
+            if flows.number != entry.flow_table:
+                continue
+            there = self.tables.route(entry.family, entry.reply.src_high, entry.reply.src)
+            back = self.tables.route(entry.family, entry.orig.src_high, entry.orig.src)
+            if there is not None and back is not None and there.kind == UNICAST and back.kind == UNICAST:
+                flow = flows.add(entry, self.path(there, back.device), self.path(back, there.device), self.tables.generation, self.now)
+                flow.expires = entry.flow_expires
+                return True
+        return False
 
     def _ways(self) -> None:
         count = len(self.tables.ports)
@@ -131,6 +172,9 @@ class Machine(Stack):
         self.next_tick = now + TICK
         if self.neighbours.next_due <= now:
             self.remind(now)
+        watch = self.watch
+        if watch is not None:
+            watch.tick(now)
         for flows in self.program.flow_tables.values():
             flows.collect(self.conntrack, now)
         for table in self.program.nft_flows.values():

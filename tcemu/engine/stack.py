@@ -18,7 +18,7 @@ from typing import Final
 from librt.strings import read_i64_be
 from mypy_extensions import i64
 
-from tcemu.conntrack.entry import CONFIRMED, TEMPLATE, Entry
+from tcemu.conntrack.entry import CONFIRMED, OFFLOADED, TEMPLATE, Entry
 from tcemu.conntrack.nat import DST, SRC, is_set_up, null_binding, translate, translate_error
 from tcemu.conntrack.settings import Settings
 from tcemu.engine.effects.divert import ICMP4, RESET
@@ -42,7 +42,6 @@ from tcemu.engine.ports import (
 from tcemu.engine.program import (
     AT_STACK,
     NF_FORWARD,
-    NF_INGRESS,
     NF_INPUT,
     NF_OUTPUT,
     NF_POSTROUTING,
@@ -66,7 +65,6 @@ from tcemu.fields import (
     FRAG_FLAGS,
     G_ARP,
     G_CVLAN,
-    G_ETH,
     G_FRAG,
     G_ICMP,
     G_ICMP6,
@@ -99,9 +97,6 @@ from tcemu.packet.build import arp_frame, ethernet
 from tcemu.packet.checksum import checksum, verify_header
 from tcemu.packet.decode import decode, load
 from tcemu.packet.edit import be16, be32
-from tcemu.packet.packet import (
-    BROADCAST as TO_ALL,
-)
 from tcemu.packet.packet import (
     ESTABLISHED,
     ESTABLISHED_REPLY,
@@ -949,6 +944,8 @@ class Stack(Wire):
         if why != "":
             if self.observer is not None:
                 self.observer.say("offload", why)
+            if flows.watch is not None and (entry.status & OFFLOADED) == 0:
+                flows.watch.refused(flows.key, entry, why, p, self.now)
             return False
         f = p.f
         reply = p.ctinfo >= IS_REPLY
@@ -960,9 +957,11 @@ class Stack(Wire):
             back.device = f[IIF]
         other = self.path(back, hop.device)
         if reply:
-            flows.add(entry, other, this, self.tables.generation, self.now)
+            flow = flows.add(entry, other, this, self.tables.generation, self.now)
         else:
-            flows.add(entry, this, other, self.tables.generation, self.now)
+            flow = flows.add(entry, this, other, self.tables.generation, self.now)
+        if flows.watch is not None:
+            flows.watch.added(flows.key, entry, flows.hardware, flow.there.iif, flow.back.iif, p, self.now)
         return True
 
     def path(self, hop: Hop, iif: i64) -> Path:
@@ -981,6 +980,8 @@ class Stack(Wire):
             return ACCEPT
         flow = flows.lookup(p, p.f[IIF])
         if flow is None:
+            if flows.watch is not None:
+                flows.tell_bypass(self.conntrack, p, self.now)
             return ACCEPT
         reply = flows.reply
         if not flows.passes(self.conntrack, flow, p, self.length_in(p), self.tables.generation, self.now):
