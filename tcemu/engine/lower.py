@@ -21,6 +21,7 @@ from tcemu.engine.lower_values import Making
 from tcemu.engine.program import (
     PF_INET,
     PF_NETDEV,
+    BitsTest,
     Chain,
     Counter,
     GroupTest,
@@ -128,9 +129,12 @@ def choose_guards(drafts: list[Draft]) -> None:
         masked = [test for test in draft.tests if type(test) is MaskedTest and not test.negate]
         guard = max(masked, key=lambda test: len(values[test.slot, test.mask]), default=None)
         rule = draft.rule
-        if guard is not None:
-            rule.guard_slot, rule.guard_mask, rule.guard_value = guard.slot, guard.mask, guard.value
-        others = [test for test in draft.tests if test is not guard]
+        chosen: Test | None = guard or next((test for test in draft.tests if type(test) in (MaskedTest, BitsTest)), None)
+        if type(chosen) is MaskedTest:
+            rule.guard_slot, rule.guard_mask, rule.guard_value, rule.guard_fails = chosen.slot, chosen.mask, chosen.value, chosen.negate
+        elif type(chosen) is BitsTest:
+            rule.guard_slot, rule.guard_mask, rule.guard_fails = chosen.slot, chosen.bits, not chosen.negate
+        others = [test for test in draft.tests if test is not chosen]
         for here, behind in pairwise([*others, None]):
             assert here is not None
             here.next = behind
@@ -139,9 +143,9 @@ def choose_guards(drafts: list[Draft]) -> None:
 
 def index_runs(drafts: list[Draft]) -> None:
     """Give runs of rules whose guards look at the same bits an index, and let a rule's miss lead to the next that can match."""
-    for _, group in groupby(drafts, key=lambda draft: (draft.rule.guard_slot, draft.rule.guard_mask)):
+    for _, group in groupby(drafts, key=lambda draft: (draft.rule.guard_slot, draft.rule.guard_mask, draft.rule.guard_fails)):
         run = list(group)
-        if len(run) < RUN or not run[0].rule.guard_mask:
+        if len(run) < RUN or not run[0].rule.guard_mask or run[0].rule.guard_fails:
             continue
         index = Index(run[-1].rule.next)
         for draft in reversed(run):
@@ -327,7 +331,7 @@ class Lowering:
         """Ways in by priority; of equal priorities the one that was registered last runs first (nf_hook_entries_grow)."""
         ranks = {table.key: table.rank for table in self.ruleset.tables if not table.dormant}
         found = [attachment for attachment in self.ruleset.attachments if attachment.parent in ranks]
-        found.sort(key=lambda attachment: (ranks[attachment.parent], attachment.rank))
+        found.sort(key=lambda attachment: attachment.rank)
         for attachment in found:
             self._attach(attachment)
         for flowtable in self.ruleset.flowtables:

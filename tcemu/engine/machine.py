@@ -20,6 +20,7 @@ from mypy_extensions import i64
 
 from tcemu.conntrack.entry import HW_OFFLOADED, OFFLOADED, Entry
 from tcemu.conntrack.settings import Settings
+from tcemu.conntrack.tuples import TCP
 from tcemu.engine.ports import UNICAST, HostTables
 from tcemu.engine.program import Program, Way
 from tcemu.engine.stack import Stack
@@ -117,7 +118,8 @@ class Machine(Stack):
             elif entry.flow_table < NUMBERS or not self._restore(entry):
                 entry.status &= ~(OFFLOADED | HW_OFFLOADED)
                 entry.flow_table = 0
-                self.conntrack.unoffload(entry, entry.flow_expires - now if entry.flow_expires > now else 0, now)
+                settings = self.conntrack.settings
+                self.conntrack.unoffload(entry, settings.flow_tcp if entry.proto == TCP else settings.flow_udp, now)
 
     def note_flows(self) -> None:
         """Write on the entries when their flows in nft's tables expire, for those who keep them."""

@@ -169,9 +169,7 @@ def _own(tables: HostTables, address: Address, index: int) -> None:
         _local(tables, 4, BROADCAST, index, (0, address.broadcast), 32, (high, low))
 
 
-def _local(
-    tables: HostTables, family: int, kind: int, device: int, target: tuple[int, int], prefix: int, source: tuple[int, int]
-) -> None:
+def _local(tables: HostTables, family: int, kind: int, device: int, target: tuple[int, int], prefix: int, source: tuple[int, int]) -> None:
     hop = Hop()
     hop.kind, hop.device, hop.prefix = kind, device, prefix
     hop.high, hop.low = target

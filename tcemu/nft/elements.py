@@ -6,15 +6,17 @@ ascending. Source: nftables src/mergesort.c, segtree.c (interval_map_decompose);
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from tcemu.ir import verdict as codes
+from tcemu.ir.effect import ConnLimit, Effect, Last, Limit, Quota
 from tcemu.ir.ruleset import Element, Ruleset, Set
 from tcemu.nft.canon import prefix_length
 from tcemu.nft.datatypes import TYPES, Datatype
 from tcemu.nft.notes import ElementNote, SetNote, unpack
 
 Form = list[Any]
+MS: Final = 1_000_000  # ns
 WORDS = {codes.ACCEPT: "accept", codes.DROP: "drop", codes.PIPE: "continue", codes.RETURN: "return", codes.JUMP: "jump", codes.GOTO: "goto"}
 
 
@@ -66,6 +68,28 @@ def data_form(record: Set, note: SetNote, element: Element, own: ElementNote) ->
     return part_form(dtype, note.data_bits[0], element.data, element.data)
 
 
+def states(element: Element, own: ElementNote) -> list[tuple[Effect, Form]]:
+    """A member's statements with their forms; a packet that made a member left none, so they follow from what is there."""
+    forms = own.stmts or [form_of_state(effect) for effect in element.effects]
+    return list(zip(element.effects, forms, strict=False))
+
+
+def form_of_state(effect: Effect) -> Form:
+    """The form of a stateful statement from its effect."""
+    if isinstance(effect, Limit):
+        return ["limit", effect.rate, effect.unit, effect.burst, effect.bytes, effect.over]
+    if isinstance(effect, ConnLimit):
+        return ["ct count", effect.count, effect.over]
+    return ["quota" if isinstance(effect, Quota) else "last" if isinstance(effect, Last) else "counter", 0]
+
+
+def timeout_of(element: Element, own: ElementNote) -> int:
+    """The timeout (ms) that is listed: one of the member's own, and always that of a member that a packet made (nft_dynset_init)."""
+    if bytes(element.note) == b"null":
+        return element.timeout // MS
+    return own.timeout or 0
+
+
 def ordered(ruleset: Ruleset, record: Set) -> list[Element]:
     """Members in listed order."""
     members = ruleset.elements.children(record.key)
@@ -75,7 +99,8 @@ def ordered(ruleset: Ruleset, record: Set) -> list[Element]:
     if record.interval:
         return sorted(members, key=lambda element: (_last(element), element.low))
     types = [TYPES[name] for name in note.types]
-    return sorted(reversed(members), key=lambda element: (_last(element), sort_key(types, note, element)))
+    members.reverse()  # of equal keys the later one is listed first
+    return sorted(members, key=lambda element: (_last(element), sort_key(types, note, element)))
 
 
 def _last(element: Element) -> bool:

@@ -80,6 +80,13 @@ class Kernel:
         self.ruleset.objects.put(state)
         return state.bound
 
+    def next_registration(self) -> int:
+        """The rank of a hook that is registered now; it grows over all tables (nf_hook_entries_grow puts the newest first)."""
+        state = self.ruleset.objects.get(STATE) or Object(key=STATE, parent=STATE, kind=STATE)
+        state.rank += 1
+        self.ruleset.objects.put(state)
+        return state.rank
+
     def next_handle(self, table: Table) -> int:
         """The next handle inside a table."""
         note = unpack(table.note, TableNote)

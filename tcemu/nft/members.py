@@ -12,7 +12,7 @@ from tcemu.nft.datatypes import padded
 from tcemu.nft.forms import form as form_of
 from tcemu.nft.notes import ElementNote, pack
 from tcemu.nft.sets import bounds, number, parts_of
-from tcemu.nft.tree import CatchAll, Concat, Range, Value, Verdict
+from tcemu.nft.tree import CatchAll, Concat, Range, Stmt, Value, Verdict
 from tcemu.nft.tree import Element as Member
 
 MS = 1_000_000
@@ -37,7 +37,7 @@ def record(info: SetInfo, member: Member, table: str, now: int) -> Element:
     low, high = interval_of(member)
     note = ElementNote(member.comment, None, not low, member.timeout, member.expires)
     made = Element(key=key_of(info, low, high), parent=info.key, low=low, high=high)
-    _data(made, note, member.data, table, bool(info.note.object))
+    _data(made, note, member.data, table, bool(info.note.object), info.note.data_interval)
     timeout = member.timeout if member.timeout is not None else info.note.timeout
     if timeout and "timeout" in info.note.flags:
         made.timeout = timeout * MS
@@ -47,7 +47,8 @@ def record(info: SetInfo, member: Member, table: str, now: int) -> Element:
     return made
 
 
-def _data(made: Element, note: ElementNote, data: Any, table: str, is_object: bool) -> None:
+def _data(made: Element, note: ElementNote, data: Any, table: str, is_object: bool, ranged: bool) -> None:
+    """What the member maps to; where the map holds ranges, every member has an upper end."""
     if data is None:
         return
     if isinstance(data, Verdict):
@@ -59,10 +60,14 @@ def _data(made: Element, note: ElementNote, data: Any, table: str, is_object: bo
         note.target = str(data.value)
         note.data = form_of(data)
         return
-    value = 0
+    low = high = 0
     for part in parts_of(data):
-        value = value << padded(part.bits) | bounds(part)[0] if isinstance(data, Concat) else bounds(part)[0]
-    made.data = value
+        first, last = bounds(part)
+        low = low << padded(part.bits) | first if isinstance(data, Concat) else first
+        high = high << padded(part.bits) | last if isinstance(data, Concat) else last
+    made.data = low
+    if ranged:
+        made.data_high = high
     if not (isinstance(data, Value) and isinstance(data.value, int)) or data.dtype is None or data.dtype.root == "bitmask":
         note.data = _shown(data)
 
@@ -84,14 +89,19 @@ def _states(info: SetInfo, member: Member) -> tuple[list[Effect], list[Any]]:
     from tcemu.nft.statements import KINDS
 
     stmts = member.stmts or info.stmts
+    return effects_of(stmts), [KINDS[stmt.kind].form(stmt, 0) for stmt in stmts]
+
+
+def effects_of(stmts: list[Stmt]) -> list[Effect]:
+    """Stateful statements as effects with fresh counters."""
+    from tcemu.nft.statements import KINDS
+
     effects: list[Effect] = []
-    forms = []
     for stmt in stmts:
         step = KINDS[stmt.kind].steps(stmt, None)[0]
         assert isinstance(step, Do) and step.effect is not None
         effects.append(step.effect)
-        forms.append(KINDS[stmt.kind].form(stmt, 0))
-    return effects, forms
+    return effects
 
 
-__all__ = ["interval_of", "key_of", "number", "record"]
+__all__ = ["effects_of", "interval_of", "key_of", "number", "record"]

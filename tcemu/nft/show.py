@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from tcemu.ir.effect import UpdateSet
 from tcemu.ir.ruleset import Chain, Element, Flowtable, Object, Rule, Ruleset, Set, Table
 from tcemu.ir.step import Do
 from tcemu.nft import datatypes
@@ -23,7 +24,22 @@ Form = list[Any]
 MS: Final = 1_000_000  # ns
 PRECEDENCE: Final = {"<<": 1, ">>": 1, "&": 2, "^": 3, "|": 4}
 FIVE: Final = frozenset(
-    "nf_proto integer xinteger arp_op inet_proto inet_service tcp_flag dccp_pkttype mark iface_index classid uid gid ct_dir".split()
+    [
+        "nf_proto",
+        "integer",
+        "xinteger",
+        "arp_op",
+        "inet_proto",
+        "inet_service",
+        "tcp_flag",
+        "dccp_pkttype",
+        "mark",
+        "iface_index",
+        "classid",
+        "uid",
+        "gid",
+        "ct_dir",
+    ]
 )
 TWO: Final = frozenset(("ipv4_addr", "pkt_type", "ct_state", "ct_status"))
 
@@ -115,7 +131,7 @@ class Out:
         """The effect of a step, for statements with state; a pair is a statement inside a set update."""
         if isinstance(place, list):
             step = self.steps[place[0]]
-            return step.effect.effects[place[1]] if isinstance(step, Do) else None
+            return step.effect.effects[place[1]] if isinstance(step, Do) and isinstance(step.effect, UpdateSet) else None
         step = self.steps[place]
         return step.effect if isinstance(step, Do) else step
 
@@ -155,15 +171,16 @@ class Out:
 
     def element(self, record: Set, note: SetNote, element: Element) -> str:
         """One member."""
-        from tcemu.nft.elements import data_form, key_form
+        from tcemu.nft.elements import data_form, key_form, states, timeout_of
 
         own = unpack(element.note, ElementNote)
         text = self.text(key_form(record, note, element, own))
-        for number, form in enumerate(own.stmts):
-            self.steps = [Do(element.effects[number])]
+        for effect, form in states(element, own):
+            self.steps = [Do(effect)]
             text += f" {self.stmt(form)}"
-        if own.timeout:
-            text += f" timeout {show_time(own.timeout)}"
+        timeout = timeout_of(element, own)
+        if timeout:
+            text += f" timeout {show_time(timeout)}"
         left = self.expires(element)
         if left and not self.stateless:
             text += f" expires {show_time(left)}"
@@ -278,7 +295,7 @@ class Out:
         if note.comment is not None:
             head += f'\tcomment "{note.comment}"\n'
         blocks = [self.object_block(record) for record in self.objects(table.key)]
-        blocks += [self.set_block(record) for record in self.ruleset.sets.children(table.key) if not _hidden(record)]
+        blocks += [self.set_block(record) for record in self.ruleset.sets.children(table.key) if not hidden(record)]
         blocks += [self.flowtable_block(record) for record in self.ruleset.flowtables.children(table.key)]
         blocks += [self.chain_block(chain) for chain in self.ruleset.chains.children(table.key) if not _binding(chain)]
         gap = "\n" if note.flags and blocks else ""
@@ -310,7 +327,7 @@ class Out:
         return "\n".join([*lines, f"{indent}}}", ""])
 
 
-def _hidden(record: Set) -> bool:
+def hidden(record: Set) -> bool:
     """Anonymous sets stand in their rules; meters are listed by ``list meters`` only."""
     return record.anonymous or unpack(record.note, SetNote).meter
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from tcemu.ir.effect import Count, Limit, Quota
+from tcemu.ir.effect import Count, Effect, Limit, Quota
 from tcemu.ir.ruleset import Chain, Element, Flowtable, Object, Rule, Set, Table
 from tcemu.ir.step import Do
 from tcemu.nft import datatypes
 from tcemu.nft.datatypes import TYPES, Datatype
-from tcemu.nft.elements import data_form, key_form
+from tcemu.nft.elements import data_form, key_form, states, timeout_of
 from tcemu.nft.expressions import KINDS as EXPRESSIONS
 from tcemu.nft.notes import ChainNote, ElementNote, FlowtableNote, ObjectNote, RuleNote, SetNote, TableNote, unpack
+from tcemu.nft.show import hidden
 from tcemu.nft.statements import limit, quota
 
 if TYPE_CHECKING:
@@ -116,16 +117,17 @@ def element(record: Set, note: SetNote, member: Element, out: Out) -> Any:
     own = unpack(member.note, ElementNote)
     key = expression(key_form(record, note, member, own), out)
     extra: dict[str, Any] = {}
-    if own.timeout:
-        extra["timeout"] = own.timeout // 1000
+    timeout = timeout_of(member, own)
+    if timeout:
+        extra["timeout"] = timeout // 1000
     left = out.expires(member)
     if left and not out.stateless:
         extra["expires"] = left // 1000
     if own.comment is not None:
         extra["comment"] = own.comment
     steps, out.steps = out.steps, []
-    for number, form in enumerate(own.stmts):
-        out.steps = [Do(member.effects[number])]
+    for effect, form in states(member, own):
+        out.steps = [Do(effect)]
         extra.update(out.stmt_json(form))
     out.steps = steps
     if extra:
@@ -137,7 +139,7 @@ def element(record: Set, note: SetNote, member: Element, out: Out) -> Any:
 # ---------------------------------------------------------------- nouns
 def _place(record: Any, parent: str) -> dict[str, Any]:
     family, _, table = parent.partition(" ")
-    return {"family": family, "table": table, "name": record.name}
+    return {"family": family, "name": record.name, "table": table}
 
 
 def table_object(table: Table, _out: Out) -> Any:
@@ -152,7 +154,8 @@ def table_object(table: Table, _out: Out) -> Any:
 
 def chain_object(chain: Chain, _out: Out) -> Any:
     note = unpack(chain.note, ChainNote)
-    body = {**_place(chain, chain.parent), "handle": note.handle}
+    family, _, table = chain.parent.partition(" ")
+    body: dict[str, Any] = {"family": family, "table": table, "name": chain.name, "handle": note.handle}
     if note.comment is not None:
         body["comment"] = note.comment
     if note.hook:
@@ -167,14 +170,15 @@ def rule_object(rule: Rule, chain: Chain, out: Out) -> Any:
     if note.comment is not None:
         body["comment"] = note.comment
     out.steps = rule.steps
-    body["expr"] = [out.stmt_json(form) for form in note.body]
+    if note.body:
+        body["expr"] = [out.stmt_json(form) for form in note.body]
     return {"rule": body}
 
 
 def set_object(record: Set, out: Out, members: list[Element] | None = None) -> Any:
     """A named set or map."""
     note = unpack(record.note, SetNote)
-    noun = "map" if note.data_types or note.object else "meter" if note.meter and False else "set"
+    noun = "meter" if note.meter else "map" if note.data_types or note.object else "set"
     body = {**_place(record, record.parent), "type": _type(note.types, note.typeof, out), "handle": note.handle}
     if note.comment is not None:
         body["comment"] = note.comment
@@ -186,20 +190,18 @@ def set_object(record: Set, out: Out, members: list[Element] | None = None) -> A
         body["policy"] = "memory"
     if record.size:
         body["size"] = record.size
-    flags = [flag for flag in ("constant", "interval", "timeout", "dynamic") if flag in note.flags]
+    flags = [flag for flag in ("constant", "interval", "timeout") if flag in note.flags]  # nft 1.0.6 knows no more in JSON
     if flags:
         body["flags"] = flags
     if note.timeout:
         body["timeout"] = note.timeout // 1000
     if note.gc:
         body["gc-interval"] = note.gc // 1000
-    if note.auto_merge:
-        body["auto-merge"] = True
     shown = members if members is not None else [] if out.terse else out.elements(record)
     if shown:
         body["elem"] = [element(record, note, member, out) for member in shown]
     if note.stmts:
-        body["stmt"] = [_template(form, out) for form in note.stmts]
+        body["stmt"] = [_template(effect, form, out) for effect, form in zip(record.effects, note.stmts, strict=True)]
     return {noun: body}
 
 
@@ -208,10 +210,13 @@ def _type(names: list[str], typeof: Form | None, _out: Out) -> Any:
     return names[0] if len(names) == 1 else names
 
 
-def _template(form: Form, out: Out) -> Any:
-    if form[0] == "text":
-        return {form[1]: None}
-    return out.stmt_json(form)
+def _template(effect: Effect, form: Form, out: Out) -> Any:
+    """A statement that each new element of a set gets."""
+    steps, stateless = out.steps, out.stateless
+    out.steps, out.stateless = [Do(effect)], True
+    shown = out.stmt_json([form[1], 0] if form[0] == "text" else form)
+    out.steps, out.stateless = steps, stateless
+    return shown
 
 
 def flowtable_object(record: Flowtable, _out: Out) -> Any:
@@ -286,7 +291,7 @@ def whole(run: Run, table: Table) -> list[Any]:
     out = run.out
     entries = [table_object(table, out)]
     entries += [object_object(record, out) for record in out.objects(table.key)]
-    entries += [set_object(record, out) for record in run.ruleset.sets.children(table.key) if not record.anonymous]
+    entries += [set_object(record, out) for record in run.ruleset.sets.children(table.key) if not hidden(record)]
     entries += [flowtable_object(record, out) for record in run.ruleset.flowtables.children(table.key)]
     rules = []
     for chain in run.ruleset.chains.children(table.key):
@@ -315,4 +320,6 @@ def _parts(run: Run, table: Table, what: str, name: str) -> list[Any]:
         return [set_object(record, out) for record in records if not name or record.name == name]
     if singular == "flowtable":
         return [flowtable_object(record, out) for record in run.ruleset.flowtables.children(table.key) if not name or record.name == name]
-    return [object_object(record, out) for record in out.objects(table.key) if record.kind == singular and (not name or record.name == name)]
+    return [
+        object_object(record, out) for record in out.objects(table.key) if record.kind == singular and (not name or record.name == name)
+    ]

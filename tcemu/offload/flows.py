@@ -36,10 +36,10 @@ NOT_ASSURED: Final = "not ASSURED yet: one direction is offloaded, conntrack see
 
 
 class ActCtTable:
-    """The flow table of one zone; ``number`` tells it from others on an entry."""
+    """The flow table of one zone; its ``number`` (zone + 1) stands on the entries that it holds."""
 
-    def __init__(self, number: i64, zone: i64) -> None:
-        self.number: i64 = number
+    def __init__(self, zone: i64) -> None:
+        self.number: i64 = zone + 1
         self.zone: i64 = zone
         self.name: str = f"ct zone {zone}"
         self.watch: Watch | None = None
@@ -54,21 +54,21 @@ class ActCtTable:
 
     def take_over(self, old: ActCtTable) -> None:
         """Go on with the flows of the same zone before other rules changed."""
-        self.number, self.flows, self.started, self.collected = old.number, old.flows, old.started, old.collected
+        self.flows, self.started, self.collected = old.flows, old.started, old.collected
         self.hits, self.bytes = old.hits, old.bytes
 
     def adopt(self, entry: Entry, now: i64) -> None:
         """Take a connection that was in the table when a session was kept."""
-        entry.flow_table = self.number
         if self.started < 0:
             self.started = self.collected = now
         self.flows.append(entry)
 
     def clean(self, table: Conntrack, now: i64) -> None:
-        """tcf_ct_flow_table_cleanup_work: the last ct action of the zone is gone, and the table with it."""
+        """tcf_ct_flow_table_cleanup_work: the zone's last action went, and conntrack has its connections back."""
         for entry in self.flows:
-            if entry.flow_table == self.number and (entry.flow_flags & TEARDOWN) == 0:
-                self.teardown(table, entry, now, BY_TABLE)
+            if entry.flow_table == self.number:
+                if (entry.status & OFFLOADED) != 0:
+                    self.teardown(table, entry, now, BY_TABLE)
                 entry.flow_table = 0
         self.flows = []
 

@@ -42,7 +42,7 @@ TCP_ESTABLISHED: Final = 3  # enum tcp_conntrack
 BE_LIBERAL: Final = 0x08  # IP_CT_TCP_FLAG_BE_LIBERAL
 FIN_OR_RST: Final = 0x05
 DEFAULT_TIMEOUT: Final = 30 * SECOND  # NF_FLOW_TIMEOUT
-NUMBERS: Final = 1 << 16  # flow tables of nft count from here, those of tc ct below
+NUMBERS: Final = 1 << 20  # flow tables of nft have numbers from here on, those of tc ct have zone + 1
 
 
 class Path:

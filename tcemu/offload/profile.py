@@ -52,7 +52,7 @@ class Profile:
         return {one.name: list(value) if isinstance(value := getattr(self, one.name), tuple) else value for one in fields(self)}
 
 
-KINDS: Final = {one.name: type(one.default) for one in fields(Profile) if one.name != "driver"} | {"driver": dict}
+KINDS: Final[dict[str, type]] = {one.name: type(one.default) for one in fields(Profile) if one.name != "driver"} | {"driver": dict}
 
 
 def read(document: dict[str, Any], place: str) -> Profile:
@@ -66,10 +66,11 @@ def read(document: dict[str, Any], place: str) -> Profile:
         if kind is tuple:
             if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
                 raise _wrong(place, f"{key} is a list of words")
-            value = tuple(value)
-        elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            given[key] = tuple(value)
+            continue
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise _wrong(place, f"{key} is {'a number' if kind is int else 'true or false' if kind is bool else 'text'}, not {value!r}")
-        if kind is int and not 0 <= value <= MAX_RATE:
+        if isinstance(value, int) and not 0 <= value <= MAX_RATE:
             raise _wrong(place, f"{key} is from 0 to {MAX_RATE:,}, not {value}")
         given[key] = value
     profile = Profile(**given)

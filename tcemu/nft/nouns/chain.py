@@ -103,7 +103,7 @@ def _attach(kernel: Kernel, chain: Chain, table: Table, note: ChainNote) -> None
     if not note.hook:
         return
     for device in note.devices or [""]:
-        made = Attachment(key=f"{chain.key}@{device}", parent=table.key, rank=note.handle, chain=chain.key, kind=note.type)
+        made = Attachment(key=f"{chain.key}@{device}", parent=table.key, rank=kernel.next_registration(), chain=chain.key, kind=note.type)
         made.layer, made.hook, made.device, made.priority = table.family, note.hook, device, note.priority
         kernel.ruleset.attachments.put(made)
 

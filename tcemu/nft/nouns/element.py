@@ -116,6 +116,7 @@ def _points_to(kernel: Kernel, table: Table, info: SetInfo, made: Element, membe
         if kernel.ruleset.objects.get(note.target) is None:
             raise KernelError(ENOENT, member.key.at)
         made.note = pack(note)
+        made.object = note.target
         if not info.anonymous:
             kernel.use(note.target, 1)
 

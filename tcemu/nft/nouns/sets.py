@@ -9,6 +9,7 @@ from tcemu.nft.cache import SetInfo, set_key
 from tcemu.nft.define import set_info
 from tcemu.nft.errors import NftError
 from tcemu.nft.kernel import Kernel, check_name, missing
+from tcemu.nft.members import effects_of
 from tcemu.nft.notes import SetNote, pack, unpack
 from tcemu.nft.nouns import element
 from tcemu.nft.refusal import EBUSY, EEXIST, ENOENT, EOPNOTSUPP, KernelError
@@ -75,6 +76,7 @@ def make(kernel: Kernel, table: Table, info: SetInfo, at: At, size: int) -> Set:
         timeout=note.timeout * element.MS,
         dynamic="dynamic" in note.flags,
         anonymous=info.anonymous,
+        effects=effects_of(info.stmts),
         note=pack(note),
     )
     kernel.ruleset.sets.put(made)

@@ -87,7 +87,9 @@ def evaluate_payload(scope: Scope, stmt: Stmt) -> Stmt:
 
 
 def steps(stmt: Stmt, _lowering: Any) -> list[Step]:
-    return [Do(Assign(lower.operand(stmt.args["target"]), lower.operand(stmt.args["value"])))]
+    target = stmt.args["target"]
+    header = target.args[0] if target.kind == "payload" else ""
+    return [Do(Assign(lower.operand(target), lower.operand(stmt.args["value"]), header))]
 
 
 def form(stmt: Stmt, _place: int) -> Form:
