@@ -25,7 +25,11 @@ from tcemu.session.scenario import run
 
 ROOT = Path(__file__).resolve().parents[1]
 HW_OFFLOAD = 1 << 15
-SPLIT = re.compile(r"^\s*Sent (software|hardware) .*\n|^\tused_hw_stats.*\n|^  in_hw in_hw_count \d+\n|^  not_in_hw\n", re.MULTILINE)
+SPLIT = re.compile(
+    r"^\s*Sent (software|hardware) .*\n|^\tused_hw_stats.*\n|^  in_hw in_hw_count \d+\n|^  not_in_hw\n"
+    r'|"(not_)?in_hw":true,?|"in_hw_count":\d+,?|"used_hw_stats":\[[^\]]*\],?|"[sh]w_(bytes|packets)":\d+,?',  # where tc's JSON is none
+    re.MULTILINE,
+)
 OURS = {"in_hw", "in_hw_count", "not_in_hw", "used_hw_stats", "sw_bytes", "sw_packets", "hw_bytes", "hw_packets"}
 
 

@@ -252,6 +252,7 @@ def pin_command(choice: Choice, /, path: str, as_json: bool, **where: Any) -> in
     """Put the flow map of a replay with the ebpf backend into a real BPF hash map, pinned at PATH; needs CAP_BPF and a bpf file system."""
     from tcemu.offload.kernel_map import pin_rows
 
+    where["offload"] = where["offload"] or "ebpf"
     report = report_of(choice, **where)
     rows = [bytes.fromhex(line[5:]) for _, lines in report["tables"] for line in lines if line.startswith("key: ")]
     if report["backend"] != "ebpf":

@@ -24,4 +24,9 @@ class DummyBackend(TableBackend):
         return Refusal("told", self.refuse) if self.refuse else None
 
     def admit(self, entry: Entry) -> Refusal | None:
-        return Refusal("told", self.refuse) if self.refuse else super().admit(entry)
+        if self.refuse:
+            return Refusal("told", self.refuse)
+        room = self.profile.capacity
+        if room and len(self.flows) >= room and entry.id not in self.flows:
+            return Refusal("full", f"the table holds {room} flows and is full")
+        return None
