@@ -42,6 +42,7 @@ from tcemu.engine.ports import (
 from tcemu.engine.program import (
     AT_STACK,
     NF_FORWARD,
+    NF_INGRESS,
     NF_INPUT,
     NF_OUTPUT,
     NF_POSTROUTING,
@@ -909,7 +910,7 @@ class Stack(Wire):
 
     def reject(self, p: Packet, how: i64, code: i64) -> None:
         """nf_send_unreach, nf_send_unreach6, nf_send_reset."""
-        if self.family not in (PF_IPV4, PF_IPV6):
+        if self.nf_hook == NF_INGRESS or self.family not in (PF_IPV4, PF_IPV6):
             self.reject_link(p, how, code)
             return
         if how == RESET:

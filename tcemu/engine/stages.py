@@ -84,7 +84,8 @@ def _line(program: Program, hooks: Hooks, family: str, hook: str) -> Stage | Non
         if hook in ("prerouting", "output"):
             if family != "bridge":
                 placed.append((PRIORITY_DEFRAG, own, Stage(DEFRAG, None)))
-            placed.append((PRIORITY_CONNTRACK, own, Stage(CONNTRACK, None)))
+            if family != "bridge" or hook == "prerouting":
+                placed.append((PRIORITY_CONNTRACK, own, Stage(CONNTRACK, None)))
         elif hook in ("input", "postrouting"):
             placed.append((PRIORITY_CONFIRM, own, Stage(CONFIRM, None)))
     if hooks.nat and hook != "forward":
