@@ -25,7 +25,7 @@ from tcemu.conntrack.settings import Settings
 from tcemu.engine.effects.divert import ICMP4, RESET
 from tcemu.engine.effects.track import show_ct
 from tcemu.engine.ports import Port
-from tcemu.engine.program import NF_FORWARD, NF_INGRESS, NF_INPUT, NF_OUTPUT, NF_POSTROUTING, NF_PREROUTING, PF_BRIDGE
+from tcemu.engine.program import NF_INGRESS, NF_INPUT, PF_BRIDGE
 from tcemu.engine.stack import Stack
 from tcemu.engine.stages import Hooks
 from tcemu.engine.wire import ENETDOWN, Sink
@@ -84,11 +84,11 @@ class Bridged(Stack):
             if target == PAUSE:
                 p.reason = "a pause frame ends at the port"
                 return DROP
-            code = self.run_stages(p, self.hooks_bridge.input, NF_INPUT, PF_BRIDGE, port.index, 0)
+            code = self.run_stages(p, self.hooks_bridge.input, PF_BRIDGE, port.index, 0)
             return code if code != ACCEPT else self.to_network(p, port)
         if target == bridge.mac:
             f[PKTTYPE] = HOST
-        code = self.run_stages(p, self.hooks_bridge.prerouting, NF_PREROUTING, PF_BRIDGE, port.index, 0)
+        code = self.run_stages(p, self.hooks_bridge.prerouting, PF_BRIDGE, port.index, 0)
         return code if code != ACCEPT else self.switch(p, bridge, port)
 
     def switch(self, p: Packet, bridge: Port, port: Port) -> i64:
@@ -139,7 +139,7 @@ class Bridged(Stack):
 
     def pass_up(self, p: Packet, bridge: Port, port: Port) -> i64:
         """br_pass_frame_up: the bridge device gets the frame."""
-        code = self.run_stages(p, self.hooks_bridge.input, NF_INPUT, PF_BRIDGE, port.index, 0)
+        code = self.run_stages(p, self.hooks_bridge.input, PF_BRIDGE, port.index, 0)
         return code if code != ACCEPT else self.ingress(p, bridge.index)
 
     # ------------------------------------------------------------ out
@@ -169,11 +169,11 @@ class Bridged(Stack):
         """br_forward, br_forward_finish, br_dev_queue_push_xmit; ``own``: the machine itself sends."""
         hooks = self.hooks_bridge
         if own:
-            code = self.run_stages(p, hooks.output, NF_OUTPUT, PF_BRIDGE, 0, to.index)
+            code = self.run_stages(p, hooks.output, PF_BRIDGE, 0, to.index)
         else:
-            code = self.run_stages(p, hooks.forward, NF_FORWARD, PF_BRIDGE, iif, to.index)
+            code = self.run_stages(p, hooks.forward, PF_BRIDGE, iif, to.index)
         if code == ACCEPT:
-            code = self.run_stages(p, hooks.postrouting, NF_POSTROUTING, PF_BRIDGE, 0, to.index)
+            code = self.run_stages(p, hooks.postrouting, PF_BRIDGE, 0, to.index)
         if code != ACCEPT:
             return code
         p.f[IIF] = iif

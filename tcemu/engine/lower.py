@@ -20,6 +20,7 @@ from tcemu.engine.lower_values import Making
 from tcemu.engine.program import (
     PF_INET,
     PF_NETDEV,
+    BitsTest,
     Chain,
     Counter,
     GroupTest,
@@ -52,6 +53,7 @@ NFT: Final = frozenset(("ip", "ip6", "inet", "arp", "bridge", "netdev"))
 TRANSPORTS: Final = frozenset((6, 17, 33, 132, 136))  # protocols whose ports stand first in their header
 # what connection tracking is loaded for (the callers of nf_ct_netns_get); notrack is not among them
 TRACKING: Final = (effects.Translate, effects.ConnLimit, effects.Offload, effects.SynProxy, effects.SetCt)
+NFT_FLOWS: Final = 1 << 20  # flow tables of nft have numbers from here on, those of tc ct have zone + 1
 CT_OBJECTS: Final = ("ct helper", "ct timeout", "ct expectation")
 
 PURE: Final = (CountOp, VerdictOp, LimitOp, QuotaOp, RandomOp, LastOp, LogOp, VerdictMapOp)  # ops that change nothing which a guard can see
@@ -126,9 +128,12 @@ def choose_guards(drafts: list[Draft]) -> None:
         masked = [test for test in draft.tests if type(test) is MaskedTest and not test.negate]
         guard = max(masked, key=lambda test: len(values[test.slot, test.mask]), default=None)
         rule = draft.rule
-        if guard is not None:
-            rule.guard_slot, rule.guard_mask, rule.guard_value = guard.slot, guard.mask, guard.value
-        others = [test for test in draft.tests if test is not guard]
+        chosen: Test | None = guard or next((test for test in draft.tests if type(test) in (MaskedTest, BitsTest)), None)
+        if type(chosen) is MaskedTest:
+            rule.guard_slot, rule.guard_mask, rule.guard_value, rule.guard_fails = chosen.slot, chosen.mask, chosen.value, chosen.negate
+        elif type(chosen) is BitsTest:
+            rule.guard_slot, rule.guard_mask, rule.guard_fails = chosen.slot, chosen.bits, not chosen.negate
+        others = [test for test in draft.tests if test is not chosen]
         for here, behind in pairwise([*others, None]):
             assert here is not None
             here.next = behind
@@ -137,9 +142,9 @@ def choose_guards(drafts: list[Draft]) -> None:
 
 def index_runs(drafts: list[Draft]) -> None:
     """Give runs of rules whose guards look at the same bits an index, and let a rule's miss lead to the next that can match."""
-    for _, group in groupby(drafts, key=lambda draft: (draft.rule.guard_slot, draft.rule.guard_mask)):
+    for _, group in groupby(drafts, key=lambda draft: (draft.rule.guard_slot, draft.rule.guard_mask, draft.rule.guard_fails)):
         run = list(group)
-        if len(run) < RUN or not run[0].rule.guard_mask:
+        if len(run) < RUN or not run[0].rule.guard_mask or run[0].rule.guard_fails:
             continue
         index = Index(run[-1].rule.next)
         for draft in reversed(run):
@@ -173,7 +178,7 @@ class Lowering:
             for record in self.ruleset.chains.children(table.key):
                 self.program.chains[record.key] = Chain(record.key, record.end.code, table.max_restarts)
         for number, flowtable in enumerate(self.ruleset.flowtables):
-            flows = self.program.nft_flows[flowtable.key] = FlowTable(flowtable.key, number, 0)
+            flows = self.program.nft_flows[flowtable.key] = FlowTable(flowtable.key, NFT_FLOWS + number, 0)
             flows.counts = flowtable.counter
             flows.devices = {self.devices[name] for name in flowtable.devices if name in self.devices}
         for table in self.ruleset.tables:

@@ -10,7 +10,7 @@ from mypy_extensions import i64
 from tcemu.engine.lower_sets import Sets
 from tcemu.engine.lower_values import CT_LOADS, PORT_NAMES, PORTS, Making, chain, signed, values, words
 from tcemu.engine.plug import text_words
-from tcemu.engine.program import BitsTest, MaskedTest, NeverTest, RangeTest, Test, WideTest
+from tcemu.engine.program import PF_IPV4, PF_IPV6, BitsTest, MaskedTest, NeverTest, RangeTest, Test, WideTest
 from tcemu.engine.sets import Space, SpaceTest
 from tcemu.engine.values import (
     EQ,
@@ -34,7 +34,7 @@ from tcemu.engine.values import (
     Value,
     WideRangeTest,
 )
-from tcemu.fields import BY_NAME, G_META, Field
+from tcemu.fields import BY_NAME, G_IP4, G_IP6, G_META, Field
 from tcemu.ir.operand import Key, Load, Operand
 from tcemu.ir.step import AnyBit, Compare, Masked, Match, Member, Not, Range, SameAs
 from tcemu.ir.step import Test as TestRecord
@@ -42,6 +42,7 @@ from tcemu.ir.step import Test as TestRecord
 OPERATORS: Final = {"==": EQ, "!=": NE, "<": LT, "<=": LE, ">": GT, ">=": GE}
 OPPOSITE: Final = {EQ: NE, NE: EQ, LT: GE, GE: LT, GT: LE, LE: GT}
 ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
+FAMILY_GROUPS: Final = {PF_IPV4: G_IP4, PF_IPV6: G_IP6}
 NAME_BITS: Final = 128
 
 
@@ -56,6 +57,9 @@ def lower_match(match: Match, making: Making, sets: Sets) -> tuple[int, list[Tes
         need, tests = presence(field, match.zero)
         return need, tests + on_field(field, test, negate, left, making, sets)
     if isinstance(left, Key):
+        group = family_group(left, test)
+        if group and not negate:
+            return group, []
         special = on_key(left, test, negate, making, sets)
         if special is not None:
             return 0, special
@@ -129,6 +133,15 @@ def limits(test: Compare, bits: int) -> tuple[int, int]:
 
 
 # ---------------------------------------------------------------------- keys
+
+
+def family_group(key: Key, test: TestRecord) -> int:
+    """The header group that a comparison with ``meta nfproto`` asks for: inet chains, which alone have it, see IPv4 and IPv6 only."""
+    if key.what != "meta" or key.args[0] != "nfproto":
+        return 0
+    if (isinstance(test, Masked) and test.mask == 0xFF) or (isinstance(test, Compare) and test.op == "=="):
+        return FAMILY_GROUPS.get(test.value, 0)
+    return 0
 
 
 def on_key(key: Key, test: TestRecord, negate: bool, making: Making, sets: Sets) -> list[Test] | None:

@@ -18,7 +18,9 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcemu.conntrack.entry import OFFLOADED
 from tcemu.conntrack.settings import Settings
+from tcemu.conntrack.tuples import TCP
 from tcemu.engine.bridge import Bridged
 from tcemu.engine.ports import HostTables
 from tcemu.engine.program import Program, Way
@@ -70,8 +72,11 @@ class Machine(Bridged):
         """Take a program."""
         for zone, flows in self.program.flow_tables.items():
             # connections stay in the flow table of their zone while some action of it lives
-            if zone in program.flow_tables:
-                program.flow_tables[zone] = flows
+            heir = program.flow_tables.get(zone)
+            if heir is not None:
+                heir.take_over(flows)
+            else:
+                flows.clean(self.conntrack, self.now)
         self._keep_flows(program)
         program.adopt(self.program)
         self.program = program
@@ -97,6 +102,21 @@ class Machine(Bridged):
             flows.tcp_timeout, flows.udp_timeout = settings.flow_tcp, settings.flow_udp
             if key not in self.program.nft_flows:
                 flows.started = flows.collected = self.now
+
+    def resume(self, now: i64) -> None:
+        """Connections that were kept while they were in a flow table go on there, or come back when it is no more."""
+        self.now = now
+        for entry in self.conntrack.entries():
+            if (entry.status & OFFLOADED) == 0:
+                continue
+            flows = self.program.flow_tables.get(entry.flow_table - 1)
+            if flows is not None:
+                flows.resume(entry, now)
+            else:
+                entry.status &= ~OFFLOADED
+                entry.flow_table = 0
+                settings = self.conntrack.settings
+                self.conntrack.unoffload(entry, settings.flow_tcp if entry.proto == TCP else settings.flow_udp, now)
 
     def _ways(self) -> None:
         count = len(self.tables.ports)

@@ -258,6 +258,7 @@ class Rule:
         self.guard_slot: i64 = 0
         self.guard_mask: i64 = 0
         self.guard_value: i64 = 0
+        self.guard_fails: bool = False  # what must not come of comparing
         self.tests: Test | None = None
         self.ops: Op | None = None
         self.hits: i64 = 0
@@ -430,7 +431,7 @@ class Program:
         """The flow table of tc ct in a zone, made on first use."""
         table = self.flow_tables.get(zone)
         if table is None:
-            table = self.flow_tables[zone] = ActCtTable(len(self.flow_tables) + 1, zone)
+            table = self.flow_tables[zone] = ActCtTable(zone)
         return table
 
     def bucket(self, counter: Counter | None) -> Bucket:

@@ -39,7 +39,7 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
                 rule = index.after
                 continue
             rule = found
-        elif (f[rule.guard_slot] & rule.guard_mask) != rule.guard_value:
+        elif ((f[rule.guard_slot] & rule.guard_mask) == rule.guard_value) == rule.guard_fails:
             if watch is not None:
                 watch.missed(rule.key)
             rule = rule.next
@@ -75,13 +75,13 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
                     code = _steps(env, p, rule, op.number, watch)
                 break
             op = op.next
+        if CONTINUE < code < GOTO:
+            return code if depth == 0 else _unwind(stack, depth, code)
         lacking = ~p.groups
         if code <= MISS:
             rule = rule.over if watch is None else rule.next
         elif code == CONTINUE:
             rule = rule.next_slot
-        elif code < GOTO:
-            return code if depth == 0 else _unwind(stack, depth, code)
         elif code == JUMP:
             if depth >= JUMP_DEPTH:  # nft_do_chain: NF_DROP with a warning
                 p.reason = "jumps nest deeper than 16"

@@ -144,6 +144,10 @@ USER_OUT: Final = -2  # users of reassembly besides the prerouting hook
 USER_LOCAL: Final = -3
 
 
+IP: Final = G_IP4 | G_IP6
+STACKED: Final = G_PPPOE | G_CVLAN  # what the network layer does not look behind
+
+
 class Stack(Wire):
     """The network layer of the machine."""
 
@@ -167,7 +171,7 @@ class Stack(Wire):
     def to_network(self, p: Packet, port: Port) -> i64:
         """ip_rcv, ipv6_rcv and arp_rcv; other protocols are accepted and end here."""
         groups = p.groups
-        if (groups & (G_IP4 | G_IP6)) == 0 or (groups & (G_PPPOE | G_CVLAN)) != 0:
+        if (groups & IP) == 0 or (groups & STACKED) != 0:
             if (groups & G_ARP) != 0 and (groups & G_VLAN) == 0:
                 return self.arp(p, port)
             return ACCEPT
@@ -178,51 +182,49 @@ class Stack(Wire):
         if p.broken and p.broken.startswith("IPv"):
             p.reason = p.broken
             return DROP
-        if p.end > p.l3_end and self.cut <= 0:
+        cut = self.cut
+        end = p.end
+        if end > p.l3_end and cut <= 0:
             trim_to_ip(p)  # padding
-        f[PKT_LEN] = p.end - p.l3 + self.cut
-        saved, route, socket = self.hook, self.route, self.socket
+            end = p.end
+        f[PKT_LEN] = end - p.l3 + cut
+        hook, route, socket = self.hook, self.route, self.socket
         self.hook = AT_STACK
-        self.route = None
-        self.socket = False
-        if (groups & G_IP4) != 0:
-            code = self.receive4(p, port, placeless)
+        if route is not None or socket:
+            self.route = None
+            self.socket = False
+        if placeless:  # as if the packet were forwarded, by nobody knows which device
+            if (groups & G_IP4) != 0:
+                code = self.run_stages(p, self.hooks4.through, PF_IPV4, port.index, 0)
+            else:
+                code = self.run_stages(p, self.hooks6.through, PF_IPV6, port.index, 0)
+        elif (groups & G_IP4) != 0:
+            code = self.receive4(p, port)
         else:
-            code = self.receive6(p, port, placeless)
-        self.hook, self.route, self.socket = saved, route, socket
+            code = self.receive6(p, port)
+        self.hook, self.route, self.socket = hook, route, socket
         return code
 
-    def receive4(self, p: Packet, port: Port, placeless: bool) -> i64:
+    def receive4(self, p: Packet, port: Port) -> i64:
         """ip_rcv and ip_rcv_finish."""
-        if not placeless and not verify_header(p):
+        if not verify_header(p):
             p.reason = "the IPv4 header checksum is wrong"
             return DROP
-        code = self.run_stages(p, self.hooks4.prerouting, NF_PREROUTING, PF_IPV4, port.index, 0)
+        code = self.run_stages(p, self.hooks4.prerouting, PF_IPV4, port.index, 0)
         if code != ACCEPT:
             return code
-        if placeless:
-            return self.pass_through(p, port, self.hooks4, PF_IPV4)
         return self.route4(p, port)
 
-    def receive6(self, p: Packet, port: Port, placeless: bool) -> i64:
+    def receive6(self, p: Packet, port: Port) -> i64:
         """ipv6_rcv and ip6_rcv_finish."""
         f = p.f
-        if not placeless and (f[IP6_SADDR] >> 56) & 0xFF == 0xFF:
+        if (f[IP6_SADDR] >> 56) & 0xFF == 0xFF:
             p.reason = "the source is a multicast address"
             return DROP
-        code = self.run_stages(p, self.hooks6.prerouting, NF_PREROUTING, PF_IPV6, port.index, 0)
+        code = self.run_stages(p, self.hooks6.prerouting, PF_IPV6, port.index, 0)
         if code != ACCEPT:
             return code
-        if placeless:
-            return self.pass_through(p, port, self.hooks6, PF_IPV6)
         return self.route6(p, port)
-
-    def pass_through(self, p: Packet, port: Port, hooks: Hooks, family: i64) -> i64:
-        """On a machine without addresses: as if the packet were forwarded, by nobody knows which device."""
-        code = self.run_stages(p, hooks.forward, NF_FORWARD, family, port.index, 0)
-        if code == ACCEPT:
-            code = self.run_stages(p, hooks.postrouting, NF_POSTROUTING, family, port.index, 0)
-        return code
 
     # ------------------------------------------------------------ routing what came in
 
@@ -307,7 +309,7 @@ class Stack(Wire):
         if f[IP_IHL] > 5 and not self.options(p, hop):
             return DROP
         f[PRIORITY] = TOS_PRIORITY[(f[IP_TOS] & 0x1E) >> 1]
-        code = self.run_stages(p, self.hooks4.forward, NF_FORWARD, PF_IPV4, port.index, hop.device)
+        code = self.run_stages(p, self.hooks4.forward, PF_IPV4, port.index, hop.device)
         return self.leave(p, port.index, hop, PF_IPV4) if code == ACCEPT else code
 
     def options(self, p: Packet, hop: Hop) -> bool:
@@ -350,7 +352,7 @@ class Stack(Wire):
             self.icmp6(p, TOO_BIG6, 0, max(target.mtu, LEAST_MTU6))
             return DROP
         decrement_ttl(p)
-        code = self.run_stages(p, self.hooks6.forward, NF_FORWARD, PF_IPV6, port.index, hop.device)
+        code = self.run_stages(p, self.hooks6.forward, PF_IPV6, port.index, hop.device)
         return self.leave(p, port.index, hop, PF_IPV6) if code == ACCEPT else code
 
     # ------------------------------------------------------------ out
@@ -361,7 +363,7 @@ class Stack(Wire):
         if target is None:
             return DROP
         hooks = self.hooks4 if family == PF_IPV4 else self.hooks6
-        code = self.run_stages(p, hooks.postrouting, NF_POSTROUTING, family, iif, target.index)
+        code = self.run_stages(p, hooks.postrouting, family, iif, target.index)
         if code != ACCEPT:
             return code
         p.f[IIF] = iif
@@ -474,7 +476,7 @@ class Stack(Wire):
         """arp_xmit: the arp family's output hook, then out."""
         p = self.taken(frame, LINK_ETHER)
         p.f[PKT_LEN] = p.end - p.start  # the header is there already
-        if self.run_stages(p, self.hooks_arp.output, NF_OUTPUT, PF_ARP, 0, target.index) == ACCEPT:
+        if self.run_stages(p, self.hooks_arp.output, PF_ARP, 0, target.index) == ACCEPT:
             self.transmit(p, target)
         self.spare.append(p)
 
@@ -543,7 +545,7 @@ class Stack(Wire):
         f = p.f
         if f[PKTTYPE] == OTHERHOST or port.noarp:
             return ACCEPT
-        code = self.run_stages(p, self.hooks_arp.input, NF_INPUT, PF_ARP, port.index, 0)
+        code = self.run_stages(p, self.hooks_arp.input, PF_ARP, port.index, 0)
         if code != ACCEPT:
             return code
         if f[ARP_OP] not in (1, 2) or f[ARP_SHA] == 0:
@@ -586,25 +588,34 @@ class Stack(Wire):
 
     # ------------------------------------------------------------ the hooks
 
-    def run_stages(self, p: Packet, first: Stage | None, hook: i64, family: i64, iif: i64, oif: i64) -> i64:
-        """nf_hook_slow over the stages of a hook."""
+    def run_stages(self, p: Packet, first: Stage | None, family: i64, iif: i64, oif: i64) -> i64:
+        """nf_hook_slow over the stages of a hook, or of several hooks that follow each other."""
         if first is None:
             return ACCEPT
         f = p.f
         f[IIF] = iif
         f[OIF] = oif
         before, other = self.nf_hook, self.family
-        self.nf_hook = hook
         self.family = family
         code: i64 = ACCEPT
         stage: Stage | None = first
         while stage is not None:
-            if stage.kind == RULES:
+            self.nf_hook = stage.hook
+            kind = stage.kind
+            if kind == RULES:
                 chain = stage.chain
                 assert chain is not None
                 code = evaluate(self, p, chain)
-            else:
+            elif kind == CONNTRACK:
+                code = self.track(p)
+            elif kind == CONFIRM:
+                ct = p.ct
+                if ct is not None and (ct.status & CONFIRMED) == 0:
+                    code = self.confirm(p)
+            elif kind != DEFRAG:
                 code = self.own_stage(p, stage)
+            elif (p.groups & G_FRAG) != 0 or p.mru != 0:
+                code = self.reassemble(p)
             if code != ACCEPT:
                 if self.observer is not None and code == DROP:
                     self.observer.say("drop", p.reason or "a rule says so")
@@ -615,23 +626,11 @@ class Stack(Wire):
         return code
 
     def own_stage(self, p: Packet, stage: Stage) -> i64:
-        """A stage that is not only rules."""
-        kind = stage.kind
-        if kind == CONNTRACK:
-            return self.track(p)
-        if kind == CONFIRM:
-            return self.confirm(p)
-        if kind == DEFRAG:
-            if (p.groups & G_FRAG) == 0 and p.mru == 0:
-                return ACCEPT
-            held = self.defragment(p, USER_OUT if self.nf_hook == NF_OUTPUT else -1)
-            if held == 0 and p.mru > 0:
-                p.f[PKT_LEN] = p.end - p.l3 + self.cut
-            return ACCEPT if held == 0 else STOLEN if held > 0 else DROP
-        if kind == NAT:
+        """NAT, and rules that may change the route."""
+        if stage.kind == NAT:
             return self.nat(p, stage)
         chain = stage.chain
-        assert chain is not None and kind == ROUTED_RULES
+        assert chain is not None and stage.kind == ROUTED_RULES
         f = p.f
         four = self.family == PF_IPV4
         at: i64 = IP_SADDR if four else IP6_SADDR
@@ -642,6 +641,13 @@ class Stack(Wire):
         if source != f[at] or target != f[at + size] or far != f[at + 2 * size - 1] or mark != f[MARK] or tos != f[IP_TOS]:
             self.reroute = True  # nf_route_table_hook4
         return code
+
+    def reassemble(self, p: Packet) -> i64:
+        """nf_defrag: of a fragment, or of what was put together before (ipv4_conntrack_defrag, ipv6_defrag)."""
+        held = self.defragment(p, USER_OUT if self.nf_hook == NF_OUTPUT else -1)
+        if held == 0 and p.mru > 0:
+            p.f[PKT_LEN] = p.end - p.l3 + self.cut
+        return ACCEPT if held == 0 else STOLEN if held > 0 else DROP
 
     def track(self, p: Packet) -> i64:
         """nf_conntrack_in: with the zone of a template, if the packet brought one."""
@@ -656,9 +662,13 @@ class Stack(Wire):
             p.ct = None
         if p.ctinfo == UNTRACKED:
             return ACCEPT
-        incoming = self.nf_hook == NF_PREROUTING
-        code = self.conntrack.track(p, zone, way, incoming)
-        p.summed = incoming and self.conntrack.settings.checksum != 0
+        conntrack = self.conntrack
+        if self.nf_hook == NF_PREROUTING:
+            code = conntrack.track(p, zone, way, True)
+            p.summed = conntrack.settings.checksum != 0
+        else:
+            code = conntrack.track(p, zone, way, False)
+            p.summed = False
         show_ct(p)
         if self.observer is not None:
             self.observer.say("ct", self.ask("ct", p))
@@ -666,9 +676,6 @@ class Stack(Wire):
 
     def confirm(self, p: Packet) -> i64:
         """nf_confirm: helpers look at the packet, then a new connection enters the table."""
-        ct = p.ct
-        if ct is None or (ct.status & CONFIRMED) != 0:
-            return ACCEPT
         if self.conntrack.confirm(p) != NF_ACCEPT:
             p.reason = p.reason or "the entry was not confirmed"
             return DROP
@@ -713,7 +720,7 @@ class Stack(Wire):
                 return STOLEN if held > 0 else DROP
             p.f[PKT_LEN] = p.end - p.l3 + self.cut
         self.route = hop
-        code = self.run_stages(p, stages, NF_INPUT, family, port.index, 0)
+        code = self.run_stages(p, stages, family, port.index, 0)
         if code != ACCEPT:
             return code
         if self.frames:
@@ -808,7 +815,7 @@ class Stack(Wire):
         f[PKT_LEN] = p.end - p.l3
         self.route = hop
         hooks = self.hooks4 if four else self.hooks6
-        code = self.run_stages(p, hooks.output, NF_OUTPUT, family, 0, target.index)
+        code = self.run_stages(p, hooks.output, family, 0, target.index)
         if code == ACCEPT and self.reroute:
             # ip_route_me_harder
             hop = self.lookup(p, family)
@@ -1043,7 +1050,7 @@ class Stack(Wire):
         self.socket = False
         self.route = hop
         hooks = self.hooks4 if family == PF_IPV4 else self.hooks6
-        if self.run_stages(p, hooks.output, NF_OUTPUT, family, 0, hop.device) == ACCEPT:
+        if self.run_stages(p, hooks.output, family, 0, hop.device) == ACCEPT:
             self.leave(p, 0, hop, family)
         self.hook, self.route, self.socket, self.reroute = saved, route, socket, reroute
 
@@ -1096,9 +1103,9 @@ class Stack(Wire):
         self.hook = AT_STACK
         self.route = self.lookup(p, family)
         p.f[PKT_LEN] = p.end - p.l3
-        code = self.run_stages(p, hooks.output, NF_OUTPUT, family, 0, out)
+        code = self.run_stages(p, hooks.output, family, 0, out)
         if code == ACCEPT:
-            code = self.run_stages(p, hooks.postrouting, NF_POSTROUTING, family, 0, out)
+            code = self.run_stages(p, hooks.postrouting, family, 0, out)
         self.hook, self.route = saved, route
         return self.transmit(p, target) if code == ACCEPT else 0
 

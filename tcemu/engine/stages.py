@@ -18,7 +18,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcemu.engine.program import Chain, Program, Way
+from tcemu.engine.program import NF_FORWARD, NF_INPUT, NF_OUTPUT, NF_POSTROUTING, NF_PREROUTING, Chain, Program, Way
 
 RULES: Final = 0
 DEFRAG: Final = 1
@@ -27,7 +27,14 @@ CONFIRM: Final = 3
 NAT: Final = 4
 ROUTED_RULES: Final = 5  # a chain of type route: what it changes may change the route
 
-HOOKS: Final = ("prerouting", "input", "forward", "output", "postrouting")
+HOOKS: Final = {
+    "prerouting": NF_PREROUTING,
+    "input": NF_INPUT,
+    "forward": NF_FORWARD,
+    "output": NF_OUTPUT,
+    "postrouting": NF_POSTROUTING,
+}
+FORWARDED: Final = ("prerouting", "forward", "postrouting")
 
 PRIORITY_DEFRAG: Final = -400
 PRIORITY_CONNTRACK: Final = -200
@@ -39,8 +46,9 @@ PRIORITY_CONFIRM: Final = (1 << 31) - 1
 class Stage:
     """One thing at a hook."""
 
-    def __init__(self, kind: i64, chain: Chain | None) -> None:
+    def __init__(self, kind: i64, hook: i64, chain: Chain | None) -> None:
         self.kind: i64 = kind
+        self.hook: i64 = hook
         self.chain: Chain | None = chain
         self.ways: list[Way] = []  # of NAT: its chains in priority order
         self.next: Stage | None = None
@@ -55,6 +63,7 @@ class Hooks:
         self.forward: Stage | None = None
         self.output: Stage | None = None
         self.postrouting: Stage | None = None
+        self.through: Stage | None = None  # prerouting, forward and postrouting in one, for packets that no route is asked for
         self.tracked: bool = False
         self.nat: bool = False
 
@@ -64,35 +73,41 @@ def build(program: Program, family: str) -> Hooks:
     hooks = Hooks()
     hooks.tracked = family in program.tracked
     hooks.nat = any(way.kind == "nat" for hook in HOOKS for way in program.hooks.get(f"{family} {hook}", []))
-    hooks.prerouting = _line(program, hooks, family, "prerouting")
-    hooks.input = _line(program, hooks, family, "input")
-    hooks.forward = _line(program, hooks, family, "forward")
-    hooks.output = _line(program, hooks, family, "output")
-    hooks.postrouting = _line(program, hooks, family, "postrouting")
+    hooks.prerouting = _linked(_stages(program, hooks, family, "prerouting"))
+    hooks.input = _linked(_stages(program, hooks, family, "input"))
+    hooks.forward = _linked(_stages(program, hooks, family, "forward"))
+    hooks.output = _linked(_stages(program, hooks, family, "output"))
+    hooks.postrouting = _linked(_stages(program, hooks, family, "postrouting"))
+    hooks.through = _linked([stage for hook in FORWARDED for stage in _stages(program, hooks, family, hook)])
     return hooks
 
 
-def _line(program: Program, hooks: Hooks, family: str, hook: str) -> Stage | None:
-    """All stages of a hook, linked; of equal priorities netfilter's own come last, as they are registered first."""
+def _linked(stages: list[Stage]) -> Stage | None:
+    for here, behind in pairwise(stages):
+        here.next = behind
+    return stages[0] if stages else None
+
+
+def _stages(program: Program, hooks: Hooks, family: str, hook: str) -> list[Stage]:
+    """All stages of a hook in order; of equal priorities netfilter's own come last, as they are registered first."""
+    number = HOOKS[hook]
     placed: list[tuple[int, int, Stage]] = []
     ways = program.hooks.get(f"{family} {hook}", [])
     for order, way in enumerate(ways):
         if way.kind != "nat":
-            placed.append((int(way.priority), order, Stage(ROUTED_RULES if way.kind == "route" else RULES, way.chain)))
+            placed.append((int(way.priority), order, Stage(ROUTED_RULES if way.kind == "route" else RULES, number, way.chain)))
     own = 1 << 30
     if hooks.tracked:
         if hook in ("prerouting", "output"):
             if family != "bridge":
-                placed.append((PRIORITY_DEFRAG, own, Stage(DEFRAG, None)))
+                placed.append((PRIORITY_DEFRAG, own, Stage(DEFRAG, number, None)))
             if family != "bridge" or hook == "prerouting":
-                placed.append((PRIORITY_CONNTRACK, own, Stage(CONNTRACK, None)))
+                placed.append((PRIORITY_CONNTRACK, own, Stage(CONNTRACK, number, None)))
         elif hook in ("input", "postrouting"):
-            placed.append((PRIORITY_CONFIRM, own, Stage(CONFIRM, None)))
+            placed.append((PRIORITY_CONFIRM, own, Stage(CONFIRM, number, None)))
     if hooks.nat and hook != "forward":
-        stage = Stage(NAT, None)
+        stage = Stage(NAT, number, None)
         stage.ways = [way for way in ways if way.kind == "nat"]
         placed.append((PRIORITY_NAT_DST if hook in ("prerouting", "output") else PRIORITY_NAT_SRC, own, stage))
     placed.sort(key=lambda entry: entry[:2])
-    for (_, _, here), (_, _, behind) in pairwise(placed):
-        here.next = behind
-    return placed[0][2] if placed else None
+    return [stage for _, _, stage in placed]

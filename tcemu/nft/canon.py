@@ -220,7 +220,7 @@ class Walk:
         if key.args[:2] not in (("icmp", "type"), ("icmpv6", "type")) or self.protocols.icmp_type:
             return
         members = right.info.elements if right.info.anonymous else []
-        if members and isinstance(members[0].key, Value):
+        if members and isinstance(members[0].key, Value) and isinstance(members[0].key.value, int):
             self.protocols.icmp_type = members[0].key.value
 
     # ------------------------------------------------------------ what implies what
@@ -270,7 +270,7 @@ class Walk:
         if dependency is None:
             return True
         left, number = dependency.stmt.args["left"], dependency.stmt.args["right"]
-        value = number.value if isinstance(number, Value) else 0
+        value = number.value if isinstance(number, Value) and isinstance(number.value, int) else 0
         if left.kind == "meta" and left.args[0] in ("nfproto", "protocol"):
             network = {2: 2, 10: 10, 0x0800: 2, 0x86DD: 10}.get(value, 0)
         elif left.kind == "payload" and left.args[2] == LL and left.dtype is not None and left.dtype.name == "ether_type":

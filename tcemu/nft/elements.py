@@ -99,7 +99,8 @@ def ordered(ruleset: Ruleset, record: Set) -> list[Element]:
     if record.interval:
         return sorted(members, key=lambda element: (_last(element), element.low))
     types = [TYPES[name] for name in note.types]
-    return sorted(reversed(members), key=lambda element: (_last(element), sort_key(types, note, element)))
+    members.reverse()  # of equal keys the later one is listed first
+    return sorted(members, key=lambda element: (_last(element), sort_key(types, note, element)))
 
 
 def _last(element: Element) -> bool:

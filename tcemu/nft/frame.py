@@ -231,7 +231,7 @@ ACTIONS: Final[dict[str, Any]] = {
     "place_number": place_number,
     "rule_place_position": rule_place_position,
     "rule_place_index": rule_place_index,
-    "rule_id": lambda p, spec, handle: _with_handle(p, spec, handle),
+    "rule_id": _with_handle,
     "rule": rule,
     "stmt_list": stmt_list,
     "stmt_append": stmt_append,

@@ -44,7 +44,7 @@ NEWER: Final = frozenset(("destroy", "last"))  # words of nft 1.0.7 and later, a
 Action = Callable[..., Any]
 
 
-class Stop(Exception):
+class Stop(Exception):  # noqa: N818 (no error)
     """No more is read."""
 
 

@@ -22,7 +22,7 @@ IFNAME_BYTES: Final = 16
 
 def evaluate_literal(scope: Scope, expr: SetLiteral) -> SetLiteral:
     """Evaluate all members; nested sets are flattened."""
-    items: list[Expr] = []
+    items: list[Any] = []
     dtype, bits, order, key = scope.dtype, scope.bits, scope.order, scope.key
     scope.depth += 1
     for item in expr.items:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from tcemu.ir.effect import UpdateSet
 from tcemu.ir.ruleset import Chain, Element, Flowtable, Object, Rule, Ruleset, Set, Table
 from tcemu.ir.step import Do
 from tcemu.nft import datatypes
@@ -130,7 +131,7 @@ class Out:
         """The effect of a step, for statements with state; a pair is a statement inside a set update."""
         if isinstance(place, list):
             step = self.steps[place[0]]
-            return step.effect.effects[place[1]] if isinstance(step, Do) else None
+            return step.effect.effects[place[1]] if isinstance(step, Do) and isinstance(step.effect, UpdateSet) else None
         step = self.steps[place]
         return step.effect if isinstance(step, Do) else step
 

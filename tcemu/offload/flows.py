@@ -33,16 +33,37 @@ DAY: Final = 86_400 * SECOND
 
 
 class ActCtTable:
-    """The flow table of one zone; ``number`` tells it from others on an entry."""
+    """The flow table of one zone; its ``number`` (zone + 1) stands on the entries that it holds."""
 
-    def __init__(self, number: i64, zone: i64) -> None:
-        self.number: i64 = number
+    def __init__(self, zone: i64) -> None:
+        self.number: i64 = zone + 1
         self.zone: i64 = zone
         self.tcp_timeout: i64 = 30 * SECOND  # the machine puts the sysctls' values in
         self.udp_timeout: i64 = 30 * SECOND
         self.flows: list[Entry] = []
         self.started: i64 = -1  # when the gc work was first queued
         self.collected: i64 = 0  # the last tick that was run
+
+    def take_over(self, old: ActCtTable) -> None:
+        """Go on with the flows of the same zone before other rules changed."""
+        self.flows = old.flows
+        self.started = old.started
+        self.collected = old.collected
+
+    def resume(self, entry: Entry, now: i64) -> None:
+        """A connection that a session kept goes on as a flow."""
+        if self.started < 0:
+            self.started = self.collected = now
+        self.flows.append(entry)
+
+    def clean(self, table: Conntrack, now: i64) -> None:
+        """tcf_ct_flow_table_cleanup_work: the zone's last action went, and conntrack has its connections back."""
+        for entry in self.flows:
+            if entry.flow_table == self.number:
+                if (entry.status & OFFLOADED) != 0:
+                    self.teardown(table, entry, now)
+                entry.flow_table = 0
+        self.flows = []
 
     def lookup(self, table: Conntrack, p: Packet, now: i64) -> bool:
         """tcf_ct_flow_table_lookup: a hit gives the packet its connection and spares it conntrack."""

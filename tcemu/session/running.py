@@ -78,6 +78,7 @@ class Running:
         self.stats_before = numbers(self.machine.conntrack.stats)
         self._load_connections()
         self.refresh()
+        self.machine.resume(session.now())
 
     def settings(self) -> Settings:
         """The tracker's settings as the session's sysctls have them."""

@@ -109,7 +109,7 @@ class TcRules:
     def __init__(self, table: Conntrack) -> None:
         settings = table.settings
         self.defrag = Defrag(settings)
-        self.flows = ActCtTable(1, 0)
+        self.flows = ActCtTable(0)
         self.flows.tcp_timeout = settings.flow_tcp
         self.flows.udp_timeout = settings.flow_udp
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mypy_extensions import i64
 
 from tcemu.engine.program import Chain, Counter, Env, Op
-from tcemu.fields import G_ICMP, G_IP4, ICMP_TYPE, IP_DADDR, IP_FRAG, IP_SADDR
+from tcemu.fields import G_ICMP, G_IP4, ICMP_TYPE, IP_DADDR, IP_FRAG, IP_IHL, IP_SADDR
 from tcemu.ir.verdict import DROP
 from tcemu.packet.checksum import update
 from tcemu.packet.edit import be16, be32, get16, get32
@@ -66,12 +66,23 @@ class StatelessNatOp(Op):
         address = p.f[IP_SADDR] if self.egress else p.f[IP_DADDR]
         if ((address ^ self.old) & self.mask) == 0:
             set_address(p, self.egress, 0, (self.new & self.mask) | (address & ~self.mask))
+            if not self._has_header(p):
+                p.reason = "nat: the transport header is cut"
+                return self.drop(env)
         elif (p.groups & G_ICMP) == 0:
             return self.leave(env)
         if (p.groups & G_ICMP) != 0 and (p.f[IP_FRAG] & 0x1FFF) == 0 and not self._quoted(p):
             p.reason = "nat: the packet inside the ICMP error is cut"
             return self.drop(env)
         return self.leave(env)
+
+    def _has_header(self, p: Packet) -> bool:
+        """Room for the header whose checksum follows the address (the pskb_may_pull of each protocol)."""
+        if (p.f[IP_FRAG] & 0x1FFF) != 0:
+            return True
+        proto: i64 = p.data[p.l3 + 9]
+        least: i64 = 20 if proto == 6 else 8 if proto in (1, 17) else 0
+        return p.end - p.l3 - p.f[IP_IHL] * 4 >= least
 
     def _quoted(self, p: Packet) -> bool:
         """The address inside an ICMP error; its own checksums stay as they are, as in the kernel."""

@@ -25,18 +25,20 @@ from tcemu.fields import (
     G_IP4,
     G_IP6,
     G_PPPOE,
+    G_VLAN,
     NCT_ESTABLISHED,
     NCT_INVALID,
     NCT_NEW,
     NCT_RELATED,
     NCT_UNTRACKED,
     NETPROTO,
+    VLAN_ETHTYPE,
 )
 from tcemu.ir.verdict import STOLEN
 from tcemu.offload.flows import ActCtTable
 from tcemu.packet.numbers import COMPILED
 from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, RELATED_REPLY, UNTRACKED, Packet
-from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6
+from tcemu.packet.protocols import ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6
 from tcemu.packet.rewrite import trim_to_ip
 from tcemu.packet.tags import net_offset
 
@@ -101,7 +103,13 @@ def show_ct(p: Packet) -> None:
 
 
 def _is_ip(p: Packet) -> bool:
-    """tcf_ct_skb_nf_family by the ethertype behind all tags, and room for a header (tcf_ct_ipv4_is_fragment)."""
+    """tcf_ct_skb_nf_family by the ethertype behind the tag, and room for a header (tcf_ct_ipv4_is_fragment).
+
+    Two tags are one too many: vlan_get_protocol looks for the inner one in front of skb->data, which already stands behind the
+    Ethernet header here, and takes bytes of the IP header for an ethertype (include/linux/if_vlan.h __vlan_get_protocol_offset).
+    """
+    if (p.groups & G_VLAN) != 0 and p.f[VLAN_ETHTYPE] in (ETH_P_8021Q, ETH_P_8021AD):
+        return False
     if (p.groups & (G_IP4 | G_IP6)) != 0:
         return (p.groups & G_PPPOE) == 0
     kind = p.f[NETPROTO]

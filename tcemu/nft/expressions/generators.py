@@ -82,7 +82,7 @@ def text_numgen(form: Form, _out: Any) -> str:
 
 
 def text_hash(form: Form, out: Any) -> str:
-    _kind, what, mod, seed, offset, *inner = form
+    _kind, _what, mod, seed, offset, *inner = form
     text = f"jhash {out.text(inner[0])} mod {mod}" if inner else f"symhash mod {mod}"
     if seed is not None:
         text += f" seed 0x{seed:x}"

@@ -112,8 +112,7 @@ def word(p: Parser, text: str) -> Expr:
         made: Value = Value(p.at, PROTOCOL_WORDS[text]).typed(TYPES["inet_proto"], 8, "big")
         return made
     if text == "redirect":
-        made = Value(p.at, 5).typed(TYPES["icmp_type"], 8, "big")
-        return made
+        return Value(p.at, 5).typed(TYPES["icmp_type"], 8, "big")  # type: ignore[no-any-return]
     return Symbol(p.at, text)
 
 

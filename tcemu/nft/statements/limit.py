@@ -66,7 +66,7 @@ def effect(args: dict[str, Any]) -> Limit:
 
 def refused(args: dict[str, Any]) -> bool:
     """Rates whose burst in nanoseconds does not fit 64 bits are EOVERFLOW (nft_limit.c nft_limit_init)."""
-    rate, unit, burst = args["rate"], args["unit"], args["burst"]
+    rate, unit, burst = int(args["rate"]), int(args["unit"]), int(args["burst"])
     if rate == 0:
         return True
     nsecs = unit * 1_000_000_000

@@ -77,8 +77,7 @@ def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
         raise NftError("log level audit doesn't support any further options", stmt.at)
     if args["prefix"] is not None:
         args["prefix"] = _prefix(scope, args["prefix"], stmt)
-    made = Stmt(stmt.at, NAME, **args)
-    return made
+    return Stmt(stmt.at, NAME, **args)
 
 
 def _prefix(scope: Scope, expr: Expr, stmt: Stmt) -> str:
@@ -146,7 +145,7 @@ def json(form: Form, _out: Any) -> Any:
         body["queue-threshold"] = threshold
     if level_name not in (None, "warn"):
         body["level"] = level_name
-    names = ["all"] if set(words) == ALL else [word if word.startswith("tcp") or word == "ip options" else word for word in words]
+    names = ["all"] if set(words) == ALL else list(words)
     if names:
         body["flags"] = names[0] if len(names) == 1 else names
     return {"log": body or None}

@@ -78,10 +78,14 @@ def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
     return Stmt(stmt.at, NAME, left=left, op=op, right=right, implied=False)
 
 
+def _instant(expr: Expr) -> int:
+    return expr.value if isinstance(expr, Value) and isinstance(expr.value, int) else 0
+
+
 def _right(scope: Scope, left: Expr, op: str, parsed: Expr) -> tuple[str, Any]:
     if isinstance(left, Key) and left.kind == "meta" and left.args[0] in ("hour", "day") and isinstance(parsed, Range):
         right = scope.range(parsed, False)
-        if right.low.value > right.high.value and op in ("", "==", "!="):  # a stretch of time over midnight
+        if _instant(right.low) > _instant(right.high) and op in ("", "==", "!="):  # a stretch of time over midnight
             swapped: Range = Range(right.at, right.high, right.low).typed(right.dtype, right.bits, right.order)
             return ("" if op == "!=" else "!="), swapped
         return op, right

@@ -60,8 +60,7 @@ def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
             raise NftError("reject code must be integer in range 0-255", written.at)
     at = written.at if written is not None else stmt.at
     _family(scope, stmt, kind, network, at)
-    made = Stmt(stmt.at, NAME, type=kind, code=code, default=not stmt.args["type"])
-    return made
+    return Stmt(stmt.at, NAME, type=kind, code=code, default=not stmt.args["type"])
 
 
 def _default(scope: Scope, network: str) -> str:
