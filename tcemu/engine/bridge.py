@@ -28,7 +28,7 @@ from tcemu.engine.ports import Port
 from tcemu.engine.program import NF_INGRESS, NF_INPUT, PF_BRIDGE
 from tcemu.engine.stack import Stack
 from tcemu.engine.stages import Hooks
-from tcemu.engine.wire import ENETDOWN, Sink
+from tcemu.engine.wire import ENETDOWN, Sink, hide_transport
 from tcemu.fields import (
     ETH_DST,
     ETH_SRC,
@@ -80,6 +80,8 @@ class Bridged(Stack):
             p.reason = "the frame comes from no station's address"
             return DROP
         f[PKT_LEN] = self.length_in(p)
+        if p.broken and p.broken.startswith("IPv"):
+            hide_transport(p)
         if LINK_LOCAL < target <= LINK_LOCAL | 0xF:
             if target == PAUSE:
                 p.reason = "a pause frame ends at the port"
