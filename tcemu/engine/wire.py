@@ -169,7 +169,8 @@ class Wire(Env):
         hook, before = self.nf_hook, self.family
         self.family = family
         groups, proto = p.groups, f[L4PROTO]
-        if p.broken and p.broken.startswith("IPv"):
+        hides = p.broken != "" and p.broken.startswith("IPv")
+        if hides:
             hide_transport(p)
         if self.hook == AT_EGRESS:
             self.nf_hook = NF_EGRESS
@@ -183,7 +184,7 @@ class Wire(Env):
             f[OIF] = 0
             code = evaluate(self, p, way.chain)
         self.nf_hook, self.family = hook, before
-        if p.broken and p.broken.startswith("IPv"):
+        if hides:
             p.groups, f[L4PROTO] = groups, proto
         return code
 
