@@ -176,11 +176,9 @@ class TrackOp(Op):
             if self.flows.lookup(table, p, env.now):
                 skip_add = True
             else:
-                if self.zone != 0 or p.ctinfo != UNTRACKED:
-                    # a template of another zone takes the place of what was there; zone 0 has none (tcf_ct_fill_params)
-                    p.ct = None
-                    p.ctinfo = NEW
-                if p.ctinfo != UNTRACKED and table.track(p, self.zone, 3, True) != NF_ACCEPT:
+                p.ct = None
+                p.ctinfo = NEW
+                if table.track(p, self.zone, 3, True) != NF_ACCEPT:
                     return 0
         ct = p.ct
         if not isinstance(ct, Entry):
