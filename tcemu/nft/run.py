@@ -44,6 +44,7 @@ class Run:
         self.text: list[str] = []
         self.json: list[Any] = []
         self.as_json = False
+        self.listed = False  # a listing in JSON is one, even of nothing
 
     def all(self, commands: list[Command]) -> None:
         """Do all commands."""
