@@ -25,6 +25,7 @@ from tcemu.conntrack.entry import (
     NAT_CLASH,
     OFFLOADED,
     SEEN_REPLY,
+    SEQ_ADJUST,
     SRC_NAT_DONE,
     ZONE_BOTH,
     Entry,
@@ -32,9 +33,11 @@ from tcemu.conntrack.entry import (
 )
 from tcemu.conntrack.expect import Expectations
 from tcemu.conntrack.hashing import Buckets, zone_of
+from tcemu.conntrack.helper import Helping, load
 from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, dccp, generic, gre, icmp, icmpv6, sctp, tcp, udp
 from tcemu.conntrack.linux.icmp_error import ABOUT, NEVER, PLAIN
 from tcemu.conntrack.linux.icmp_error import judge as judge_icmp
+from tcemu.conntrack.seqadj import follow_sequence
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.sources import Sources
 from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, Stats, Watcher
@@ -43,7 +46,7 @@ from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPL
 from tcemu.conntrack.wheel import Wheel
 from tcemu.fields import G_IP4, G_PORTS, L4PROTO
 from tcemu.packet.numbers import COMPILED
-from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, UNTRACKED, Packet
+from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, RELATED_REPLY, UNTRACKED, Packet
 
 NF_DROP: Final = 0  # include/uapi/linux/netfilter.h
 NF_ACCEPT: Final = 1
@@ -64,6 +67,7 @@ class Conntrack:
         self.sources: Sources = Sources()  # for NAT
         self.chance: Chance = Chance()
         self.watcher: Watcher | None = None
+        self.helping: Helping | None = None
         self.count: i64 = 0  # confirmed entries
         self.serial: i64 = 0  # the last id that was given
         self.found_reply: bool = False  # the last tuple that was found was a reply tuple
@@ -226,6 +230,8 @@ class Conntrack:
                 entry.master = expected.master
                 entry.helper = expected.helper
                 entry.mark = expected.master.mark
+                if expected.follow != 0:
+                    self.protocols().follow(self, entry, expected, now)
         return entry
 
     def relate(self, p: Packet, judged: i64, family: i64, zone: i64, zone_dir: i64, now: i64) -> i64:
@@ -253,6 +259,28 @@ class Conntrack:
         p.ct = entry
         p.ctinfo = RELATED + IS_REPLY if self.found_reply else RELATED
         return NF_ACCEPT
+
+    def protocols(self) -> Helping:
+        """The helpers."""
+        if self.helping is None:
+            self.helping = load()
+        return self.helping
+
+    def finish(self, p: Packet) -> i64:
+        """nf_confirm: the helper looks at the packet, sequence numbers follow what it changed before, then a new connection is confirmed."""
+        entry = p.ct
+        if isinstance(entry, Entry) and (entry.helper != "" or (entry.status & SEQ_ADJUST) != 0) and p.ctinfo != RELATED_REPLY:
+            moved = (entry.status & SEQ_ADJUST) != 0
+            if entry.helper != "":
+                helper = self.protocols().helper(entry.helper, entry.proto)
+                if helper is not None and p.l4 >= 0 and helper.help(self, p, entry, 1 if p.ctinfo >= IS_REPLY else 0) != NF_ACCEPT:
+                    p.reason = p.reason or f"{entry.helper} helper: the packet is dropped"
+                    return NF_DROP
+            if moved and not follow_sequence(p, entry, 1 if p.ctinfo >= IS_REPLY else 0):
+                self.stats.drop += 1
+                p.reason = "conntrack: the sequence numbers cannot be adjusted"
+                return NF_DROP
+        return self.confirm(p)
 
     def invalid(self) -> i64:
         """Count a packet that belongs to no connection; it goes on, without one."""
