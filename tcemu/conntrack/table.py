@@ -23,6 +23,7 @@ from tcemu.conntrack.entry import (
     EXPECTED,
     FIXED_TIMEOUT,
     NAT_CLASH,
+    NAT_DONE_MASK,
     OFFLOADED,
     SEEN_REPLY,
     SEQ_ADJUST,
@@ -357,11 +358,14 @@ class Conntrack:
         return NF_DROP
 
     def join(self, p: Packet, mine: Entry, other: Entry) -> bool:
-        """__nf_ct_resolve_clash: the same tuples both ways are the same connection."""
-        if mine.zone != other.zone or mine.zone_dir != other.zone_dir or (other.status & DYING) != 0:
+        """__nf_ct_resolve_clash: the same tuples both ways are the same connection, and without translation one tuple is enough."""
+        if (other.status & DYING) != 0:
             return False
-        if not equal(mine.orig, other.orig) or not equal(mine.reply, other.reply):
-            return False
+        if (other.status & NAT_DONE_MASK) != 0:
+            if mine.zone != other.zone or mine.zone_dir != other.zone_dir:
+                return False
+            if not equal(mine.orig, other.orig) or not equal(mine.reply, other.reply):
+                return False
         if mine.acct and other.acct:
             other.orig_packets += 1
             other.orig_bytes += mine.orig_bytes
