@@ -10,6 +10,9 @@ from tcemu.cli.main import Choice, write
 from tcemu.diagnostics import Diagnostic, TcemuError, near
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tcemu.conntrack.events import EventLog
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.session import Session
 
@@ -104,6 +107,7 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
 @click.option("--conntrack", "show_connections", is_flag=True, help="List the connections at the end.")
 @click.option("--explain", type=click.IntRange(0), default=0, metavar="N", help="Show the way of the first N packets.")
+@click.option("--events", is_flag=True, help="What happens to connections, as conntrack -E says it, and what was wrong with packets.")
 @click.option("--verdicts", is_flag=True, help="With --json: the verdict of each packet.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of what the kernel would draw at random.")
 @click.option("--sysctl", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A setting of the machine.")
@@ -117,6 +121,7 @@ def replay(
     as_json: bool,
     show_connections: bool,
     explain: int,
+    events: bool,
     verdicts: bool,
     seed: int,
     sysctl: list[tuple[str, str]],
@@ -144,9 +149,19 @@ def replay(
         with progress_bar([path for _, path in inputs]) as progress:
             from tcemu.session.replayed import replay as play
 
-            result = play(session, captures, out, verdicts=verdicts, explain=explain, seed=seed, progress=progress, keep=True)
-        report(session, result, as_json, show_connections)
+            told: list[str] = []
+            log = event_log(told.append if as_json else write) if events else None
+            result = play(session, captures, out, verdicts=verdicts, explain=explain, seed=seed, progress=progress, keep=True, watcher=log)
+        report(session, result, as_json, show_connections, told if events else None)
     return 1 if result.stopped else 0
+
+
+def event_log(emit: Callable[[str], None]) -> EventLog:
+    """Events as `conntrack -E` writes them, with reasons."""
+    from tcemu.conntrack.events import EventLog
+    from tcemu.conntrack.request import parse
+
+    return EventLog(parse(["-E", "-o", "timestamp"]), emit, reasons=True)
 
 
 def open_for(choice: Choice, scratch: bool) -> Session:
@@ -177,7 +192,7 @@ def set_sysctl(session: Session, name: str, value: str) -> None:
     session.host.sysctls.put(Sysctl(key=dotted, value=value))
 
 
-def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool) -> None:
+def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool, events: list[str] | None = None) -> None:
     """Tables or a document on standard output, warnings on standard error."""
     from tcemu.cli import replaying
 
@@ -190,6 +205,8 @@ def report(session: Session, result: ReplayResult, as_json: bool, show_connectio
         document = result.document()
         if show_connections:
             document["conntrack_table"] = connections.splitlines()
+        if events is not None:
+            document["events"] = [line.rstrip("\n") for line in events]
         write(json.dumps(document) + "\n")
         return
     write(replaying.summary(result))

@@ -41,7 +41,7 @@ from tcemu.conntrack.linux.icmp_error import judge as judge_icmp
 from tcemu.conntrack.seqadj import follow_sequence
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.sources import Sources
-from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, Stats, Watcher
+from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, Stats, Watcher
 from tcemu.conntrack.timeouts import SECOND
 from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, copy, equal, from_packet, hash_of, invert, l3_length
 from tcemu.conntrack.wheel import Wheel
@@ -125,7 +125,7 @@ class Conntrack:
                         way = 0
         if entry is None:
             if not from_packet(p, self.key):
-                return self.invalid()
+                return self.invalid(p)
             if (proto == ICMP and family == 4) or (proto == ICMPV6 and family == 6):
                 judged = judge_icmp(p, family, verify, self.other, self.scratch)
                 if judged != PLAIN:
@@ -138,7 +138,7 @@ class Conntrack:
             if entry is None:
                 entry = self.begin(p, family, proto, zone, zone_dir, now)
                 if entry is None:
-                    return NF_DROP if p.reason == TABLE_FULL else self.invalid()
+                    return NF_DROP if p.reason == TABLE_FULL else self.invalid(p)
                 if (entry.status & EXPECTED) != 0:
                     info = RELATED
             elif way != 0:
@@ -147,7 +147,6 @@ class Conntrack:
                 info = ESTABLISHED
             elif (entry.status & EXPECTED) != 0:
                 info = RELATED
-            state = entry.state
             status = entry.status
             if proto == TCP:
                 code = tcp.packet(s, entry, p, way, length, verify, now)
@@ -176,13 +175,13 @@ class Conntrack:
                 self.stats.drop += 1
                 return NF_DROP
             elif code != IGNORED:
-                return self.invalid()
+                return self.invalid(p)
             p.ct = entry
             p.ctinfo = info
             if way != 0 and (entry.status & SEEN_REPLY) == 0:
                 entry.status |= SEEN_REPLY
-            if self.watcher is not None and (status & CONFIRMED) != 0:
-                self.tell_change(entry, state, status, now)
+            if code == IGNORED and self.watcher is not None:
+                self.watcher.judged(p, True)
             return NF_ACCEPT
 
     def judge(self, s: Settings, entry: Entry, p: Packet, way: i64, length: i64, verify: bool, now: i64) -> i64:
@@ -251,12 +250,12 @@ class Conntrack:
                 p.reason = "icmp: the error is about no connection that is known"
         if entry is None:
             self.stats.error += 1
-            return self.invalid()
+            return self.invalid(p)
         t = entry.reply if self.found_reply else entry.orig
         if t.dst != self.key.dst or t.dst_high != self.key.dst_high:
             p.reason = "icmp: outer daddr != inner (the error does not go to the sender of what it is about)"
             self.stats.error += 1
-            return self.invalid()
+            return self.invalid(p)
         p.ct = entry
         p.ctinfo = RELATED + IS_REPLY if self.found_reply else RELATED
         return NF_ACCEPT
@@ -283,15 +282,23 @@ class Conntrack:
                 return NF_DROP
         return self.confirm(p)
 
-    def invalid(self) -> i64:
+    def invalid(self, p: Packet) -> i64:
         """Count a packet that belongs to no connection; it goes on, without one."""
         self.stats.invalid += 1
+        watcher = self.watcher
+        if watcher is not None:
+            watcher.judged(p, False)
         return NF_ACCEPT
 
     def confirm(self, p: Packet) -> i64:
         """nf_conntrack_confirm: the packet's new connection enters the table; NF_DROP when it may not."""
         entry = p.ct
-        if not isinstance(entry, Entry) or (entry.status & CONFIRMED) != 0 or p.ctinfo >= IS_REPLY:
+        if not isinstance(entry, Entry):
+            return NF_ACCEPT
+        if (entry.status & CONFIRMED) != 0 or p.ctinfo >= IS_REPLY:
+            watcher = self.watcher
+            if watcher is not None and (entry.status & (CONFIRMED | DYING)) == CONFIRMED:
+                watcher.passed(entry, p.ts)
             return NF_ACCEPT
         now = p.ts
         if (entry.status & DYING) != 0:
@@ -561,14 +568,6 @@ class Conntrack:
                 self.stats.early_drop += 1
                 return True
         return dropped
-
-    def tell_change(self, entry: Entry, state: i64, status: i64, now: i64) -> None:
-        """Tell the watcher when a packet changed what people look at: state, reply seen, assured."""
-        watcher = self.watcher
-        if watcher is None or (entry.status & DYING) != 0:
-            return
-        if ((entry.status ^ status) & (SEEN_REPLY | ASSURED)) != 0 or (entry.state != state and entry.proto != UDP):
-            watcher.event(EVENT_UPDATE, entry, now)
 
 
 TABLE_FULL: Final = "conntrack: the table is full (nf_conntrack_max)"

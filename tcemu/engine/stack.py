@@ -610,7 +610,7 @@ class Stack(Wire):
                 code = self.track(p)
             elif kind == CONFIRM:
                 ct = p.ct
-                if ct is not None and (ct.status & SETTLED) != CONFIRMED:
+                if ct is not None and ((ct.status & SETTLED) != CONFIRMED or self.conntrack.watcher is not None):
                     code = self.confirm(p)
             elif kind != DEFRAG:
                 code = self.own_stage(p, stage)

@@ -20,6 +20,7 @@ from tcemu.session.running import Running, numbers, undone
 if TYPE_CHECKING:
     from tcemu.capture.reader import Reader
     from tcemu.capture.writer import Writer
+    from tcemu.conntrack.stats import Watcher
     from tcemu.session.session import Session
 
 Inputs = Mapping[str, "str | Path | Sequence[str | Path]"]
@@ -96,6 +97,7 @@ def replay(
     seed: int = 1,
     progress: Progress | None = None,
     keep: bool = True,
+    watcher: Watcher | None = None,
 ) -> ReplayResult:
     """See `Session.replay`. ``keep`` False leaves the session as it was, and so does a replay that fails or is interrupted.
 
@@ -116,6 +118,7 @@ def replay(
 
         running = undone(session, begin)
         machine = running.machine
+        machine.conntrack.watcher = watcher
         sender = Sender(running, out) if out is not None else None
         if sender is not None:
             machine.sink, machine.frames = sender, True

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tcemu.conntrack.record import EntryRecord
-    from tcemu.conntrack.stats import Stats
+    from tcemu.conntrack.stats import Stats, Watcher
     from tcemu.ir.ruleset import Ruleset
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.traced import Trace
@@ -177,15 +177,17 @@ class Session:
         verdicts: bool = False,
         explain: int = 0,
         seed: int = 1,
+        watcher: Watcher | None = None,
     ) -> ReplayResult:
         """Play captures (device → file or files) through the ruleset.
 
         out: a directory for the frames that leave, one capture a device. verdicts: keep one a packet. explain: keep the way of the
-        first so many packets, rule by rule. seed: of what the kernel would draw at random. Raises CaptureError.
+        first so many packets, rule by rule. seed: of what the kernel would draw at random. watcher: is told what happens to connections
+        (`tcemu.conntrack.stats.Watcher`). Raises CaptureError.
         """
         from tcemu.session.replayed import replay
 
-        return replay(self, inputs, out, verdicts=verdicts, explain=explain, seed=seed)
+        return replay(self, inputs, out, verdicts=verdicts, explain=explain, seed=seed, watcher=watcher)
 
     def trace(self, frame: bytes, device: str) -> Trace:
         """The way of one frame that arrives on a device, step by step; nothing is changed by it."""

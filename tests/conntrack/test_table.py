@@ -246,6 +246,9 @@ class Ear(Watcher):
     def event(self, kind: int, entry: Entry, now: int) -> None:
         self.heard.append((kind, int(entry.state)))
 
+    def passed(self, entry: Entry, now: int) -> None:
+        self.heard.append((EVENT_UPDATE, int(entry.state)))
+
 
 def test_a_watcher_hears_of_beginnings_changes_and_ends() -> None:
     t = Tracker()
@@ -254,7 +257,7 @@ def test_a_watcher_hears_of_beginnings_changes_and_ends() -> None:
     t.handshake()
     t.send(tcp(A, B, "PA", seq=1001, ack=5001, data=b"x"))
     t.table.kill(t.entry)
-    assert ear.heard == [(EVENT_NEW, 1), (EVENT_UPDATE, 2), (EVENT_UPDATE, 3), (EVENT_DESTROY, 3)]
+    assert ear.heard == [(EVENT_NEW, 1), (EVENT_UPDATE, 2), (EVENT_UPDATE, 3), (EVENT_UPDATE, 3), (EVENT_DESTROY, 3)]
 
 
 def announce(table: Conntrack, master: Entry, flags: int = 0) -> None:
