@@ -57,6 +57,8 @@ class ActionReductions(Reading):
 
     def bad_control(self, text: str) -> NoReturn:
         """A control word that does not parse: gact says its usage; the others fall back, and the word is tried as the next action."""
+        if self.act is not None and self.act.KIND == "police":
+            self.act.fail(text)
         if self.act is not None and self.act.KIND != "gact":
             text *= 2
         raise ComplaintError(text + usage("gact"), USAGE, True)

@@ -114,7 +114,7 @@ class U32Reader(FilterReader):
         head, rest = words[0].terminal, list(words[1:])
         at = None
         for place, word in enumerate(rest):
-            if word.terminal == "AT":
+            if word.terminal == "AT_WHOLE":
                 at = _at(rest[place + 1 :])
                 if at is None:
                     return False
@@ -247,9 +247,11 @@ class U32Reader(FilterReader):
     def offset(self, items: list[tuple[Word, ...]]) -> None:
         """``offset [plus N] [at N] [mask M] [shift N] [eat]``."""
         self.given = True
+        if not items:
+            raise incomplete()
         found = self.set.setdefault("offset", {})
         for item in items:
-            name = item[0].terminal
+            name = item[0].terminal.removesuffix("_WORD")
             if name == "EAT":
                 found["eat"] = True
                 continue
@@ -263,6 +265,8 @@ class U32Reader(FilterReader):
     def hashkey(self, items: list[tuple[Word, ...]]) -> None:
         """``hashkey [mask M] [at N]``."""
         self.given = True
+        if not items:
+            raise incomplete()
         found = self.set.setdefault("hash", {})
         for item in items:
             mask = item[0].terminal == "MASK"
@@ -276,7 +280,7 @@ class U32Reader(FilterReader):
             self.illegal("sample" if any(entry.terminal == "SAMPLE_WORD" for entry in words) else "match")
 
     def ended(self, last: str, words: list[Word]) -> None:
-        if not last.endswith("_SEL") and last != "AT" and any(entry.terminal.endswith("_SEL") for entry in words):
+        if not last.endswith("_SEL") and last != "AT_WHOLE" and any(entry.terminal.endswith("_SEL") for entry in words):
             self.illegal("match")
 
     def finish(self) -> Options:
