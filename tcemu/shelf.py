@@ -79,9 +79,10 @@ class TagError(AssertionError):
 class MemoryShelf(Generic[R]):
     """A shelf in dictionaries, for rulesets that no session keeps."""
 
-    __slots__ = ("_places", "_records", "_tags", "_under")
+    __slots__ = ("_lasts", "_places", "_records", "_tags", "_under")
 
     def __init__(self) -> None:
+        self._lasts: dict[str, R] = {}  # the last child of a parent, where it is known
         self._records: dict[str, R] = {}
         self._under: dict[str, dict[str, R]] = {}
         self._tags: dict[tuple[str, str], str] = {}
@@ -96,7 +97,12 @@ class MemoryShelf(Generic[R]):
             raise TagError(record.parent, record.tag)
         self.delete(record.key)
         self._records[record.key] = record
-        self._under.setdefault(record.parent, {})[record.key] = record
+        siblings = self._under.setdefault(record.parent, {})
+        siblings[record.key] = record
+        last = self._lasts.get(record.parent)
+        if last is not None or len(siblings) == 1:
+            if last is None or (record.rank, record.key) > (last.rank, last.key):
+                self._lasts[record.parent] = record
         self._places[record.key] = (record.parent, record.tag)
         if record.tag:
             self._tags[record.parent, record.tag] = record.key
@@ -106,6 +112,9 @@ class MemoryShelf(Generic[R]):
             parent, tag = self._places.pop(key)
             siblings = self._under[parent]
             del siblings[key]
+            last = self._lasts.get(parent)
+            if last is not None and last.key == key:
+                del self._lasts[parent]
             if not siblings:
                 del self._under[parent]
             if tag:
@@ -122,7 +131,12 @@ class MemoryShelf(Generic[R]):
         return [record for record in self.children(parent) if low <= record.rank <= high]
 
     def last(self, parent: str) -> R | None:
-        return max(self._under.get(parent, {}).values(), key=lambda record: (record.rank, record.key), default=None)
+        found = self._lasts.get(parent)
+        if found is None:
+            found = max(self._under.get(parent, {}).values(), key=lambda record: (record.rank, record.key), default=None)
+            if found is not None:
+                self._lasts[parent] = found
+        return found
 
     def first(self, parent: str) -> R | None:
         return min(self._under.get(parent, {}).values(), key=lambda record: (record.rank, record.key), default=None)

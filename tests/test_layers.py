@@ -27,7 +27,7 @@ ALLOWED = {
     "engine": BASE | {"packet", "capture", "host", "ir", "conntrack", "offload"},
     "tc": BASE | {"host", "ir", "syntax", "world"},
     "nft": BASE | {"host", "ir", "syntax", "world"},
-    "lint": BASE | {"host", "ir", "offload"},
+    "lint": BASE | {"host", "ir", "offload", "tc", "nft", "world"},
 }
 TOP = {"session", "report", "cli", "form", "__main__"}
 ONLY = {"lark": "syntax", "click": "cli", "tabulate": "cli", "sqlite3": "session"}

@@ -1,8 +1,8 @@
-"""The commands that are ours and no other tool's, by click: replay, trace, scenario, session. The only importer of click, tabulate, rich."""
+"""The commands that are ours and no other tool's, by click: replay, trace, lint, scenario, session. The only importer of click, tabulate, rich."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -224,6 +224,58 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool) -> int:
     else:
         write(way.text)
     return 0
+
+
+# ---------------------------------------------------------------- lint
+
+
+@app.command(
+    epilog="\b\nExamples:\n  tcemu lint /etc/nftables.conf\n  tcemu lint --host links.json --format sarif --output lint.sarif firewall.nft setup.sh\n"
+    "  tcemu lint --explain NF113"
+)
+@click.argument("paths", nargs=-1, metavar="[FILE]...", type=click.Path())
+@click.option("--select", multiple=True, metavar="ID,…", help="Ask only these rules (ids or their beginnings, ALL).")
+@click.option("--ignore", multiple=True, metavar="ID,…", help="Do not ask these rules.")
+@click.option(
+    "--severity", multiple=True, callback=_pairs, metavar="ID=LEVEL", help="How bad a rule's findings are: info, warning, error, off."
+)
+@click.option(
+    "--base", multiple=True, type=click.Path(), metavar="FILE", help="A ruleset that is loaded already (nft list ruleset, or its JSON)."
+)
+@click.option(
+    "--host", "hosts", multiple=True, type=click.Path(), metavar="FILE", help="The machine: what ip -j printed of links and addresses."
+)
+@click.option("--profile", default="", metavar="WORDS", help="What it is meant for: linux-5.15,nft-1.0.2,iproute2-5.15.")
+@click.option("--assert", "asserts", multiple=True, metavar="PROTO/PORT", help="This must get in, as tcp/22.")
+@click.option("--peak", type=click.IntRange(0), default=0, metavar="N", help="Connections expected at a time.")
+@click.option("--fix", is_flag=True, help="Mend in the files what can be mended safely.")
+@click.option("--baseline", default="", type=click.Path(), metavar="FILE", help="Say nothing of the findings kept in FILE.")
+@click.option("--write-baseline", default="", type=click.Path(), metavar="FILE", help="Keep all findings in FILE as known.")
+@click.option("--format", "form", default="", metavar="NAME", help="text, json, sarif, github, gitlab or junit; text unless configured.")
+@click.option("--output", default="", type=click.Path(), metavar="FILE", help="Write the report there.")
+@click.option("--witness", default="", type=click.Path(), metavar="DIR", help="Write the witness packets there, a capture each.")
+@click.option("--fail-on", default="", metavar="LEVEL", help="Exit 1 from this severity on: info, warning (as is) or error.")
+@click.option("--kind", default="", metavar="KIND", help="What the files are: nft, tc, ip, script, nft-json, tc-json.")
+@click.option("--color", "colour", type=click.Choice(("auto", "always", "never")), default="auto", help="Colours in text.")
+@click.option("--no-config", "config", is_flag=True, flag_value=False, default=True, help="Do not look for pyproject.toml or .tcemu.toml.")
+@click.option("--verbose", is_flag=True, help="Say what could not be decided, too.")
+@click.option("--explain", multiple=True, metavar="ID", help="Explain a rule and do nothing else.")
+@click.option("--list", "listing", is_flag=True, help="List all rules and do nothing else.")
+def lint(paths: tuple[str, ...], explain: tuple[str, ...], listing: bool, **options: Any) -> int:
+    """Find what nft and tc take and nobody should deploy, without root and without loading anything.
+
+    FILEs are nft rulesets, batches of tc or ip, shell scripts with lines of these tools, saved sessions, or what nft -j and tc -j printed.
+    The exit code is 0 when there is nothing to say, 1 with findings, 2 when the call or a file is wrong.
+    """
+    from tcemu.cli import linting
+
+    if explain or listing:
+        write(linting.explained(explain) if explain else linting.listed())
+        return 0
+    for name in ("select", "ignore"):
+        options[name] = tuple(word.strip() for given in options[name] for word in given.split(",") if word.strip())
+    options["severity"] = tuple(options["severity"])
+    return linting.run(linting.Asked(paths, **options))
 
 
 # ---------------------------------------------------------------- scenario

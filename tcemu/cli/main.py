@@ -21,6 +21,7 @@ TOOLS: Final = ("tc", "nft", "conntrack", "ip")
 TC_OBJECTS: Final = ("qdisc", "class", "filter", "chain", "actions")
 OURS: Final = ("replay", "trace", "explain", "lint", "diff", "offload", "scenario", "session", "bench", "monitor", "help")
 HELP: Final = {"tc": "help", "ip": "help", "nft": "--help", "conntrack": "--help"}
+INTERACTIVE: Final = frozenset(("-i", "--interactive"))
 INTERNAL: Final = 70  # sysexits.h EX_SOFTWARE
 INTERRUPTED: Final = 130
 NOBODY_READS: Final = 141  # 128 + SIGPIPE, as a shell sees a C program that wrote on
@@ -159,6 +160,8 @@ def tool(name: str, argv: list[str], choice: Choice) -> int:
     if name in ("tc", "ip"):
         argv = own_namespace(argv, choice)
     with choice.open() as session:
+        if name == "nft" and INTERACTIVE & set(argv) and sys.stdin.isatty():
+            return conversation(session, [word for word in argv if word not in INTERACTIVE])
         run: Callable[..., Result] = getattr(session, name)
         result = run(argv, stdin=standard_input(argv))
     if result.stdout:
@@ -167,6 +170,14 @@ def tool(name: str, argv: list[str], choice: Choice) -> int:
         sys.stdout.flush()
         sys.stderr.write(result.stderr)
     return result.exit_code
+
+
+def conversation(session: Session, options: list[str]) -> int:
+    """``nft -i`` at a terminal."""
+    from tcemu.nft.interactive import converse, names_of
+    from tcemu.world import Reply
+
+    return converse(lambda line: Reply(*session.nft([*options, line])), lambda: names_of(session))
 
 
 def own_namespace(argv: list[str], choice: Choice) -> list[str]:
@@ -188,7 +199,7 @@ def own_namespace(argv: list[str], choice: Choice) -> list[str]:
 
 def standard_input(argv: list[str]) -> str:
     """Standard input, where a word says that it will be read."""
-    if any(word == "-" or word in ("-i", "--interactive", "-f-", "--file=-") for word in argv):
+    if any(word == "-" or word in (*INTERACTIVE, "-f-", "--file=-") for word in argv):
         return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     return ""
 

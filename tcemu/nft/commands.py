@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tcemu.nft.errors import NftError, render
+from tcemu.nft.errors import NftError
 from tcemu.nft.names import Names
 from tcemu.world import Reply, World
 
 if TYPE_CHECKING:
+    from tcemu.nft.lexer import Lexer
     from tcemu.nft.parse import Parser
     from tcemu.nft.run import Run
     from tcemu.nft.show import Out
+    from tcemu.nft.tree import Command
 
 VERSION: Final = "nftables v1.0.6 (Lester Gooch #5)\n"
 
@@ -47,7 +49,11 @@ OPTIONS: Final = (
     ("a", "handle", False),
     ("e", "echo", False),
     ("x", "", False),
+    ("", "profile", True),
 )
+
+
+PROFILES: Final = {"1.0.6": False, "1.1": True}  # the language of which nft; whether newer syntax than 1.0.6 is taken
 
 
 class Options:
@@ -59,6 +65,7 @@ class Options:
         self.defines: list[str] = []
         self.includes: list[str] = []
         self.words: list[str] = []
+        self.newest = True
 
     def has(self, letter: str) -> bool:
         return letter in self.flags
@@ -122,6 +129,11 @@ def _set(options: Options, letter: str, value: str) -> None:
         options.file = value
     elif letter == "D":
         options.defines.append(value)
+    elif not letter:
+        if value not in PROFILES:
+            raise UsageError(f"nft: no profile '{value}', there are {', '.join(PROFILES)}")
+        options.newest = PROFILES[value]
+        return
     elif letter == "I":
         options.includes.append(value)
     options.flags.add(letter)
@@ -135,9 +147,9 @@ def run(argv: Sequence[str], stdin: str, world: World) -> Reply:
     except UsageError as slip:
         return Reply(1, "", f"{slip}\n")
     if options.has("h"):
-        from tcemu.nft.usage import HELP
+        from tcemu.nft.usage import help_text
 
-        return Reply(0, HELP)
+        return Reply(0, help_text())
     if options.has("v"):
         return Reply(0, VERSION)
     if options.has("V"):
@@ -151,16 +163,16 @@ def run(argv: Sequence[str], stdin: str, world: World) -> Reply:
 
 def _input(options: Options, stdin: str, world: World) -> Reply:
     if options.words:
-        return _execute(options, "", " ".join(options.words) + "\n", world)
+        return execute(options, "", " ".join(options.words) + "\n", world)
     if options.file:
         if options.file in ("-", "/dev/stdin"):
-            return _execute(options, "/dev/stdin", stdin, world)
+            return execute(options, "/dev/stdin", stdin, world)
         path = Path(options.file)
         try:
             text = path.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError as slip:
             return Reply(1, "", f'internal:0:0-0: Error: Could not open file "{options.file}": {slip.strerror}\n\n\n')
-        return _execute(options, options.file, text, world)
+        return execute(options, options.file, text, world)
     if options.has("i"):
         from tcemu.nft.interactive import talk
 
@@ -168,34 +180,56 @@ def _input(options: Options, stdin: str, world: World) -> Reply:
     return Reply(1, "", "nft: no command specified\n")
 
 
-def _execute(options: Options, name: str, text: str, world: World) -> Reply:
-    """Read, evaluate and apply one text."""
-    from tcemu.nft.parse import Parser
+class Reading(NamedTuple):
+    """What was read: commands, what was said about the text, where places are looked up, and whether anything may be done."""
+
+    commands: list[Command]
+    said: list[NftError]
+    lexer: Lexer
+    fatal: bool
+
+
+def execute(options: Options, name: str, text: str, world: World) -> Reply:
+    """Read, evaluate and apply one text. What could not be read keeps nothing of the text from being evaluated: all mistakes are told."""
     from tcemu.nft.run import Run
 
     runner = Run(world, output(options, world))
-    runner.as_json = options.has("j")
-    if runner.as_json and text.lstrip().startswith("{"):
-        from tcemu.nft.read_json import Reader
-
-        parser = Parser(name, text, options.includes)
-        errors = Reader(parser, text).run()
-    else:
-        parser = Parser(name, text, options.includes)
-        errors = _define(parser, options)
-        parser.run()
-        errors += parser.errors
+    runner.as_json, runner.newest = options.has("j"), options.newest
+    reading = read(options, name, text)
     try:
         with world.transaction():
-            runner.all(parser.commands)
-            if errors or runner.wrong or options.has("c"):
+            runner.all(reading.commands)
+            if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
     except Abort:
         pass
-    told: list[NftError] = [*errors, *runner.errors] or runner.wrong
-    stderr = "".join(render(error, parser.lexer) for error in told)
-    stdout = _printed(runner) if not told else ""
-    return Reply(1 if told else 0, stdout, stderr)
+    wrong: list[NftError] = runner.errors if reading.fatal else runner.wrong
+    stderr = "".join(error.lines(reading.lexer) for error in [*reading.said, *wrong])
+    failed = reading.fatal or bool(wrong)
+    return Reply(int(failed), "" if failed else _printed(runner), stderr)
+
+
+def read(options: Options, name: str, text: str) -> Reading:
+    """The commands of a text. With ``-j`` it is JSON; what is no JSON at all is read as text, as nft does."""
+    from tcemu.nft.parse import Parser
+
+    parser = Parser(name, text, options.includes)
+    parser.newest = options.newest
+    if options.has("j") and text.lstrip()[:1] in ("{", "["):
+        from tcemu.nft.json_reader import Unreadable, load
+        from tcemu.nft.read_json import Reader
+
+        try:
+            reader = Reader(load(text))
+        except Unreadable:
+            pass
+        else:
+            said = reader.run()
+            return Reading(reader.commands, said, parser.lexer, reader.fatal)
+    errors = _define(parser, options)
+    parser.run()
+    errors += parser.errors
+    return Reading(parser.commands, errors, parser.lexer, bool(errors))
 
 
 def _define(parser: Parser, options: Options) -> list[NftError]:
@@ -215,7 +249,7 @@ def _define(parser: Parser, options: Options) -> list[NftError]:
 
 
 def _printed(runner: Run) -> str:
-    if runner.as_json and runner.json:
+    if runner.as_json and (runner.json or runner.listed):
         from tcemu.nft.show_json import document
 
         return document(runner.json)

@@ -119,6 +119,11 @@ def _integer(dtype: Datatype, text: str, at: At, _names: Names) -> int:
     return int(text)
 
 
+def _subtype(dtype: Datatype, text: str, at: At, names: Names) -> int:
+    """MPTCP subtypes have words in newer versions; nft 1.0.6 lists numbers."""
+    return symbols.MPTCP_SUBTYPES.index(text) if text in symbols.MPTCP_SUBTYPES else _integer(dtype, text, at, names)
+
+
 def c_number(text: str) -> int | None:
     """A number as C's strtoumax(…, 0) reads a whole word, or None."""
     try:
@@ -443,6 +448,7 @@ _ROWS: Final = (
     Datatype("bitmask", "bitmask", root="bitmask", form="x"),
     Datatype("integer", "integer"),
     Datatype("xinteger", "integer", form="x"),
+    Datatype("mptcp_option", "integer", 4, _BIG, parse=_subtype),
     Datatype("string", "string", root="string", order=_HOST, parse=_string),
     Datatype("ll_addr", "link layer address", 0, _BIG, parse=_ether),
     Datatype("ipv4_addr", "IPv4 address", 32, _BIG, prefix=True, parse=_ipaddr, show=lambda _d, value, _o: show_ipv4(value)),

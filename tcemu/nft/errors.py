@@ -33,6 +33,10 @@ class NftError(TcemuError):
         self.severity = severity
         self.ends_block = ends_block
 
+    def lines(self, lexer: Lexer) -> str:
+        """The lines of the message."""
+        return render(self, lexer)
+
 
 class NftErrors(TcemuError):  # noqa: N818 (several errors)
     """All that was wrong with a run."""
@@ -47,7 +51,7 @@ def render(error: NftError, lexer: Lexer) -> str:
     if error.from_kernel:
         return f"netlink: {error.severity}: {error.message}\n"
     if not error.places:
-        return f"internal:0:0-0: {error.severity}: {error.message}\n\n\n"
+        return f"internal:0:0-0: {error.severity}: {error.message}\n\n"
     where = [position(lexer, place) for place in error.places]
     source, line, first, last = where[0]
     head = inclusion(lexer, source)

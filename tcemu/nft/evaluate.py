@@ -66,11 +66,15 @@ class Scope:
         self.dynamic: list[tuple[str, At, bool]] = []  # sets that the rule writes: key, where, no map
         self.table_at: At = (-1, -1)
         self.lenient = False  # only types matter (typeof)
+        self.inside: dict[str, Scope] = {}  # the contexts inside of tunnels
+        self.now = 0  # ns
+        self.newest = True  # what nft 1.0.6 does not have is taken too
 
     def fresh(self) -> Scope:
         """A new context in the same table."""
         made = Scope(self.family, self.table, self.names, self.cache)
         made.table_at = self.table_at
+        made.now, made.newest = self.now, self.newest
         return made
 
     # ------------------------------------------------------------ what is wanted

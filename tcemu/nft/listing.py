@@ -29,6 +29,7 @@ def show(run: Run, command: Command) -> None:
         from tcemu.nft.show_json import listing
 
         check(run, command)
+        run.listed = True
         run.json += listing(run, command)
         return
     check(run, command)

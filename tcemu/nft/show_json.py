@@ -139,7 +139,7 @@ def element(record: Set, note: SetNote, member: Element, out: Out) -> Any:
 # ---------------------------------------------------------------- nouns
 def _place(record: Any, parent: str) -> dict[str, Any]:
     family, _, table = parent.partition(" ")
-    return {"family": family, "table": table, "name": record.name}
+    return {"family": family, "name": record.name, "table": table}
 
 
 def table_object(table: Table, _out: Out) -> Any:
@@ -154,7 +154,8 @@ def table_object(table: Table, _out: Out) -> Any:
 
 def chain_object(chain: Chain, _out: Out) -> Any:
     note = unpack(chain.note, ChainNote)
-    body = {**_place(chain, chain.parent), "handle": note.handle}
+    family, _, table = chain.parent.partition(" ")
+    body: dict[str, Any] = {"family": family, "table": table, "name": chain.name, "handle": note.handle}
     if note.comment is not None:
         body["comment"] = note.comment
     if note.hook:
@@ -169,7 +170,8 @@ def rule_object(rule: Rule, chain: Chain, out: Out) -> Any:
     if note.comment is not None:
         body["comment"] = note.comment
     out.steps = rule.steps
-    body["expr"] = [out.stmt_json(form) for form in note.body]
+    if note.body:
+        body["expr"] = [out.stmt_json(form) for form in note.body]
     return {"rule": body}
 
 

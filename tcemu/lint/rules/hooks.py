@@ -1,0 +1,460 @@
+"""Hooks: what may not stand there, what can never match there, and chains that nothing leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from tcemu.ir.effect import Effect, Reject, SetCt, Translate
+from tcemu.ir.operand import Bits, Key, Load, Operand
+from tcemu.ir.step import Match, Not
+from tcemu.lint.catalogue import Rule, rule
+from tcemu.lint.finding import Finding
+from tcemu.lint.view import Base, RuleView
+
+if TYPE_CHECKING:
+    from tcemu.lint.subject import Subject
+
+PASSES: Final = "nft -c says nothing"
+
+
+def table_of(*lines: str, head: str = "table inet f") -> str:
+    """A small ruleset for an example."""
+    return head + " {\n" + "\n".join(f"  {line}" for line in lines) + "\n}"
+
+
+def chain(hook: str, *rules: str, policy: str = "accept", priority: str = "filter", kind: str = "filter", name: str = "") -> str:
+    """A base chain for an example."""
+    body = "".join(f"    {one}\n" for one in rules)
+    return f"chain {name or hook} {{\n    type {kind} hook {hook} priority {priority}; policy {policy};\n{body}  }}"
+
+
+@rule(
+    "NF101",
+    "error",
+    "chains jump in a circle",
+    why=f"""A chain that leads back to itself is refused by the kernel when a base chain leads to it ("Too many links"); {PASSES}.""",
+    bad=(
+        table_of(chain("input", "jump a"), "chain a {\n    jump b\n  }", "chain b {\n    tcp dport 22 jump a\n  }").replace(
+            "  chain input", "  chain a {\n  }\n  chain b {\n  }\n  chain input", 1
+        ),
+        table_of("chain a {\n  }", chain("forward", "goto a"), "chain a {\n    ip saddr 10.0.0.1 goto a\n  }"),
+    ),
+    good=(
+        table_of("chain b {\n  }", "chain a {\n    jump b\n  }", chain("input", "jump a", "jump b")),
+        table_of("chain a {\n    tcp dport 22 return\n  }", chain("input", "jump a", "jump a")),
+    ),
+    fix="take one of the jumps out; return goes back to where the chain was called from",
+    source="checked with nft 1.0.6 on Linux 6.18; Linux nf_tables_api.c (nft_chain_validate)",
+)
+def loop(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    view = subject.view
+    told: set[str] = set()
+    for start in view.nft_chains:
+        if start in told or start not in view.below_strictly(start):
+            continue
+        ring = [key for key in view.below(start) if start in view.below_strictly(key)]
+        told.update(ring)
+        spans = tuple(
+            subject.place(one.key) for key in ring for one in view.rules(key) if any(target in ring for target in view.targets(one))
+        )
+        names = " → ".join(key.rpartition("/")[2] for key in [*ring, start])
+        if any(view.reach.get(key) for key in ring):
+            yield rule.at(subject, spans[:4] or subject.place(start), f"chains jump in a circle: {names}", start)
+
+
+def _hooks(bases: list[Base]) -> str:
+    return ", ".join(dict.fromkeys(base.hook for base in bases))
+
+
+ALLOWED: Final = {
+    "dnat": ("prerouting", "output"),
+    "redirect": ("prerouting", "output"),
+    "snat": ("postrouting", "input"),
+    "masquerade": ("postrouting",),
+}
+
+
+@rule(
+    "NF102",
+    "error",
+    "a translation in the wrong hook",
+    why=f"""dnat and redirect work in prerouting and output, snat in postrouting and input, masquerade in postrouting, and all only in chains of
+        type nat. Elsewhere the kernel refuses the rule (Operation not supported); {PASSES}.""",
+    bad=(
+        table_of(chain("prerouting", "oifname wan masquerade", kind="nat", priority="dstnat"), head="table ip n"),
+        table_of(chain("postrouting", "tcp dport 80 dnat to 10.0.0.2", kind="nat", priority="srcnat"), head="table ip n"),
+        table_of(chain("postrouting", "oifname wan masquerade"), head="table ip n"),
+    ),
+    good=(
+        table_of(chain("postrouting", "oifname wan masquerade", kind="nat", priority="srcnat"), head="table ip n"),
+        table_of(chain("prerouting", "tcp dport 80 dnat to 10.0.0.2", kind="nat", priority="dstnat"), head="table ip n"),
+    ),
+    fix="move the rule to a nat chain of the right hook",
+    source="checked with nft 1.0.6 on Linux 6.18; Linux nft_nat.c (nft_nat_validate), nft_masq.c (nft_masq_validate), nft_redir.c",
+)
+def nat_hook(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for one in subject.view.all:
+        for step, effect in one.effects(Translate):
+            assert isinstance(effect, Translate)
+            wrong = [base for base in subject.view.bases_of(one) if base.hook not in ALLOWED[effect.kind] or base.kind != "nat"]
+            if wrong:
+                where = f"a {wrong[0].kind} chain of hook {wrong[0].hook}"
+                wanted = " or ".join(ALLOWED[effect.kind])
+                yield rule.at(
+                    subject,
+                    (subject.step_place(one.key, step), subject.place(wrong[0].chain)),
+                    f"{effect.kind} in {where}: the kernel takes it in nat chains of {wanted} only",
+                    one.key,
+                )
+
+
+@rule(
+    "NF103",
+    "error",
+    "reject in a hook that cannot answer",
+    why=f"""reject works in input, forward and output (prerouting since Linux 5.9); in postrouting the kernel refuses it; {PASSES}.""",
+    bad=(
+        table_of(chain("postrouting", "oifname wan ip daddr 10.0.0.0/8 reject")),
+        table_of(
+            "chain no {\n    reject with tcp reset\n  }", chain("postrouting", "ip daddr 10.0.0.0/8 jump no"), head="table ip f"
+        ).replace("reject with tcp reset", "reject"),
+    ),
+    good=(
+        table_of(chain("forward", "oifname wan ip daddr 10.0.0.0/8 reject")),
+        table_of(chain("postrouting", "oifname wan ip daddr 10.0.0.0/8 drop")),
+    ),
+    fix="reject in forward or output, or drop here",
+    source="checked with nft 1.0.6 on Linux 6.18; Linux nft_reject.c (nft_reject_validate)",
+)
+def reject_hook(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for one in subject.view.all:
+        for step, _effect in one.effects(Reject):
+            wrong = [base for base in subject.view.bases_of(one) if base.hook in ("postrouting", "egress")]
+            if wrong:
+                spans = (subject.step_place(one.key, step), subject.place(wrong[0].chain))
+                yield rule.at(
+                    subject, spans, f"reject in hook {_hooks(wrong)}: the kernel takes it in prerouting, input, forward and output", one.key
+                )
+
+
+NEVER: Final = {
+    "oif": ("prerouting", "input", "ingress"),
+    "iif": ("output",),
+}
+
+
+def interface_side(operand: Operand) -> str:
+    """``iif`` or ``oif`` where an operand looks at an interface (by index, name, type or group)."""
+    if isinstance(operand, Bits):
+        return interface_side(operand.of)
+    name = operand.args[0] if isinstance(operand, Key) and operand.what == "meta" and operand.args else ""
+    name = operand.field.removeprefix("meta.") if isinstance(operand, Load) else name
+    return name[:3] if name in ("iif", "oif", "iifname", "oifname", "iiftype", "oiftype", "iifgroup", "oifgroup") else ""
+
+
+@rule(
+    "NF104",
+    "warning",
+    "an interface that is not known in this hook",
+    why="""Where a packet goes is not known before routing, so that oif and oifname match nothing in prerouting and input; a packet of the machine's
+        own came from nowhere, so that iif and iifname match nothing in output. The rule loads and never does anything.""",
+    bad=(
+        table_of(chain("prerouting", 'oifname "wan" drop')),
+        table_of(chain("output", 'iifname "lan" tcp dport 25 drop')),
+        table_of(chain("input", 'oifname "lo" accept')),
+    ),
+    good=(
+        table_of(chain("forward", 'iifname "lan" oifname "wan" accept')),
+        table_of(chain("postrouting", 'oifname "wan" counter')),
+        table_of(chain("input", 'iifname "lo" accept')),
+    ),
+    fix="match the other side, or move the rule to forward or postrouting",
+    source="checked on Linux 6.18; Linux net/netfilter/nft_meta.c (nft_meta_get_eval), include/linux/netfilter.h (nf_hook_state)",
+)
+def unknown_interface(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for one in subject.view.all:
+        bases = subject.view.bases_of(one)
+        for number, step in enumerate(one.rule.steps):
+            if not isinstance(step, Match) or isinstance(step.test, Not):
+                continue
+            side = interface_side(step.left)
+            if side and bases and all(base.hook in NEVER[side] for base in bases):
+                spans = (subject.step_place(one.key, number), subject.place(bases[0].chain))
+                yield rule.at(subject, spans, f"{side} is not known in hook {_hooks(bases)}: this never matches", one.key)
+
+
+@rule(
+    "NF107",
+    "warning",
+    "the zone is set when the connection has been looked up",
+    why="""`ct zone set` writes what the lookup of the connection will use. The lookup is at priority -200: behind it the statement has no effect.""",
+    bad=(
+        table_of(chain("prerouting", 'iifname "blue" ct zone set 1', priority="mangle")),
+        table_of(chain("output", "ct zone set 2", priority="filter")),
+    ),
+    good=(
+        table_of(chain("prerouting", 'iifname "blue" ct zone set 1', priority="raw")),
+        table_of(chain("output", "ct zone set 2", priority="-225")),
+    ),
+    fix="move the rule to a chain of priority raw (-300)",
+    source="man nft, CONNTRACK STATEMENT; nftables doc/statements.txt; checked on Linux 6.18",
+)
+def late_zone(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for one, step, base in _ct_sets(subject, "zone"):
+        if base.priority >= -200:
+            spans = (subject.step_place(one.key, step), subject.place(base.chain))
+            yield rule.at(
+                subject, spans, f"the connection was looked up at priority -200, and this is at {base.priority}: no effect", one.key
+            )
+
+
+def _ct_sets(subject: Subject, key: str) -> Iterator[tuple[RuleView, int, Base]]:
+    for one in subject.view.all:
+        for step, effect in one.effects(*SETTERS):
+            if ct_key(effect) == key:
+                for base in subject.view.bases_of(one)[:1]:
+                    yield one, step, base
+
+
+def ct_key(effect: Effect) -> str:
+    """The key of the connection that an effect writes."""
+    if isinstance(effect, SetCt):
+        return effect.key
+    target = getattr(effect, "target", None)
+    if isinstance(target, Load) and target.field.startswith("ct."):
+        return target.field[3:]
+    if isinstance(target, Key) and target.what == "ct":
+        return next((word for word in target.args if word not in ("original", "reply")), "")
+    return ""
+
+
+def _setters() -> tuple[type, ...]:
+    from tcemu.ir.effect import Assign
+
+    return (SetCt, Assign)
+
+
+SETTERS: Final = _setters()
+
+
+@rule(
+    "NF108",
+    "warning",
+    "a helper is set before there is a connection",
+    why="""`ct helper set` needs the packet's connection, which is looked up at priority -200: at or before that the statement does nothing.""",
+    bad=(
+        table_of(
+            'ct helper ftp-21 {\n    type "ftp" protocol tcp\n  }',
+            chain("prerouting", 'tcp dport 21 ct helper set "ftp-21"', priority="raw"),
+        ),
+        table_of(
+            'ct helper ftp-21 {\n    type "ftp" protocol tcp\n  }',
+            chain("prerouting", 'tcp dport 21 ct helper set "ftp-21"', priority="-200"),
+        ),
+    ),
+    good=(
+        table_of(
+            'ct helper ftp-21 {\n    type "ftp" protocol tcp\n  }',
+            chain("prerouting", 'tcp dport 21 ct helper set "ftp-21"', priority="filter"),
+        ),
+        table_of(
+            'ct helper ftp-21 {\n    type "ftp" protocol tcp\n  }',
+            chain("prerouting", 'tcp dport 21 ct helper set "ftp-21"', priority="mangle"),
+        ),
+    ),
+    fix="move the rule behind priority -200, to priority filter",
+    source="man nft, CT HELPER: the helper is assigned after conntrack lookup; Linux nft_ct.c (nft_ct_helper_obj_eval)",
+)
+def early_helper(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for one in subject.view.all:
+        for number, step in enumerate(one.rule.steps):
+            if "/ct helper " not in getattr(step, "obj", ""):
+                continue
+            early = [base for base in subject.view.bases_of(one) if base.priority <= -200]
+            if early:
+                spans = (subject.step_place(one.key, number), subject.place(early[0].chain))
+                yield rule.at(
+                    subject, spans, f"the connection is looked up at priority -200, and this is at {early[0].priority}: no effect", one.key
+                )
+
+
+@rule(
+    "NF109",
+    "warning",
+    "two base chains at the same place",
+    why="""Base chains of one hook and one priority run in the order in which they were registered, which nobody promises and a reload changes.""",
+    bad=(
+        table_of(chain("input", "tcp dport 22 accept", name="a"), chain("input", "drop", name="b")),
+        table_of(chain("forward", "ip saddr 10.0.0.1 drop")) + "\n" + table_of(chain("forward", "counter"), head="table ip g"),
+    ),
+    good=(
+        table_of(chain("input", "tcp dport 22 accept", name="a"), chain("input", "drop", name="b", priority="filter + 1")),
+        table_of(chain("input", "counter"), head="table ip f") + "\n" + table_of(chain("input", "counter"), head="table ip6 f"),
+    ),
+    fix="give one of them another priority, or make them one chain",
+    source="man nft, CHAINS: priority; checked on Linux 6.18",
+)
+def same_place(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    bases = subject.view.bases
+    for number, base in enumerate(bases):
+        for other in bases[:number]:
+            if (base.hook, base.priority, base.device) != (other.hook, other.priority, other.device):
+                continue
+            shared = base.family == other.family or (
+                "inet" in (base.family, other.family) and {base.family, other.family} <= {"inet", "ip", "ip6"}
+            )
+            if (
+                shared
+                and (base.kind == "nat") == (other.kind == "nat")
+                and _says_something(subject, base)
+                and _says_something(subject, other)
+            ):
+                name = f"{other.family} {other.chain.partition(' ')[2]}"
+                message = f"same hook ({base.hook}) and priority ({base.priority}) as chain {name}: their order is not defined"
+                yield rule.at(subject, (subject.place(base.chain), subject.place(other.chain)), message, base.chain)
+                break
+
+
+def _says_something(subject: Subject, base: Base) -> bool:
+    return base.drops or bool(subject.view.rules(base.chain))
+
+
+@rule(
+    "NF110",
+    "warning",
+    "accepted here and dropped by another base chain",
+    why="""accept ends the evaluation of one base chain only: the packet goes on to the other base chains of the hook, and where one of them drops what
+        it does not know, the packet is lost. It is the usual surprise beside the tables of Docker, firewalld and libvirt.""",
+    bad=(
+        table_of(chain("input", "tcp dport 22 accept", priority="-10"), head="table inet mine")
+        + "\n"
+        + table_of(chain("input", "ct state established,related accept", "tcp dport 80 accept", policy="drop")),
+        table_of(chain("forward", "ip saddr 172.17.0.0/16 accept", priority="filter"), head="table ip docker")
+        + "\n"
+        + table_of(chain("forward", "ct state established,related accept", policy="drop", priority="filter + 10")),
+    ),
+    good=(
+        table_of(chain("input", "tcp dport 22 accept", priority="-10"), head="table inet mine")
+        + "\n"
+        + table_of(chain("input", "ct state established,related accept", "tcp dport 22 accept", policy="drop")),
+        table_of(chain("input", "tcp dport 22 accept", policy="drop")) + "\n" + table_of(chain("forward", "drop"), head="table inet g"),
+    ),
+    fix="accept it in the chain that drops too, or mark the packet here and accept the mark there",
+    source="nftables doc/nft.txt, OVERALL EVALUATION OF THE RULESET; docker and firewalld threads",
+)
+def dropped_elsewhere(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    from tcemu.lint.order import accepted_by
+
+    for base in subject.view.bases:
+        if base.kind != "filter" or base.hook not in ("input", "forward", "output"):
+            continue
+        later = [
+            other
+            for other in subject.view.hooked(base.hook, "filter")
+            if other.drops and other.chain != base.chain and other.table != base.table and shared_families(base, other)
+        ]
+        for other in later:
+            for one in subject.view.rules(base.chain):
+                if one.verdict is None or one.verdict.code != 3 or not _specific(one):
+                    continue
+                if accepted_by(subject, one, other) == "never":
+                    name = other.chain.partition("/")[0] + " " + other.chain.rpartition("/")[2]
+                    message = f"accepted here, and then dropped by the policy of chain {name}, where no rule accepts it"
+                    yield rule.at(subject, (subject.place(one.key), subject.place(other.chain)), message, one.key)
+
+
+def shared_families(one: Base, other: Base) -> bool:
+    """Is there a packet that both see?"""
+    return one.family == other.family or "inet" in (one.family, other.family)
+
+
+def _specific(one: RuleView) -> bool:
+    return any(name.startswith(("th.", "ip.", "ip6.", "meta iifname", "meta.iif", "icmp")) for name in one.loads())
+
+
+@rule(
+    "NF111",
+    "warning",
+    "policies of one hook contradict each other",
+    why="""An inet table sees both families, an ip or ip6 table one of them. Where one of the two has policy drop and the other accept, whoever reads only the
+        second believes that packets pass.""",
+    bad=(
+        table_of(chain("input", "tcp dport 22 accept", policy="drop"))
+        + "\n"
+        + table_of(chain("input", "tcp dport 80 accept"), head="table ip f4"),
+        table_of(chain("forward", "counter"))
+        + "\n"
+        + table_of(chain("forward", "ct state established accept", policy="drop"), head="table ip6 f6"),
+    ),
+    good=(
+        table_of(chain("input", "tcp dport 22 accept", policy="drop")) + "\n" + table_of(chain("forward", "counter"), head="table ip f4"),
+        table_of(chain("input", "counter")) + "\n" + table_of(chain("input", "tcp dport 80 counter"), head="table ip f4"),
+    ),
+    fix="keep one table for both families, or give both the same policy",
+    source="nftables doc/nft.txt, OVERALL EVALUATION OF THE RULESET",
+)
+def two_policies(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    bases = [base for base in subject.view.bases if base.kind == "filter" and base.hook in ("input", "forward", "output")]
+    for number, base in enumerate(bases):
+        for other in bases[:number]:
+            mixed = (
+                "inet" in (base.family, other.family)
+                and base.family != other.family
+                and {base.family, other.family} <= {"inet", "ip", "ip6"}
+            )
+            filters = any(
+                one.verdict is not None and one.verdict.code == 3 for one in subject.view.rules((other if base.drops else base).chain)
+            )
+            if mixed and base.hook == other.hook and base.drops != other.drops and (filters or base.drops != other.drops):
+                loose, tight = (base, other) if other.drops else (other, base)
+                names = [f"{one.table} {one.chain.rpartition('/')[2]}" for one in (tight, loose)]
+                message = f"hook {base.hook}: policy drop in {names[0]}, policy accept in {names[1]}"
+                yield rule.at(subject, (subject.place(loose.chain), subject.place(tight.chain)), message, loose.chain)
+
+
+@rule(
+    "NF112",
+    "info",
+    "a chain that nothing leads to",
+    why="""A chain without a hook runs only when a rule or a map jumps to it. One that nothing leads to is a leftover, or a jump was forgotten.""",
+    bad=(
+        table_of("chain ssh {\n    tcp dport 22 accept\n  }", chain("input", "drop")),
+        table_of("chain b {\n    drop\n  }", "chain a {\n    jump b\n  }"),
+    ),
+    good=(
+        table_of("chain ssh {\n    tcp dport 22 accept\n  }", chain("input", "jump ssh")),
+        table_of(
+            "chain ssh {\n    accept\n  }",
+            "map m {\n    type inet_service : verdict\n    elements = { 22 : jump ssh }\n  }",
+            chain("input", "tcp dport vmap @m"),
+        ),
+    ),
+    fix="remove it, or jump to it",
+    source="a common check of rulesets; man nft, CHAINS",
+)
+def unreached(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    view = subject.view
+    for key in view.nft_chains:
+        if view.reach.get(key) or subject.ruleset.chains.get(key) is None or not view.rules(key):
+            continue
+        record = subject.ruleset.chains.get(key)
+        if record is None or key.split("/")[0] in subject.based or "__chain" in record.name:
+            continue
+        if not view.bases and not any(key in leads for leads in view.leads.values()) and len(view.nft_chains) < 3:
+            continue  # a snippet: what hooks it is elsewhere
+        yield rule.at(subject, subject.place(key), f"no hook, no jump and no map leads to chain {record.name}", key)
+
+
+RULES: Final = (
+    loop,
+    nat_hook,
+    reject_hook,
+    unknown_interface,
+    late_zone,
+    early_helper,
+    same_place,
+    dropped_elsewhere,
+    two_policies,
+    unreached,
+)
