@@ -20,10 +20,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.tc.fuzzing import Lines  # noqa: E402
-from tests.tc.relisted import shown  # noqa: E402
-from tests.tc.roundtrip import Fault, World, round_trip, run_line  # noqa: E402
-from tests.tc.test_tc_corpus import LINES  # noqa: E402
+from tests.tc.fuzzing import Lines
+from tests.tc.relisted import shown
+from tests.tc.roundtrip import FaultError, World, round_trip, run_line
+from tests.tc.test_tc_corpus import LINES
 
 LIFE = 40  # lines that a session sees
 
@@ -51,7 +51,7 @@ def main() -> int:
             count[f"exit {reply.exit_code}"] += 1
             if reply.exit_code == 0 and words[:2] == ["filter", "add"]:
                 count[f"made again: {round_trip(words, world.strict)}"] += 1
-        except Fault as fault:
+        except FaultError as fault:
             faults += 1
             if faults <= options.show:
                 print(f"{shown(words)}\n  {fault}")

@@ -50,7 +50,7 @@ def relaxed(words: Sequence[str], said: list[str]) -> list[str]:
 def valid_name(name: str) -> bool:
     """Can a device be called so (net/core/dev.c dev_valid_name)?"""
     length = len(name.encode("utf-8", "surrogateescape"))
-    return 0 < length <= 15 and name not in (".", "..") and not any(char in "/:" or char.isspace() for char in name)
+    return 0 < length <= 15 and name not in (".", "..") and not any(char in "/:\0" or char.isspace() for char in name)
 
 
 def make_device(world: World, name: str, said: list[str]) -> int:

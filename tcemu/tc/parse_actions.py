@@ -9,7 +9,7 @@ from tcemu.tc import kinds, readers
 from tcemu.tc.command import (
     Control,
 )
-from tcemu.tc.complaint import USAGE, ComplaintError
+from tcemu.tc.complaint import USAGE, ComplaintError, incomplete
 from tcemu.tc.parse_state import Reading
 from tcemu.tc.usage import usage
 
@@ -110,10 +110,14 @@ class ActionReductions(Reading):
     def do_u32_sample(self, _sample: Word, words: tuple[Any, ...], _name: Word | None, divisor: Word | None) -> None:
         self.reader.sample(_flat(words), divisor)
 
-    def do_u32_offset(self, _offset: Word, *items: tuple[Word, ...]) -> None:
+    def do_u32_offset(self, offset: Word, *items: tuple[Word, ...]) -> None:
+        if offset.place == len(self.words) - 1:
+            raise incomplete()
         self.reader.offset(list(items))
 
-    def do_u32_hash(self, _hash: Word, *items: tuple[Word, ...]) -> None:
+    def do_u32_hash(self, hashed: Word, *items: tuple[Word, ...]) -> None:
+        if hashed.place == len(self.words) - 1:
+            raise incomplete()
         self.reader.hashkey(list(items))
 
     def do_ematch(self, _match: Word, *words: Word) -> None:

@@ -247,8 +247,6 @@ class U32Reader(FilterReader):
     def offset(self, items: list[tuple[Word, ...]]) -> None:
         """``offset [plus N] [at N] [mask M] [shift N] [eat]``."""
         self.given = True
-        if not items:
-            raise incomplete()
         found = self.set.setdefault("offset", {})
         for item in items:
             name = item[0].terminal.removesuffix("_WORD")
@@ -265,8 +263,6 @@ class U32Reader(FilterReader):
     def hashkey(self, items: list[tuple[Word, ...]]) -> None:
         """``hashkey [mask M] [at N]``."""
         self.given = True
-        if not items:
-            raise incomplete()
         found = self.set.setdefault("hash", {})
         for item in items:
             mask = item[0].terminal == "MASK"

@@ -6,6 +6,7 @@ filters.txt have there, and at times nonsense.
 
 from __future__ import annotations
 
+import itertools
 import random
 import shlex
 from collections import defaultdict
@@ -14,8 +15,45 @@ from collections.abc import Sequence
 from tcemu.syntax.driver import Driver
 from tcemu.syntax.table import NO_DEFAULT, Table, load
 
-NONSENSE = ("", "0", "-1", "1", "7", "65536", "4294967296", "99999999999999999999", "0x", "0xffffffff", "1/2", "1-2", "ä", "\x00", "help", "\\", "%s", ":::", "a" * 300)
-VALUES = ("ip", "ipv6", "all", "arp", "802.1Q", "eth0", "eth1", "10.0.0.1", "10.0.0.0/8", "2001:db8::1/64", "02:00:00:00:00:01", "80", "1000-2000", "+trk+est", "ffff:", "1:1")
+NONSENSE = (
+    "",
+    "0",
+    "-1",
+    "1",
+    "7",
+    "65536",
+    "4294967296",
+    "99999999999999999999",
+    "0x",
+    "0xffffffff",
+    "1/2",
+    "1-2",
+    "ä",
+    "\x00",
+    "help",
+    "\\",
+    "%s",
+    ":::",
+    "a" * 300,
+)
+VALUES = (
+    "ip",
+    "ipv6",
+    "all",
+    "arp",
+    "802.1Q",
+    "eth0",
+    "eth1",
+    "10.0.0.1",
+    "10.0.0.0/8",
+    "2001:db8::1/64",
+    "02:00:00:00:00:01",
+    "80",
+    "1000-2000",
+    "+trk+est",
+    "ffff:",
+    "1:1",
+)
 PLACE = ["filter", "add", "dev", "eth0", "ingress", "protocol"]
 LONGEST = 60  # words of a walk
 
@@ -29,7 +67,7 @@ class Lines:
         self.written = [shlex.split(line)[1:] for line in written]
         self.behind: dict[str, list[str]] = defaultdict(list)  # values by the word in front of them
         for words in self.written:
-            for before, word in zip(words, words[1:], strict=False):
+            for before, word in itertools.pairwise(words):
                 self.behind[before].append(word)
 
     def line(self) -> list[str]:
@@ -41,7 +79,13 @@ class Lines:
             return self.mutated(self.walk([]))
         if sort < 6:
             return self.walk([])
-        return self.walk([*PLACE, self.chance.choice(("ip", "ipv6", "all", "802.1Q", "arp", "mpls_uc")), self.chance.choice(("flower", "flower", "flower", "matchall", "u32", "basic", "fw", "flow", "route", "cgroup", "bpf"))])
+        return self.walk(
+            [
+                *PLACE,
+                self.chance.choice(("ip", "ipv6", "all", "802.1Q", "arp", "mpls_uc")),
+                self.chance.choice(("flower", "flower", "flower", "matchall", "u32", "basic", "fw", "flow", "route", "cgroup", "bpf")),
+            ]
+        )
 
     def options(self) -> list[str]:
         """Options in front of a command that lists."""

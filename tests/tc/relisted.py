@@ -83,7 +83,9 @@ def _flower(rest: list[str], body: list[str]) -> list[str]:
     words: list[str] = []
     early: list[str] = []
     if any(line.startswith("    lse") for line in body):
-        body = [line for line in body if not line.startswith("    lse")] + ["  mpls " + " ".join(line.strip() for line in body if line.startswith("    lse"))]
+        body = [line for line in body if not line.startswith("    lse")] + [
+            "  mpls " + " ".join(line.strip() for line in body if line.startswith("    lse"))
+        ]
         body = [line for line in body if line.strip() != "mpls"]
     for line in body:
         key, *values = line.split()
@@ -92,7 +94,7 @@ def _flower(rest: list[str], body: list[str]) -> list[str]:
         if key in ("pppoe_sid", "ppp_proto"):
             if values and values[0].startswith("["):
                 raise NoWayBackError
-            early = early + [key, *values] if key == "ppp_proto" else [key, *values, *early]
+            early = [*early, key, *values] if key == "ppp_proto" else [key, *values, *early]
         elif key in ("vlan_ethtype", "cvlan_ethtype"):
             words += [key, _protocol(values[0])]
         elif key == "ip_proto":
@@ -107,7 +109,7 @@ def _flower(rest: list[str], body: list[str]) -> list[str]:
 
 def _action(text: str) -> list[str]:
     """One action's words; its tail are index, cookie and flags."""
-    kind = text.split()[0] if text.strip() else ""
+    kind = text.split(maxsplit=1)[0] if text.strip() else ""
     tail = re.search(r"\n\s*index (\d+) ref \d+ bind \d+", text)
     reader = READERS.get(kind)
     if reader is None:
@@ -203,7 +205,9 @@ def _pedit(body: str, text: str) -> list[str]:
         keep, number = int(mask, 16), int(value, 16)
         if place.lstrip("-").isdigit():
             extended = extended or op == "add"
-            munges.append(["munge", "offset", place, "u32", "add" if op == "add" else "set", hex(number), "retain", hex(~keep & 0xFFFFFFFF)])
+            munges.append(
+                ["munge", "offset", place, "u32", "add" if op == "add" else "set", hex(number), "retain", hex(~keep & 0xFFFFFFFF)]
+            )
         else:
             extended = True
             munges.append(["munge", *_field(place, "add" if op == "add" else "set", number, keep)])

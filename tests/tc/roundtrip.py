@@ -17,7 +17,7 @@ BARE = ("skbmod", "simple", "fw", "basic", "cgroup", "flow", "route", "xt", "enc
 PLACE = ["dev", "eth0", "ingress"]
 
 
-class Fault(AssertionError):
+class FaultError(AssertionError):
     """Something that may not be."""
 
 
@@ -37,9 +37,9 @@ def run_line(world: World, words: list[str], options: list[str]) -> Result:
         words = [*options, *words]
     reply = world.tc(words)
     if reply.exit_code not in CODES:
-        raise Fault(f"exit {reply.exit_code}")
+        raise FaultError(f"exit {reply.exit_code}")
     if reply.exit_code and not reply.stderr:
-        raise Fault(f"exit {reply.exit_code} without a word")
+        raise FaultError(f"exit {reply.exit_code} without a word")
     return reply
 
 
@@ -47,7 +47,7 @@ def listing(world: World, *options: str) -> str:
     """What eth0's ingress holds."""
     reply = world.tc([*options, "filter", "show", *PLACE])
     if reply.exit_code:
-        raise Fault(f"listing ends with {reply.exit_code}: {reply.stderr}")
+        raise FaultError(f"listing ends with {reply.exit_code}: {reply.stderr}")
     return reply.stdout
 
 
@@ -69,7 +69,7 @@ def round_trip(words: list[str], strict: bool) -> str:
             try:
                 json.loads(as_json)
             except ValueError as slip:
-                raise Fault(f"JSON: {slip}: {as_json[:300]}") from None
+                raise FaultError(f"JSON: {slip}: {as_json[:300]}") from None
         for options in (("-s", "-d"), ("-br",), ("-o", "-j", "-p"), ("-s", "-j")):
             listing(world, *options)
         again = commands(text, PLACE)
@@ -79,9 +79,9 @@ def round_trip(words: list[str], strict: bool) -> str:
             for command in again:
                 reply = other.tc(command)
                 if reply.exit_code:
-                    raise Fault(f"{shown(command)}: {reply.stderr}")
+                    raise FaultError(f"{shown(command)}: {reply.stderr}")
             if (second := listing(other)) != text:
-                raise Fault(f"{text}\n{shown(again[0]) if again else ''}\n{second}")
+                raise FaultError(f"{text}\n{shown(again[0]) if again else ''}\n{second}")
             if matches(other) != matches(world):
-                raise Fault(f"{text}\n{shown(again[0])}\n{matches(world)}\n{matches(other)}")
+                raise FaultError(f"{text}\n{shown(again[0])}\n{matches(world)}\n{matches(other)}")
     return "yes"

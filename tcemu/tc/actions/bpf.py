@@ -54,6 +54,8 @@ class BpfActionReader(ActionReader):
         self.index = index
 
     def finish(self) -> ActionSpec:
+        if self.text is None and self.control is not None:
+            self.fail(f'What mode is "{self.parse.words[self.head.place + 1]}"?\n')
         return self.spec(Other("bpf", msgspec.Raw(msgspec.json.encode({"bytecode": self.text}))))
 
 

@@ -74,7 +74,7 @@ class PoliceReader(ActionReader):
         raise invalid("linklayer", word)
 
     def stray(self, word: str, last: str, words: list[Word]) -> bool:
-        if last == "police_head":
+        if not self.given:
             self.fail("")
         return False
 
