@@ -106,9 +106,7 @@ def _keep_places(subject: Subject, text: NftText, command: Command, table: Spec)
 
 def load_json(subject: Subject, path: str, content: str) -> None:
     """Read what ``nft -j list ruleset`` printed."""
-    try:
-        from tcemu.nft.read_json import Reader  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        raise TcemuError(f"{path}: this build of tcemu does not read nft's JSON", exit_code=2) from None
+    from tcemu.nft.read_json import fill
+
     parser = Parser(path, content, [])
-    apply(subject, parser, list(Reader(parser, content).run()))
+    apply(subject, parser, fill(parser, content))

@@ -249,11 +249,12 @@ def _define(parser: Parser, options: Options) -> list[NftError]:
 
 
 def _printed(runner: Run) -> str:
+    text = "".join(runner.text)
     if runner.as_json and (runner.json or runner.listed):
         from tcemu.nft.show_json import document
 
-        return document(runner.json)
-    return "".join(runner.text)
+        text += document(runner.json)
+    return text
 
 
 def output(options: Options, world: World) -> Out:
@@ -269,5 +270,6 @@ def output(options: Options, world: World) -> Out:
     out.numeric_priority = options.has("y") or options.has("n")
     out.numeric_protocol = options.has("p") or options.has("n")
     out.numeric_time = options.has("T") or options.has("n")
+    out.seconds = out.numeric_time
     out.numeric_symbol = options.has("n")
     return out

@@ -408,33 +408,33 @@ def _show_label(dtype: Datatype, value: int, out: Any) -> str:
     return f"0x{value:x}" if dtype else ""
 
 
-def _show_date(_dtype: Datatype, value: int, out: Any) -> str:
+def _show_date(_dtype: Datatype, value: int, _out: Any) -> str:
     from tcemu.nft.dates import show_date
 
-    return show_date(value, out)
+    return show_date(value)
 
 
-def _show_hour(_dtype: Datatype, value: int, out: Any) -> str:
+def _show_hour(_dtype: Datatype, value: int, _out: Any) -> str:
     from tcemu.nft.dates import show_hour
 
-    return show_hour(value, out)
+    return show_hour(value)
 
 
 def _show_day(dtype: Datatype, value: int, out: Any) -> str:
     names = {number: word for word, number in dtype.table}
-    return f'"{names[value]}"' if value in names and not out.numeric_time else str(value)
+    return f'"{names[value]}"' if value in names and not out.numeric_symbol else str(value)
 
 
 def bits_of(dtype: Datatype, value: int, out: Any, separator: str = ",") -> str:
     """A bitmask as its words; bits without a word make it a number."""
-    if out.numeric_symbol or not dtype.table:
+    if not dtype.table:
         return f"0x{value:x}"
-    words, rest = [], value
+    words = []
+    table = () if out.numeric_symbol else dtype.table
     for place in range(value.bit_length()):
         if value >> place & 1:
-            word = next((word for word, number in dtype.table if number == 1 << place), None)
+            word = next((word for word, number in table if number == 1 << place), None)
             words.append(word if word is not None else f"0x{1 << place:x}")
-            rest &= ~(1 << place)
     return separator.join(words) if words else f"0x{value:x}"
 
 

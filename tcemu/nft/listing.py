@@ -8,6 +8,7 @@ from tcemu.ir.effect import Count, Quota
 from tcemu.ir.ruleset import Object, Table
 from tcemu.nft.notes import SetNote, unpack
 from tcemu.nft.objects import NOUNS
+from tcemu.nft.show import in_place
 from tcemu.nft.tree import Command, Spec
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ def check(run: Run, command: Command) -> None:
     table = table_of(run, spec)
     if not spec.name:
         return
-    if what == "chain" and run.ruleset.chains.get(f"{table.key}/{spec.name}") is None:
+    if what == "chain":
+        chain = run.ruleset.chains.get(f"{table.key}/{spec.name}")
+        if chain is not None and not in_place(chain):
+            return
         raise run.cache.chain_not_found(spec.name, spec.name_at)
     if what in ("set", "map", "meter"):
         record = run.ruleset.sets.get(f"{table.key}/set {spec.name}")
@@ -90,17 +94,16 @@ def _parts(run: Run, what: str, spec: Spec) -> None:
     chosen = [table_of(run, spec)] if spec.table else tables(run, spec.family)
     for table in chosen:
         blocks = _blocks(run, table, singular, spec.name)
-        if not blocks and singular in NOUNS and many and not spec.table:
-            run.text.append(f"table {table.family} {table.name} {{\n}}\n")
+        if singular in NOUNS and not run.ruleset.objects.children(table.key):
             continue
-        text = ("\n" if singular in ("chain", "set", "map", "meter") else "").join(blocks)
-        run.text.append(f"table {table.family} {table.name} {{\n{text}}}\n")
+        run.text.append(f"table {table.family} {table.name} {{\n{''.join(blocks)}}}\n")
 
 
 def _blocks(run: Run, table: Table, what: str, name: str) -> list[str]:
     out = run.out
     if what == "chain":
-        return [out.chain_block(chain) for chain in run.ruleset.chains.children(table.key) if not name or chain.name == name]
+        chains = [chain for chain in run.ruleset.chains.children(table.key) if not in_place(chain)]
+        return [out.chain_block(chain, rules=bool(name)) for chain in chains if not name or chain.name == name]
     if what in ("set", "map", "meter"):
         records = [record for record in run.ruleset.sets.children(table.key) if not record.anonymous]
         records = [record for record in records if kind_of_set(unpack(record.note, SetNote)) == what]

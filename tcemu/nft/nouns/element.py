@@ -163,9 +163,4 @@ def get(run: Run, command: Command) -> None:
     found = find(run.kernel, info, evaluate(scope, info, command.body), command)
     shown = run.ruleset.sets.get(info.key)
     assert shown is not None
-    if run.as_json:
-        from tcemu.nft.show_json import set_object
-
-        run.json.append(set_object(shown, run.out, found))
-        return
     run.text.append(f"table {table.family} {table.name} {{\n{run.out.set_block(shown, members=found)}}}\n")

@@ -9,7 +9,6 @@ from tcemu.ir.stats import Stats
 from tcemu.ir.step import Do, Step
 from tcemu.nft.statements.kind import Form, Kind
 from tcemu.nft.tree import Stmt
-from tcemu.nft.units import show_time
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
@@ -48,7 +47,7 @@ def text(form: Form, out: Any) -> str:
     if out.stateless:
         return "last"
     used = out.effect(form[1]).stats.last_used
-    return "last used never" if used < 0 else f"last used {show_time((out.now - used) // 1_000_000)}"
+    return "last used never" if used < 0 else f"last used {out.time((out.now - used) // 1_000_000)}"
 
 
 def json(form: Form, out: Any) -> Any:
