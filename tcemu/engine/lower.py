@@ -356,7 +356,7 @@ class Lowering:
         way = Way(chain, attachment.priority, attachment.kind, device)
         if attachment.hook in ("ingress", "egress"):
             if device:
-                way.family = PF_INET if attachment.layer == "inet" else PF_NETDEV
+                way.family = 0 if way.kind == "tc" else PF_INET if attachment.layer == "inet" else PF_NETDEV
                 ways = (self.program.ingress if attachment.hook == "ingress" else self.program.egress).setdefault(device, [])
                 ways.insert(len(ways) if way.kind == "tc" else 0, way)
             return

@@ -21,9 +21,9 @@ from mypy_extensions import i64
 from tcemu.conntrack.entry import OFFLOADED
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.tuples import TCP
+from tcemu.engine.bridge import Bridged
 from tcemu.engine.ports import HostTables
 from tcemu.engine.program import Program, Way
-from tcemu.engine.stack import Stack
 from tcemu.engine.stages import build
 from tcemu.engine.wire import Sink
 from tcemu.ir.verdict import ACCEPT, DROP, REDIRECT, TRAP
@@ -35,7 +35,7 @@ __all__ = ["Machine", "Sink"]
 TICK: Final = 100_000_000
 
 
-class Machine(Stack):
+class Machine(Bridged):
     """See the module's text. All devices, routes and chains in it are of one moment; `set_tables` and `load` renew them."""
 
     def __init__(self, settings: Settings | None = None, sink: Sink | None = None) -> None:
@@ -86,6 +86,7 @@ class Machine(Stack):
         self.hooks4 = build(program, "ip")
         self.hooks6 = build(program, "ip6")
         self.hooks_arp = build(program, "arp")
+        self.hooks_bridge = build(program, "bridge")
         self._ways()
 
     def _keep_flows(self, program: Program) -> None:

@@ -42,6 +42,7 @@ from tcemu.engine.ports import (
 from tcemu.engine.program import (
     AT_STACK,
     NF_FORWARD,
+    NF_INGRESS,
     NF_INPUT,
     NF_OUTPUT,
     NF_POSTROUTING,
@@ -139,6 +140,7 @@ LSRR: Final = 131
 SSRR: Final = 137
 EVERYBODY: Final = 0xFFFFFFFFFFFF
 TOS_PRIORITY: Final = (0, 0, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4)  # net/ipv4/route.c ip_tos2prio
+SERVED: Final = (1, 2, 6, 17, 58, 136)  # protocols that the machine itself knows; of their broken packets it says nothing
 USER_OUT: Final = -2  # users of reassembly besides the prerouting hook
 USER_LOCAL: Final = -3
 
@@ -764,7 +766,7 @@ class Stack(Wire):
         elif (groups & G_TCP) != 0:
             if int(f[DPORT]) not in self.tcp_ports:
                 self.reset(p, False)
-        elif int(f[L4PROTO]) not in self.raw_protocols and f[FRAG_FLAGS] == 0:
+        elif int(f[L4PROTO]) not in self.raw_protocols and f[L4PROTO] not in SERVED and f[FRAG_FLAGS] == 0:
             if four:
                 self.icmp4(p, DEST_UNREACH, 2, 0, True)
             elif p.l4 >= 0:
@@ -908,7 +910,8 @@ class Stack(Wire):
 
     def reset(self, p: Packet, attached: bool) -> None:
         """nf_send_reset, tcp_v4_send_reset; ``attached``: the answer belongs to the packet's connection (nf_ct_attach)."""
-        data = tcp_reset(p, 64, False, not (p.summed and self.nf_hook not in (NF_PREROUTING, NF_INPUT)))
+        tos: i64 = 0 if attached else p.f[IP_TOS] & ~3  # tcp_v4_send_reset takes it over, reject does not
+        data = tcp_reset(p, 64, False, not (p.summed and self.nf_hook not in (NF_PREROUTING, NF_INPUT)), tos)
         if data and attached:
             self.send_about(p, data)
         elif data:
@@ -916,7 +919,7 @@ class Stack(Wire):
 
     def reject(self, p: Packet, how: i64, code: i64) -> None:
         """nf_send_unreach, nf_send_unreach6, nf_send_reset."""
-        if self.family not in (PF_IPV4, PF_IPV6):
+        if self.nf_hook == NF_INGRESS or self.family not in (PF_IPV4, PF_IPV6):
             self.reject_link(p, how, code)
             return
         if how == RESET:

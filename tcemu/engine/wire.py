@@ -24,11 +24,17 @@ from tcemu.engine.program import AT_EGRESS, AT_INGRESS, NF_EGRESS, NF_INGRESS, P
 from tcemu.engine.run import evaluate
 from tcemu.fields import (
     ETH_DST,
+    G_CT,
+    G_CVLAN,
     G_ETH,
     G_IP4,
     G_IP6,
+    G_META,
+    G_MPLS,
+    G_PPPOE,
     G_VLAN,
     IIF,
+    L4PROTO,
     OIF,
     PKT_LEN,
     PKTTYPE,
@@ -46,6 +52,8 @@ XMIT_DROP: Final = 1  # NET_XMIT_DROP
 ENETDOWN: Final = -100
 ENODEV: Final = -19
 ETH_HLEN: Final = 14
+ABOVE: Final = G_META | G_ETH | G_VLAN | G_CVLAN | G_MPLS | G_PPPOE | G_IP4 | G_IP6 | G_CT  # groups of headers above the transport's
+NO_PROTOCOL: Final = 255
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -160,6 +168,10 @@ class Wire(Env):
             family = PF_IPV4 if (p.groups & G_IP4) != 0 else PF_IPV6
         hook, before = self.nf_hook, self.family
         self.family = family
+        groups, proto = p.groups, f[L4PROTO]
+        hides = p.broken != "" and p.broken.startswith("IPv")
+        if hides:
+            hide_transport(p)
         if self.hook == AT_EGRESS:
             self.nf_hook = NF_EGRESS
             came, f[IIF], f[OIF] = f[IIF], 0, self.device
@@ -172,6 +184,8 @@ class Wire(Env):
             f[OIF] = 0
             code = evaluate(self, p, way.chain)
         self.nf_hook, self.family = hook, before
+        if hides:
+            p.groups, f[L4PROTO] = groups, proto
         return code
 
     def fast_path(self, p: Packet, flows: FlowTable) -> i64:
@@ -345,6 +359,12 @@ class Wire(Env):
             # what is counted from here on is the whole packet (act_ct.c: pkt_len = skb->len)
             self.length = p.end - p.start if self.hook == AT_EGRESS else self.length_in(p)
         return held
+
+
+def hide_transport(p: Packet) -> None:
+    """nft_set_pktinfo_ipv4_validate: behind an IP header that lies about lengths, a link layer's chains see no transport protocol."""
+    p.groups &= ABOVE
+    p.f[L4PROTO] = NO_PROTOCOL
 
 
 def packet_type(target: i64, own: i64) -> i64:

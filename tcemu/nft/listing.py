@@ -23,8 +23,8 @@ def tables(run: Run, family: str = "") -> list[Table]:
     return sorted(found, key=lambda table: table.rank)
 
 
-def show(run: Run, command: Command) -> None:
-    """Do a list command."""
+def show(run: Run, command: Command, resets: bool = False) -> None:
+    """Do a list command, or show what a reset command found: that is silent about tables without any."""
     what = command.what
     if run.as_json:
         from tcemu.nft.show_json import listing
@@ -44,7 +44,7 @@ def show(run: Run, command: Command) -> None:
     elif what == "hooks":
         return
     else:
-        _parts(run, what, spec)
+        _parts(run, what, spec, resets)
 
 
 def table_of(run: Run, spec: Spec) -> Table:
@@ -87,14 +87,14 @@ def kind_of_set(note: SetNote) -> str:
     return "meter" if note.meter else "map" if note.data_types or note.object else "set"
 
 
-def _parts(run: Run, what: str, spec: Spec) -> None:
+def _parts(run: Run, what: str, spec: Spec, resets: bool) -> None:
     """Listings of one kind of thing, table by table."""
     many = what.endswith("s") and what not in NOUNS
     singular = what[:-1] if many else what
     chosen = [table_of(run, spec)] if spec.table else tables(run, spec.family)
     for table in chosen:
         blocks = _blocks(run, table, singular, spec.name)
-        if singular in NOUNS and not run.ruleset.objects.children(table.key):
+        if singular in NOUNS and (not run.ruleset.objects.children(table.key) or (resets and not blocks)):
             continue
         run.text.append(f"table {table.family} {table.name} {{\n{''.join(blocks)}}}\n")
 
@@ -117,7 +117,7 @@ def _blocks(run: Run, table: Table, what: str, name: str) -> list[str]:
 # ---------------------------------------------------------------- reset
 def reset(run: Run, command: Command) -> None:
     """List counters or quotas and set them to nought."""
-    show(run, command)
+    show(run, command, resets=True)
     what = command.what.rstrip("s") if command.what not in NOUNS else command.what
     chosen = [table_of(run, command.spec)] if command.spec.table else tables(run, command.spec.family)
     for table in chosen:
