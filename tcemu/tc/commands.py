@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tcemu.diagnostics import TcemuError
+from tcemu.host import profile
 from tcemu.tc import action_apply, apply, classes, friendly, qdisc, show
 from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand
 from tcemu.tc.complaint import REFUSED, USAGE, ComplaintError, RefusalError, incomplete
@@ -142,6 +143,7 @@ def printer(options: Options, world: World) -> Writer:
     """A writer that knows which devices there are."""
     out = Writer(options)
     out.exists = lambda name: world.host.devices.get(name) is not None
+    out.zones = profile.of(world).zones
     return out
 
 

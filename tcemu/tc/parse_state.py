@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from tcemu.host import profile
 from tcemu.syntax.words import Word
 from tcemu.tc import friendly
 from tcemu.tc.command import (
@@ -27,6 +28,7 @@ class Names:
     def __init__(self, world: World) -> None:
         self.world = world
         self.strict = world.strict
+        self.profile = profile.of(world)
         self.said: list[str] = []
 
     def index(self, name: str) -> int:
