@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from tcemu.cli.main import Choice, write
+from tcemu.cli.offload import offload_group
 from tcemu.diagnostics import Diagnostic, TcemuError, near
 
 if TYPE_CHECKING:
@@ -106,6 +107,10 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
 @click.option("--conntrack", "show_connections", is_flag=True, help="List the connections at the end.")
 @click.option("--explain", type=click.IntRange(0), default=0, metavar="N", help="Show the way of the first N packets.")
 @click.option("--verdicts", is_flag=True, help="With --json: the verdict of each packet.")
+@click.option(
+    "--offload", metavar="WORD", help="A backend of connections, a profile, or its TOML file: software, mlx5, home-router, ebpf …"
+)
+@click.option("--rfc-exact", is_flag=True, help="With ebpf: the flow map's lookup as the RFC of 2018 had it.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of what the kernel would draw at random.")
 @click.option("--sysctl", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A setting of the machine.")
 @click.option("--keep", is_flag=True, help="With --rules: load them into the session and keep counters and connections there.")
@@ -119,6 +124,8 @@ def replay(
     show_connections: bool,
     explain: int,
     verdicts: bool,
+    offload: str | None,
+    rfc_exact: bool,
     seed: int,
     sysctl: list[tuple[str, str]],
     keep: bool,
@@ -129,9 +136,11 @@ def replay(
     are run on a copy of the session's machine (devices, addresses, routes, settings) with no other rules, and nothing is kept: the same
     call gives the same answer every time. --keep loads them into the session instead.
     """
+    from tcemu.cli.offload import profile_of
     from tcemu.cli.replaying import progress_bar
     from tcemu.session.rulesfile import load_rules
 
+    profile = profile_of(offload, rfc_exact)
     with open_for(choice, scratch=bool(rules) and not keep) as session:
         for name, value in sysctl:
             set_sysctl(session, name, value)
@@ -145,7 +154,9 @@ def replay(
         with progress_bar([path for _, path in inputs]) as progress:
             from tcemu.session.replayed import replay as play
 
-            result = play(session, captures, out, verdicts=verdicts, explain=explain, seed=seed, progress=progress, keep=True)
+            result = play(
+                session, captures, out, verdicts=verdicts, explain=explain, seed=seed, progress=progress, keep=True, offload=profile
+            )
         report(session, result, as_json, show_connections)
     return 1 if result.stopped else 0
 
@@ -290,12 +301,17 @@ def scenario() -> None:
 @scenario.command("run", epilog="\b\nExample:\n  tcemu scenario run tests/conformance/scenarios/tc-ct-tcp-basic --out /tmp/result")
 @click.argument("directory", metavar="DIR", type=click.Path())
 @click.option("--out", required=True, type=click.Path(), metavar="OUT", help="Where the results go; made if need be.")
-def scenario_run(directory: str, out: str) -> int:
+@click.option("--offload", metavar="WORD", help="With this backend, profile or TOML file beside the kernel's flow tables.")
+def scenario_run(directory: str, out: str, offload: str | None) -> int:
     """Run the scenario in DIR and write the files of its expected/ into OUT."""
+    from tcemu.cli.offload import profile_of
     from tcemu.session.scenario import run as run_scenario
 
-    run_scenario(directory, out)
+    run_scenario(directory, out, profile_of(offload, False))
     return 0
+
+
+app.add_command(offload_group)
 
 
 # ---------------------------------------------------------------- session

@@ -18,7 +18,7 @@ from typing import Final
 from librt.strings import read_i64_be
 from mypy_extensions import i64
 
-from tcemu.conntrack.entry import CONFIRMED, TEMPLATE, Entry
+from tcemu.conntrack.entry import CONFIRMED, OFFLOADED, TEMPLATE, Entry
 from tcemu.conntrack.nat import DST, SRC, is_set_up, null_binding, translate, translate_error
 from tcemu.conntrack.settings import Settings
 from tcemu.engine.effects.divert import ICMP4, RESET
@@ -954,6 +954,8 @@ class Stack(Wire):
         if why != "":
             if self.observer is not None:
                 self.observer.say("offload", why)
+            if flows.watch is not None and (entry.status & OFFLOADED) == 0:
+                flows.watch.refused(flows.key, entry, why, p, self.now)
             return False
         f = p.f
         reply = p.ctinfo >= IS_REPLY
@@ -965,9 +967,11 @@ class Stack(Wire):
             back.device = f[IIF]
         other = self.path(back, hop.device)
         if reply:
-            flows.add(entry, other, this, self.tables.generation, self.now)
+            flow = flows.add(entry, other, this, self.tables.generation, self.now)
         else:
-            flows.add(entry, this, other, self.tables.generation, self.now)
+            flow = flows.add(entry, this, other, self.tables.generation, self.now)
+        if flows.watch is not None:
+            flows.watch.added(flows.key, entry, flows.hardware, flow.there.iif, flow.back.iif, p, self.now)
         return True
 
     def path(self, hop: Hop, iif: i64) -> Path:
@@ -986,6 +990,8 @@ class Stack(Wire):
             return ACCEPT
         flow = flows.lookup(p, p.f[IIF])
         if flow is None:
+            if flows.watch is not None:
+                flows.tell_bypass(self.conntrack, p, self.now)
             return ACCEPT
         reply = flows.reply
         if not flows.passes(self.conntrack, flow, p, self.length_in(p), self.tables.generation, self.now):

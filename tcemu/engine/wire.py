@@ -94,6 +94,8 @@ class Wire(Env):
         self.cut: i64 = 0  # bytes that the capture did not keep of the packet at hand
         self.friendly: bool = False  # packets that routing cannot place are taken as forwarded
         self.hash: i64 = 0
+        self.hw_packets: i64 = 0  # packets that a network card forwarded or dropped by itself
+        self.hw_bytes: i64 = 0
 
     # ------------------------------------------------------------ in
 
@@ -122,8 +124,15 @@ class Wire(Env):
             self.hook = AT_INGRESS
             self.device = device
             self.length = self.length_in(p)
+            self.in_hardware = port.hardware
+            size = self.length
             verdict = self.run_ways(p, way)
             self.hook, self.device, self.length = hook, before, length
+            if self.in_hardware:
+                self.in_hardware = False
+                if verdict != ACCEPT:
+                    self.hw_packets += 1
+                    self.hw_bytes += size
             if verdict != ACCEPT:
                 return verdict
             groups = p.groups
@@ -245,6 +254,7 @@ class Wire(Env):
         if port is None:
             return ENODEV
         packet = self.copied(p) if copy else p
+        in_hardware, self.in_hardware = self.in_hardware, False
         if packet.ct is not None or packet.tracked:
             # "all mirred/redirected skbs should clear previous ct info" (nf_reset_ct); post_ct goes with the classifier's cb
             packet.ct = None
@@ -255,6 +265,7 @@ class Wire(Env):
             code = self.transmit(packet, port)
         else:
             code = 0 if self.ingress(packet, device) != DROP else XMIT_DROP
+        self.in_hardware = in_hardware
         if copy:
             self.spare.append(packet)
         return code

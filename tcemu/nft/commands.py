@@ -75,7 +75,7 @@ class UsageError(Exception):
     """The command line itself is wrong."""
 
 
-class Abort(Exception):  # noqa: N818 (no error)
+class Abort(Exception):
     """Leave the transaction without its changes."""
 
 

@@ -46,7 +46,7 @@ NEWER: Final = frozenset(
 Action = Callable[..., Any]
 
 
-class Stop(Exception):  # noqa: N818 (no error)
+class Stop(Exception):
     """No more is read."""
 
 

@@ -34,11 +34,14 @@ if TYPE_CHECKING:
     from tcemu.conntrack.record import EntryRecord
     from tcemu.conntrack.stats import Stats
     from tcemu.ir.ruleset import Ruleset
+    from tcemu.session.offloading import RuleJudge
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.traced import Trace
     from tcemu.world import Reply
 
 CLOCK = "clock"  # meta: the capture time in ns at which the session stands, once it has replayed something
+
+OFFLOAD = "offload"  # meta: the profile of the offload backend in use, as JSON
 
 
 class Result(NamedTuple):
@@ -105,6 +108,15 @@ class Session:
         from tcemu.session.running import kept_stats
 
         return kept_stats(self)
+
+    @property
+    def hardware(self) -> RuleJudge | None:
+        """The offload backend that the session uses, as tc asks it about filters."""
+        if self.store.meta(OFFLOAD) is None:
+            return None
+        from tcemu.session.offloading import judge
+
+        return judge(self)
 
     def now(self) -> int:
         """The session's time in ns since 1970: where the last replayed capture ended, or the wall clock before any."""
@@ -183,15 +195,22 @@ class Session:
         verdicts: bool = False,
         explain: int = 0,
         seed: int = 1,
+        offload: str | Path | None = None,
     ) -> ReplayResult:
         """Play captures (device → file or files) through the ruleset.
 
         out: a directory for the frames that leave, one capture a device. verdicts: keep one a packet. explain: keep the way of the
-        first so many packets, rule by rule. seed: of what the kernel would draw at random. Raises CaptureError.
+        first so many packets, rule by rule. seed: of what the kernel would draw at random. offload: a backend, a profile's name or its
+        file; the result's ``offload`` has what became of each connection. Raises CaptureError, and StateError for an unknown backend.
         """
         from tcemu.session.replayed import replay
 
-        return replay(self, inputs, out, verdicts=verdicts, explain=explain, seed=seed)
+        profile = None
+        if offload is not None:
+            from tcemu.offload.profile import choose
+
+            profile = choose(str(offload))
+        return replay(self, inputs, out, verdicts=verdicts, explain=explain, seed=seed, offload=profile)
 
     def trace(self, frame: bytes, device: str) -> Trace:
         """The way of one frame that arrives on a device, step by step; nothing is changed by it."""

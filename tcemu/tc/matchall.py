@@ -17,6 +17,7 @@ from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import ComplaintError, RefusalError, incomplete
 from tcemu.tc.filter_base import FilterReader, any_number
 from tcemu.tc.flower_keys import SKIP_HW, SKIP_SW
+from tcemu.tc.hardware import show_place
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
 from tcemu.tc.work import Filter, Work
@@ -88,7 +89,7 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
         out.newline()
         out.flag("skip_sw", "  skip_sw")
     out.newline()
-    out.flag("not_in_hw", "  not_in_hw")
+    show_place(out, note.flags)
     show_hits(out, rule)
 
 

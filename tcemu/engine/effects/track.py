@@ -175,7 +175,9 @@ class TrackOp(Op):
         if not cached:
             if self.flows.lookup(table, p, env.now):
                 skip_add = True
+                env.in_hardware = env.in_hardware and self.flows.in_hardware
             else:
+                env.in_hardware = False
                 if self.zone != 0 or p.ctinfo != UNTRACKED:
                     # a template of another zone takes the place of what was there; zone 0 has none (tcf_ct_fill_params)
                     p.ct = None
@@ -199,7 +201,7 @@ class TrackOp(Op):
                 return -1
         now_ct = p.ct
         if not skip_add and isinstance(now_ct, Entry):
-            self.flows.offer(now_ct, p.ctinfo, env.now)
+            self.flows.offer(now_ct, p, env.now)
         return 0
 
     def _cached(self, env: Env, p: Packet) -> bool:
