@@ -202,7 +202,9 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
             if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
     except Abort:
-        pass
+        if not reading.fatal and not runner.errors:
+            with world.transaction():
+                runner.kernel.keep_handles()
     wrong: list[NftError] = runner.errors if reading.fatal else runner.wrong
     stderr = "".join(error.lines(reading.lexer) for error in [*reading.said, *wrong])
     failed = reading.fatal or bool(wrong)
