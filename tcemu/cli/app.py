@@ -68,10 +68,11 @@ def unknown(word: str) -> TcemuError:
 @click.option("-n", "--namespace", metavar="NAME", help="The session of this network namespace.")
 @click.option("--session", metavar="FILE", help="The session's file.")
 @click.option("--strict", is_flag=True, help="Exactly as the kernel has it: nothing is made on first mention.")
+@click.option("--profile", metavar="WORDS", help="Which kernel and tc: linux-VERSION, iproute2-VERSION, no-zones, with commas between.")
 @click.version_option(
     None, "-V", "--version", message="%(version)s", package_name="tcemu", help="Say the version, and whether the engine is compiled."
 )
-def app(namespace: str, session: str, strict: bool) -> None:
+def app(namespace: str, session: str, strict: bool, profile: str) -> None:
     """Run tc and nft rulesets on captures, with the connection tracking and NAT of Linux, without a kernel.
 
     Options of the program stand in front of the command and are read before click sees them; they are here for this page.
@@ -191,7 +192,7 @@ def open_for(choice: Choice, scratch: bool) -> Session:
     from tcemu.session.session import Session
     from tcemu.session.transfer import copy_host
 
-    made = Session(strict=choice.strict)
+    made = Session(strict=choice.strict, profile=choice.profile)
     if choice.exists():
         with choice.open() as kept:
             copy_host(kept, made)
@@ -403,4 +404,17 @@ def session_import(choice: Choice, path: str) -> int:
             write(take_over(session, source))
     except OSError as slip:
         raise TcemuError(f"{path} cannot be read: {slip.strerror}") from slip
+    return 0
+
+
+# ---------------------------------------------------------------- completion
+
+
+@app.command(epilog="\b\nExamples:\n  source <(tcemu completion bash)\n  tcemu completion zsh > ~/.zfunc/_tcemu")
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print what makes SHELL (bash, zsh or fish) complete the words of tcemu and of tc."""
+    from tcemu.cli.completing import SCRIPTS
+
+    write(SCRIPTS[shell])
     return 0
