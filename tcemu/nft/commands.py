@@ -16,6 +16,7 @@ from tcemu.nft.names import Names
 from tcemu.world import Reply, World
 
 if TYPE_CHECKING:
+    from tcemu.nft.events import Look
     from tcemu.nft.lexer import Lexer
     from tcemu.nft.parse import Parser
     from tcemu.nft.run import Run
@@ -54,6 +55,7 @@ OPTIONS: Final = (
 
 
 PROFILES: Final = {"1.0.6": False, "1.1": True}  # the language of which nft; whether newer syntax than 1.0.6 is taken
+DEBUG: Final = frozenset(("scanner", "parser", "eval", "netlink", "mnl", "proto-ctx", "segtree", "all"))  # accepted; nothing is told
 
 
 class Options:
@@ -64,6 +66,7 @@ class Options:
         self.file = ""
         self.defines: list[str] = []
         self.includes: list[str] = []
+        self.debug: list[str] = []
         self.words: list[str] = []
         self.newest = True
 
@@ -136,6 +139,8 @@ def _set(options: Options, letter: str, value: str) -> None:
         return
     elif letter == "I":
         options.includes.append(value)
+    elif letter == "d":
+        options.debug += value.split(",")
     options.flags.add(letter)
 
 
@@ -156,9 +161,15 @@ def run(argv: Sequence[str], stdin: str, world: World) -> Reply:
         from tcemu.nft.usage import LONG_VERSION
 
         return Reply(0, VERSION + LONG_VERSION)
+    wrong = next((level for level in options.debug if level not in DEBUG), None)
+    if wrong is not None:
+        return Reply(1, "", f"invalid debug parameter `{wrong}'\n")
     if options.defines and not options.file:
         return Reply(1, "", "Error: -D/--define can only be used with -f/--filename\n")
-    return _input(options, stdin, world)
+    try:
+        return _input(options, stdin, world)
+    except UsageError as slip:
+        return Reply(1, "", f"{slip}\n")
 
 
 def _input(options: Options, stdin: str, world: World) -> Reply:
@@ -196,9 +207,12 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     runner = Run(world, output(options, world))
     runner.as_json, runner.newest = options.has("j"), options.newest
     reading = read(options, name, text)
+    seen = _look(options, world)
     try:
         with world.transaction():
             runner.all(reading.commands)
+            if seen is not None and not reading.fatal and not runner.wrong:
+                _echo(runner, seen)
             if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
     except Abort:
@@ -228,26 +242,52 @@ def read(options: Options, name: str, text: str) -> Reading:
         else:
             said = reader.run()
             return Reading(reader.commands, said, parser.lexer, reader.fatal)
-    errors = _define(parser, options)
+    slip = define(parser, options.defines)
+    if slip:
+        raise UsageError(slip.rstrip("\n"))
     parser.run()
-    errors += parser.errors
-    return Reading(parser.commands, errors, parser.lexer, bool(errors))
+    return Reading(parser.commands, parser.errors, parser.lexer, bool(parser.errors))
 
 
-def _define(parser: Parser, options: Options) -> list[NftError]:
+def _look(options: Options, world: World) -> Look | None:
+    """What there was before a command whose changes are to be told."""
+    if not options.has("e"):
+        return None
+    from tcemu.nft.events import look
+
+    return look(world.ruleset)
+
+
+def _echo(runner: Run, seen: Look) -> None:
+    from tcemu.nft.events import echo, look
+
+    text, entries = echo(seen, look(runner.ruleset), runner.out, runner.generation)
+    if not runner.as_json:
+        runner.text.append(text)
+        return
+    runner.text.append(json_text(entries))
+
+
+def json_text(entries: list[object]) -> str:
+    """Entries as nft echoes them."""
+    import json
+
+    return json.dumps({"nftables": entries}, ensure_ascii=False) + "\n"
+
+
+def define(parser: Parser, definitions: list[str]) -> str:
+    """Define what ``-D`` gives in the file's own scope; what was wrong."""
     from tcemu.nft.parse import Parser
 
-    errors: list[NftError] = []
-    for definition in options.defines:
-        name, equals, value = definition.partition("=")
-        if not equals:
-            errors.append(NftError(f"Could not parse definition {definition}"))
-            continue
-        inner = Parser("", f"define {name} = {value}\n")
+    for definition in definitions:
+        if "=" not in definition:
+            return f"Failed to define variable '{definition}'\n"
+        inner = Parser("", f"define {definition}; \n")
         inner.run()
-        errors += [NftError(error.message) for error in inner.errors]
+        if inner.errors:
+            return "".join(error.lines(inner.lexer) for error in inner.errors)
         parser.scopes[0].update(inner.scopes[0])
-    return errors
+    return ""
 
 
 def _printed(runner: Run) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Raw
+
 from tcemu.ir.ruleset import Chain, Object, Rule, Ruleset, Table
 from tcemu.nft.cache import Cache, set_key
 from tcemu.nft.errors import NftError
@@ -99,6 +101,14 @@ class Kernel:
         state.rank += 1
         self.ruleset.objects.put(state)
         return state.rank
+
+    def next_generation(self) -> int:
+        """The number of the ruleset that this run makes; the first one is 1 (nft_net base_seq)."""
+        number = generation(self.ruleset) + 1
+        state = self.ruleset.objects.get(STATE) or Object(key=STATE, parent=STATE, kind=STATE)
+        state.note = Raw(str(number).encode())
+        self.ruleset.objects.put(state)
+        return number
 
     def next_handle(self, table: Table) -> int:
         """The next handle inside a table."""
@@ -222,6 +232,13 @@ class Kernel:
             self.ruleset.sets.delete(key)
             self.cache.forget(key)
             self._free_name(key)
+
+
+def generation(ruleset: Ruleset) -> int:
+    """The number of the ruleset as it is; an empty one that nothing changed yet is 1 (nft_net base_seq)."""
+    state = ruleset.objects.get(STATE)
+    digits = bytes(state.note) if state is not None else b""
+    return int(digits) if digits.isdigit() else 1
 
 
 def unhinted(error: NftError) -> NftError:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tcemu.world import World
 
 MAX_ERRORS: Final = 10
+CHANGING: Final = frozenset(("add", "create", "insert", "replace", "delete", "destroy", "flush", "rename"))
 
 
 class Run:
@@ -45,6 +46,7 @@ class Run:
         self.json: list[Any] = []
         self.as_json = False
         self.newest = True
+        self.generation = 0  # of the ruleset that the run made
         self.listed = False  # a listing in JSON is one, even of nothing
 
     def all(self, commands: list[Command]) -> None:
@@ -53,6 +55,8 @@ class Run:
             self.one(command)
             if len(self.errors) >= MAX_ERRORS:
                 break
+        if not self.wrong and any(command.op in CHANGING for command in commands):
+            self.generation = self.kernel.next_generation()
         self.kernel.save()
 
     def one(self, command: Command) -> None:
