@@ -201,6 +201,7 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
             runner.all(reading.commands)
             if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
+            runner.close()
     except Abort:
         if not reading.fatal and not runner.errors:
             with world.transaction():
