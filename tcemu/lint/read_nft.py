@@ -4,25 +4,59 @@ from __future__ import annotations
 
 import gc
 import os
+import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
 from tcemu.diagnostics import TcemuError
+from tcemu.host.devices import valid_name
 from tcemu.lint.subject import NftText, Origin, Subject
 from tcemu.nft.commands import Options, output
 from tcemu.nft.evaluate import Scope
+from tcemu.nft.friendly import make_device
+from tcemu.nft.names import Names
 from tcemu.nft.parse import Parser
 from tcemu.nft.run import Run
 from tcemu.nft.tree import Body, Command, Spec
+from tcemu.world import World
 
 NOUNS: Final = {"set": "set", "map": "set", "flowtable": "flowtable", "chain": ""}
+
+
+class Guessed(Names):
+    """Names of a machine that nobody described: devices, users, groups and labels are taken to be there."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.host)
+        self.world = world
+
+    def device_index(self, name: str) -> int | None:
+        found = super().device_index(name)
+        if found is None and valid_name(name):
+            make_device(self.world, name)
+            found = super().device_index(name)
+        return found
+
+    def user(self, name: str) -> int | None:
+        found = super().user(name)
+        return zlib.crc32(name.encode()) if found is None else found
+
+    def group(self, name: str) -> int | None:
+        found = super().group(name)
+        return zlib.crc32(name.encode()) if found is None else found
+
+    def label(self, name: str) -> int | None:
+        return zlib.crc32(name.encode()) & 127
 
 
 class LintRun(Run):
     """A run that keeps which rule came from where and does not stop at ten mistakes."""
 
     def __init__(self, subject: Subject, text: NftText) -> None:
-        super().__init__(subject.world, output(Options(), subject.world))
+        out = output(Options(), subject.world)
+        if not subject.known_host:
+            out.names = Guessed(subject.world)
+        super().__init__(subject.world, out)
         self.subject, self.text_read = subject, text
         self.scopes: list[Scope] = []
 
@@ -76,6 +110,11 @@ def apply(subject: Subject, parser: Parser, errors: list[Any], origins: list[Ori
     finally:
         if collecting:
             gc.enable()
+    for error in list(text.errors):
+        if "File not found" in error.message or "Could not open file" in error.message:
+            text.errors.remove(error)  # what is on the machine that will load it, nobody knows here
+            place = subject.span(text, error.places[0]) if error.places else None
+            subject.doubt("what an include brings", error.message, place)
     text.errors += [*run.errors, *run.refusals, *run.unreachable]
     subject.nft.append(text)
     for command in parser.commands:
