@@ -67,7 +67,11 @@ def _ip(subject: Subject, words: Sequence[str]) -> None:
             _several(subject, given)
             return
         elif "gateway" in said and "onlink" not in given:
-            given = [part for number, word in enumerate(given) for part in ((word, "onlink") if number and given[number - 1] == "dev" else (word,))]
+            given = [
+                part
+                for number, word in enumerate(given)
+                for part in ((word, "onlink") if number and given[number - 1] == "dev" else (word,))
+            ]
         else:
             return
 
@@ -114,6 +118,11 @@ def _tc(subject: Subject, words: Sequence[str], span: Span) -> None:
         key = _existing(subject, command)
         if key:
             subject.places[key] = span
+    if refused and "skip_sw" in given and error == "Operation not supported" and not subject.known_host:
+        _tc(subject, [word for word in given if word != "skip_sw"], span)  # nobody said what the device can do: it is taken to take it
+        made = subject.tc.pop()
+        subject.hardware.add(made.key)
+        command, error, refused, key = made.command, made.error, made.refused, made.key
     subject.tc.append(TcLine(span, tuple(given), command, error, refused, key))
 
 

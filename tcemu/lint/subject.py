@@ -75,6 +75,8 @@ class Subject:
         self.places: dict[str, Span] = {}
         self.written: dict[str, tuple[NftText, list[Any]]] = {}  # rules of nft: the text and the evaluated statements
         self.based: set[str] = set()  # keys of tables that were there before (--base)
+        self.hardware: set[str] = set()  # filters that only hardware is to run (skip_sw), which no device here has
+        self.owners: set[str] = set()  # names of tables and chains that were there before
         self.doubts: list[Doubt] = []
         self.asserts: list[tuple[str, str]] = []  # what must get in: protocol and port (--assert)
         self.peak = 0  # predicted connections at a time (--peak)

@@ -106,7 +106,9 @@ def behind_offload(subject: Subject, rule: Rule) -> Iterator[Finding]:
     ),
     good=(
         table_of(FT, chain("forward", "tcp dport 25 drop", "meta l4proto { tcp, udp } ct state established flow add @ft")),
-        table_of(FT, chain("forward", "ct state established meta l4proto tcp flow add @ft", "tcp dport 25 ct state new drop", policy="accept")),
+        table_of(
+            FT, chain("forward", "ct state established meta l4proto tcp flow add @ft", "tcp dport 25 ct state new drop", policy="accept")
+        ),
     ),
     fix="put it behind the rules that drop, or add `ct state established`",
     source="Linux nf_flow_table_ip.c; man nft, FLOWTABLES",
@@ -169,8 +171,15 @@ def _called_guarded(subject: Subject, found: RuleView) -> bool:
     why="""Without `counter` the packets of offloaded connections are counted nowhere: counters of rules and of connections stand still (Linux 5.13 counts them when it
         is said).""",
     bad=(
-        table_of("flowtable ft {\n    hook ingress priority 0\n    devices = { lan, wan }\n  }", chain("forward", "ct state established counter flow add @ft")),
-        table_of("flowtable ft {\n    hook ingress priority 0; devices = { lan, wan };\n  }", chain("forward", ADD, "counter accept"), head="table ip f"),
+        table_of(
+            "flowtable ft {\n    hook ingress priority 0\n    devices = { lan, wan }\n  }",
+            chain("forward", "ct state established counter flow add @ft"),
+        ),
+        table_of(
+            "flowtable ft {\n    hook ingress priority 0; devices = { lan, wan };\n  }",
+            chain("forward", ADD, "counter accept"),
+            head="table ip f",
+        ),
     ),
     good=(
         table_of(FT, chain("forward", ADD)),
@@ -184,11 +193,17 @@ def uncounted(subject: Subject, rule: Rule) -> Iterator[Finding]:
         if record.counter:
             continue
         counting = [
-            other for other in subject.view.all for base in subject.view.bases_of(other) if base.hook == "forward" for _ in other.effects(Count)
+            other
+            for other in subject.view.all
+            for base in subject.view.bases_of(other)
+            if base.hook == "forward"
+            for _ in other.effects(Count)
         ]
         if counting:
             spans = (subject.place(record.key), subject.place(counting[0].key))
-            yield rule.at(subject, spans, f"flowtable {record.name} has no counter: counters of forward stand still for what is offloaded", record.key)
+            yield rule.at(
+                subject, spans, f"flowtable {record.name} has no counter: counters of forward stand still for what is offloaded", record.key
+            )
 
 
 @rule(
@@ -199,12 +214,18 @@ def uncounted(subject: Subject, rule: Rule) -> Iterator[Finding]:
         PPPoE, bridge) must not be there together with that one: the lower device alone is enough.""",
     bad=(
         table_of("flowtable ft {\n    hook ingress priority 0\n    devices = { wan }\n    counter\n  }", chain("forward", ADD)),
-        table_of("flowtable ft {\n    hook ingress priority 0\n    devices = { lan, wan, pppoe-wan }\n    counter\n  }", chain("forward", ADD)),
-        table_of("flowtable ft {\n    hook ingress priority 0\n    devices = { eth0, eth0.10, eth1 }\n    counter\n  }", chain("forward", ADD)),
+        table_of(
+            "flowtable ft {\n    hook ingress priority 0\n    devices = { lan, wan, pppoe-wan }\n    counter\n  }", chain("forward", ADD)
+        ),
+        table_of(
+            "flowtable ft {\n    hook ingress priority 0\n    devices = { eth0, eth0.10, eth1 }\n    counter\n  }", chain("forward", ADD)
+        ),
     ),
     good=(
         table_of(FT, chain("forward", ADD)),
-        table_of("flowtable ft {\n    hook ingress priority 0\n    devices = { eth0.10, eth0.20 }\n    counter\n  }", chain("forward", ADD)),
+        table_of(
+            "flowtable ft {\n    hook ingress priority 0\n    devices = { eth0.10, eth0.20 }\n    counter\n  }", chain("forward", ADD)
+        ),
     ),
     fix="list the lower device of each side",
     source="openwrt#10224; Linux nf_flow_table_ip.c, nft_flow_offload.c (nft_dev_path_info)",
@@ -213,7 +234,12 @@ def devices(subject: Subject, rule: Rule) -> Iterator[Finding]:
     for record in flowtables(subject):
         names = record.devices
         if len(names) == 1 and any(table_key(found, effect) == record.key for found, _, effect in offloads(subject)):
-            yield rule.at(subject, subject.place(record.key), f"only {names[0]} is in it: connections that leave by another device are not offloaded", record.key)
+            yield rule.at(
+                subject,
+                subject.place(record.key),
+                f"only {names[0]} is in it: connections that leave by another device are not offloaded",
+                record.key,
+            )
         for name in names:
             lower = _lower(subject, name)
             if lower in names:
@@ -251,11 +277,11 @@ def _lower(subject: Subject, name: str) -> str:
             'ct helper ftp-21 {\n    type "ftp" protocol tcp\n  }',
             FT,
             chain("prerouting", 'tcp dport 21 ct helper set "ftp-21"'),
-            chain("forward", "ct helper != \"ftp\" " + ADD, "ct state established,related accept", policy="drop"),
+            chain("forward", 'ct helper != "ftp" ' + ADD, "ct state established,related accept", policy="drop"),
         ),
         table_of(FT, chain("forward", ADD, "ct state established,related accept")),
     ),
-    fix="leave them out (`ct helper != \"ftp\"`), and accept established and related behind it",
+    fix='leave them out (`ct helper != "ftp"`), and accept established and related behind it',
     source="Linux nft_flow_offload.c (nf_ct_ext_exist NF_CT_EXT_HELPER)",
 )
 def helpers(subject: Subject, rule: Rule) -> Iterator[Finding]:
@@ -301,7 +327,9 @@ def ingress_order(subject: Subject, rule: Rule) -> Iterator[Finding]:
         for base in subject.view.bases:
             late = base.hook == "ingress" and base.priority >= record.priority and base.device in record.devices
             if late and record.key in used and any(drops(other) for other in subject.view.rules(base.chain)):
-                message = f"at priority {base.priority}, behind flowtable {record.name} ({record.priority}): it does not see what is offloaded"
+                message = (
+                    f"at priority {base.priority}, behind flowtable {record.name} ({record.priority}): it does not see what is offloaded"
+                )
                 yield rule.at(subject, (subject.place(base.chain), subject.place(record.key)), message, base.chain)
 
 
@@ -328,7 +356,9 @@ def hardware(subject: Subject, rule: Rule) -> Iterator[Finding]:
             continue
         soft = [name for name in record.devices if _virtual(subject, name)]
         if soft:
-            yield rule.at(subject, subject.place(record.key), f"{', '.join(soft)}: a virtual device has no hardware to offload to", record.key)
+            yield rule.at(
+                subject, subject.place(record.key), f"{', '.join(soft)}: a virtual device has no hardware to offload to", record.key
+            )
 
 
 def _virtual(subject: Subject, name: str) -> bool:
@@ -339,7 +369,9 @@ def _virtual(subject: Subject, name: str) -> bool:
     return name.startswith(("br-", "br0", "bridge", "wg", "tun", "tap", "vxlan", "gre", "veth", "ifb", "ppp", "docker", "virbr"))
 
 
-TC: Final = "tc qdisc add dev eth0 clsact\ntc filter add dev eth0 ingress protocol ip flower ip_proto tcp action mirred egress redirect dev eth1\n"
+TC: Final = (
+    "tc qdisc add dev eth0 clsact\ntc filter add dev eth0 ingress protocol ip flower ip_proto tcp action mirred egress redirect dev eth1\n"
+)
 
 
 @rule(
@@ -368,7 +400,9 @@ def never_seen(subject: Subject, rule: Rule) -> Iterator[Finding]:
         if not redirects or not found.chain.endswith("ingress/0") or not found.boxes or not found.boxes[0].exact:
             continue
         device = found.table.split(" ")[2]
-        taken = Box({dim: values for dim, values in found.boxes[0].dims.items() if dim not in ("meta.protocol", "meta.netproto", "frag.flags")})
+        taken = Box(
+            {dim: values for dim, values in found.boxes[0].dims.items() if dim not in ("meta.protocol", "meta.netproto", "frag.flags")}
+        )
         index = subject.host.devices.get(device)
         for other in subject.view.all:
             for box in other.boxes:

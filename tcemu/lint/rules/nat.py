@@ -94,7 +94,11 @@ def _lets(subject: Subject, base: Base, boxes: list[Box]) -> RuleView | None:
     why="""Behind prerouting a packet has its new address and port, and forward sees these. A forward chain that drops what it does not accept needs a rule for the
         translated address (or `ct status dnat accept`): one for the old address lets nothing in.""",
     bad=(
-        table_of(pre('iifname "wan" tcp dport 80 dnat to 10.0.0.2'), chain("forward", EST, 'iifname "lan" accept', policy="drop"), head="table ip f"),
+        table_of(
+            pre('iifname "wan" tcp dport 80 dnat to 10.0.0.2'),
+            chain("forward", EST, 'iifname "lan" accept', policy="drop"),
+            head="table ip f",
+        ),
         table_of(
             pre("ip daddr 192.0.2.1 tcp dport 443 dnat to 10.0.0.2"),
             chain("forward", EST, "ip daddr 192.0.2.1 tcp dport 443 accept", policy="drop"),
@@ -103,9 +107,15 @@ def _lets(subject: Subject, base: Base, boxes: list[Box]) -> RuleView | None:
     ),
     good=(
         table_of(
-            pre('iifname "wan" tcp dport 80 dnat to 10.0.0.2'), chain("forward", EST, "ip daddr 10.0.0.2 tcp dport 80 accept", policy="drop"), head="table ip f"
+            pre('iifname "wan" tcp dport 80 dnat to 10.0.0.2'),
+            chain("forward", EST, "ip daddr 10.0.0.2 tcp dport 80 accept", policy="drop"),
+            head="table ip f",
         ),
-        table_of(pre('iifname "wan" tcp dport 80 dnat to 10.0.0.2'), chain("forward", EST, "ct status dnat accept", policy="drop"), head="table ip f"),
+        table_of(
+            pre('iifname "wan" tcp dport 80 dnat to 10.0.0.2'),
+            chain("forward", EST, "ct status dnat accept", policy="drop"),
+            head="table ip f",
+        ),
     ),
     fix="add `ct status dnat accept` to forward, or accept the translated address and port",
     source="aredn#1216, router7#53; Linux nf_nat_core.c",
@@ -118,7 +128,12 @@ def not_let_through(subject: Subject, rule: Rule) -> Iterator[Finding]:
         for base in _forwarders(subject, found, effect):
             if _lets(subject, base, boxes) is None:
                 spans = (subject.step_place(found.key, step), subject.place(base.chain))
-                yield rule.at(subject, spans, f"the policy of chain {base.chain} drops these connections: no rule accepts them as translated", found.key)
+                yield rule.at(
+                    subject,
+                    spans,
+                    f"the policy of chain {base.chain} drops these connections: no rule accepts them as translated",
+                    found.key,
+                )
                 break
 
 
@@ -159,7 +174,14 @@ def hairpin(subject: Subject, rule: Rule) -> Iterator[Finding]:
             continue
         if has(found, "ip.saddr"):
             continue
-        inside = Box({"ip.daddr": one(address), "ip.saddr": one(address ^ 1), "meta.l4proto": found.boxes[0].dims.get("meta.l4proto", one(6)), "ct.state": one(NEW)})
+        inside = Box(
+            {
+                "ip.daddr": one(address),
+                "ip.saddr": one(address ^ 1),
+                "meta.l4proto": found.boxes[0].dims.get("meta.l4proto", one(6)),
+                "ct.state": one(NEW),
+            }
+        )
         if port:
             inside.dims["th.dport"] = one(port)
         if any(_back_inside(other, inside) for other, _, _ in sources):
@@ -185,7 +207,11 @@ def _back_inside(rule: RuleView, inside: Box) -> bool:
             chain("forward", EST, 'iifname "wan" tcp dport 8080 accept', policy="drop"),
             head="table ip f",
         ),
-        table_of(pre("tcp dport 2222 redirect to :22"), chain("input", EST, "iif lo accept", "tcp dport 2222 accept", policy="drop"), head="table ip f"),
+        table_of(
+            pre("tcp dport 2222 redirect to :22"),
+            chain("input", EST, "iif lo accept", "tcp dport 2222 accept", policy="drop"),
+            head="table ip f",
+        ),
     ),
     good=(
         table_of(
@@ -193,7 +219,11 @@ def _back_inside(rule: RuleView, inside: Box) -> bool:
             chain("forward", EST, "ip daddr 10.0.0.2 tcp dport 80 accept", policy="drop"),
             head="table ip f",
         ),
-        table_of(pre("tcp dport 2222 redirect to :22"), chain("input", EST, "iif lo accept", "tcp dport { 22, 2222 } accept", policy="drop"), head="table ip f"),
+        table_of(
+            pre("tcp dport 2222 redirect to :22"),
+            chain("input", EST, "iif lo accept", "tcp dport { 22, 2222 } accept", policy="drop"),
+            head="table ip f",
+        ),
     ),
     fix="match the translated port, or `ct original proto-dst`",
     source="kubernetes#139628; Linux nf_nat_core.c",
@@ -212,7 +242,9 @@ def old_port(subject: Subject, rule: Rule) -> Iterator[Finding]:
                 yield from _on_old_port(subject, rule, (found, step), base, (box, old, port))
 
 
-def _on_old_port(subject: Subject, rule: Rule, found: tuple[RuleView, int], base: Base, ports: tuple[Box, Values, int]) -> Iterator[Finding]:
+def _on_old_port(
+    subject: Subject, rule: Rule, found: tuple[RuleView, int], base: Base, ports: tuple[Box, Values, int]
+) -> Iterator[Finding]:
     box, old, port = ports
     protocol = box.dims.get("meta.l4proto")
     rules = [other for other in subject.view.path_rules(base) if accepts(other)]
@@ -295,10 +327,19 @@ def first_only(subject: Subject, rule: Rule) -> Iterator[Finding]:
             asked = states(other)
             quota = next((step for step, _ in other.effects(Quota)), None)
             if asked is not None and not meet(asked, (*one(RELATED), *one(NEW), *one(UNTRACKED))):
-                number = next((place for place, step in enumerate(other.rule.steps) if isinstance(step, Match) and "ct.state" in repr(step.left)), 0)
-                yield rule.at(subject, subject.step_place(other.key, number), "a nat chain never sees such packets: only the first of a connection", other.key)
+                number = next(
+                    (place for place, step in enumerate(other.rule.steps) if isinstance(step, Match) and "ct.state" in repr(step.left)), 0
+                )
+                yield rule.at(
+                    subject,
+                    subject.step_place(other.key, number),
+                    "a nat chain never sees such packets: only the first of a connection",
+                    other.key,
+                )
             elif quota is not None:
-                yield rule.at(subject, subject.step_place(other.key, quota), "in a nat chain the quota counts first packets only", other.key)
+                yield rule.at(
+                    subject, subject.step_place(other.key, quota), "in a nat chain the quota counts first packets only", other.key
+                )
 
 
 @rule(
@@ -342,7 +383,10 @@ def _outward(subject: Subject, rule: RuleView) -> list[str]:
 
 
 def _fixed(subject: Subject, name: str) -> bool:
-    set_here = any(call.tool == "ip" and call.words[:1] in (("addr",), ("address",), ("a",)) and name in call.words and "add" in call.words for call in subject.calls)
+    set_here = any(
+        call.tool == "ip" and call.words[:1] in (("addr",), ("address",), ("a",)) and name in call.words and "add" in call.words
+        for call in subject.calls
+    )
     return set_here and sum(address.family == 4 for address in subject.host.addresses.children(name)) == 1
 
 
@@ -357,7 +401,11 @@ def _fixed(subject: Subject, name: str) -> bool:
         + table_of("chain dns {\n    udp dport 53 dnat to 10.0.0.2\n  }", pre("jump dns"), head="table ip n")
         + "\nEOF\nnft flush chain ip n dns\nnft add rule ip n dns udp dport 53 dnat to 10.0.0.3",
         "#!/bin/sh\nnft -f - <<EOF\n"
-        + table_of("map to {\n    type inet_service : ipv4_addr\n    elements = { 53 : 10.0.0.2 }\n  }", pre("dnat to udp dport map @to"), head="table ip n")
+        + table_of(
+            "map to {\n    type inet_service : ipv4_addr\n    elements = { 53 : 10.0.0.2 }\n  }",
+            pre("dnat to udp dport map @to"),
+            head="table ip n",
+        )
         + "\nEOF\nnft delete element ip n to '{ 53 }'\nnft add element ip n to '{ 53 : 10.0.0.3 }'",
     ),
     good=(
@@ -377,7 +425,10 @@ def stuck(subject: Subject, rule: Rule) -> Iterator[Finding]:
     udp = [
         found
         for found, _, _ in translations(subject.view, "dnat", "redirect")
-        if any(meet(box.dims.get("meta.l4proto", one(17)), one(17)) and ("meta.l4proto" in box.dims or "th.dport" in box.dims) for box in found.boxes)
+        if any(
+            meet(box.dims.get("meta.l4proto", one(17)), one(17)) and ("meta.l4proto" in box.dims or "th.dport" in box.dims)
+            for box in found.boxes
+        )
     ]
     for call in subject.calls:
         words = call.words
@@ -385,7 +436,9 @@ def stuck(subject: Subject, rule: Rule) -> Iterator[Finding]:
             continue
         name = words[4] if words[2] in ("ip", "ip6", "inet") and len(words) > 4 else words[3]
         if any(found.chain.endswith(f"/{name}") or f"/set {name}" in repr(found.rule.steps) for found in udp):
-            yield rule.at(subject, call.span, "UDP connections that were translated by it go on to the old target: delete their entries, too")
+            yield rule.at(
+                subject, call.span, "UDP connections that were translated by it go on to the old target: delete their entries, too"
+            )
 
 
 TAKEN: Final = (("flush", "chain"), ("flush", "map"), ("delete", "element"), ("delete", "rule"), ("delete", "chain"))

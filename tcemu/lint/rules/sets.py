@@ -156,7 +156,9 @@ def merged_bits(subject: Subject, rule: Rule) -> Iterator[Finding]:
             if left and right and bits_of(left[0].left) == bits_of(right[0].left) and left[0].test != right[0].test:
                 if one.verdict == other.verdict and len(one.matches) == len(other.matches):
                     spans = (subject.place(other.key), subject.place(one.key), optimizing[0].span)
-                    yield rule.at(subject, spans, f"nft -o merges these two into a set of {bits_of(left[0].left)}, which matches less", other.key)
+                    yield rule.at(
+                        subject, spans, f"nft -o merges these two into a set of {bits_of(left[0].left)}, which matches less", other.key
+                    )
 
 
 def _optimizes(word: str) -> bool:
@@ -241,7 +243,9 @@ def no_size(subject: Subject, rule: Rule) -> Iterator[Finding]:
     writers = updates(subject)
     for text, command, body, record, note in written_sets(subject):
         if ("dynamic" in note.flags or record.key in writers) and "size" not in body.values:
-            yield rule.at(subject, subject.span(text, command.spec.name_at), f"rules add to set {record.name}, which has no size", record.key)
+            yield rule.at(
+                subject, subject.span(text, command.spec.name_at), f"rules add to set {record.name}, which has no size", record.key
+            )
 
 
 @rule(
@@ -256,7 +260,10 @@ def no_size(subject: Subject, rule: Rule) -> Iterator[Finding]:
     ),
     good=(
         table_of("set seen {\n    type ipv4_addr; size 65535; flags dynamic,timeout\n  }", LIMITED),
-        table_of("set conns {\n    type ipv4_addr; size 65535; flags dynamic\n  }", chain("input", "add @conns { ip saddr ct count over 20 } drop")),
+        table_of(
+            "set conns {\n    type ipv4_addr; size 65535; flags dynamic\n  }",
+            chain("input", "add @conns { ip saddr ct count over 20 } drop"),
+        ),
     ),
     fix="add `timeout` to the set, or to what the rule adds",
     source="man nft, SETS: timeout is mandatory if the set is added to from the packet path (ruleset)",
@@ -343,7 +350,9 @@ def _refused_updates(subject: Subject, rule: Rule, text: NftText, done: set[str]
             if record is None:
                 record = next((one for one in subject.ruleset.sets if one.name == ref.name), None)
             if record is not None and record.interval:
-                yield rule.at(subject, subject.span(text, stmt.at), f"set {ref.name} is of intervals, to which packets cannot add", record.key)
+                yield rule.at(
+                    subject, subject.span(text, stmt.at), f"set {ref.name} is of intervals, to which packets cannot add", record.key
+                )
 
 
 @rule(
@@ -394,7 +403,9 @@ def _difference(one: RuleView, other: RuleView) -> int:
     if len(found) != 1:
         return -1
     left, right = mine[found[0]], theirs[found[0]]
-    alike = isinstance(left, Match) and isinstance(right, Match) and left.left == right.left and isinstance(left.test, Masked | Range | Compare)
+    alike = (
+        isinstance(left, Match) and isinstance(right, Match) and left.left == right.left and isinstance(left.test, Masked | Range | Compare)
+    )
     return found[0] if alike and isinstance(getattr(right, "test", None), Masked | Range | Compare) else -1
 
 
@@ -425,7 +436,13 @@ def inverted_limit(subject: Subject, rule: Rule) -> Iterator[Finding]:
         limits = [(step, effect) for step, effect in one.effects(Limit) if isinstance(effect, Limit) and not effect.over]
         if not limits or not drops(one) or _dropped_anyhow(subject, one):
             continue
-        yield rule.at(subject, subject.step_place(one.key, limits[0][0]), "drops up to the rate, and lets pass what is above it", one.key, "limit rate over …")
+        yield rule.at(
+            subject,
+            subject.step_place(one.key, limits[0][0]),
+            "drops up to the rate, and lets pass what is above it",
+            one.key,
+            "limit rate over …",
+        )
 
 
 def _dropped_anyhow(subject: Subject, one: RuleView) -> bool:
@@ -452,7 +469,8 @@ def _dropped_anyhow(subject: Subject, one: RuleView) -> bool:
             chain("input", "update @flood { ip6 saddr limit rate over 10/second } drop"),
         ),
         table_of(
-            "set conns {\n    type ipv6_addr; size 65535; flags dynamic\n  }", chain("input", "tcp dport 443 add @conns { ip6 saddr ct count over 20 } reject")
+            "set conns {\n    type ipv6_addr; size 65535; flags dynamic\n  }",
+            chain("input", "tcp dport 443 add @conns { ip6 saddr ct count over 20 } reject"),
         ),
     ),
     good=(
@@ -474,7 +492,9 @@ def per_address(subject: Subject, rule: Rule) -> Iterator[Finding]:
             parts = effect.key.parts if isinstance(effect.key, Concat) else (effect.key,)
             limited = any(isinstance(inner, Limit | ConnLimit | Quota) for inner in effect.effects)
             if limited and any(isinstance(part, Load) and part.field == "ip6.saddr" for part in parts):
-                yield rule.at(subject, subject.step_place(one.key, step), "a limit per IPv6 address: who has a /64 has as many as he wants", one.key)
+                yield rule.at(
+                    subject, subject.step_place(one.key, step), "a limit per IPv6 address: who has a /64 has as many as he wants", one.key
+                )
 
 
 RULES: Final = (
@@ -490,4 +510,3 @@ RULES: Final = (
     inverted_limit,
     per_address,
 )
-

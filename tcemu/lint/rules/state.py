@@ -44,7 +44,13 @@ IP4, IP6 = 2, 10
 def guarded(subject: Subject, *hooks: str) -> Iterator[Base]:
     """Base chains of filters that drop what no rule accepts, and have rules."""
     for base in subject.view.bases:
-        if base.kind == "filter" and base.hook in hooks and base.drops and base.table not in subject.based and subject.view.rules(base.chain):
+        if (
+            base.kind == "filter"
+            and base.hook in hooks
+            and base.drops
+            and base.table not in subject.based
+            and subject.view.rules(base.chain)
+        ):
             yield base
 
 
@@ -70,8 +76,17 @@ def _maps(rule: RuleView, field: str) -> bool:
     ),
     good=(
         table_of(chain("input", "iif lo accept", EST, "tcp dport { 22, 80 } accept", policy="drop")),
-        table_of(chain("input", "ct state vmap { established : accept, related : accept, invalid : drop }", "tcp dport 22 accept", policy="drop")),
-        table_of(chain("forward", 'iifname "lan" oifname "wan" tcp dport 80 accept', 'iifname "wan" oifname "lan" tcp sport 80 accept', policy="drop")),
+        table_of(
+            chain("input", "ct state vmap { established : accept, related : accept, invalid : drop }", "tcp dport 22 accept", policy="drop")
+        ),
+        table_of(
+            chain(
+                "forward",
+                'iifname "lan" oifname "wan" tcp dport 80 accept',
+                'iifname "wan" oifname "lan" tcp sport 80 accept',
+                policy="drop",
+            )
+        ),
     ),
     fix="put `ct state established,related accept` first",
     source="man nft, CT EXPRESSION; nftables wiki, Simple ruleset for a workstation",
@@ -102,7 +117,10 @@ def _narrow(rule: RuleView) -> bool:
         dropped before it; a drop of invalid packets behind it comes too late.""",
     bad=(
         table_of(chain("input", EST, "tcp dport 22 accept", "ct state invalid drop", policy="drop")),
-        table_of(chain("input", EST, "iif lo accept", "tcp dport { 80, 443 } accept", "ct state invalid counter drop", policy="drop"), head="table ip f"),
+        table_of(
+            chain("input", EST, "iif lo accept", "tcp dport { 80, 443 } accept", "ct state invalid counter drop", policy="drop"),
+            head="table ip f",
+        ),
     ),
     good=(
         table_of(chain("input", EST, "ct state invalid drop", "tcp dport 22 accept", policy="drop")),
@@ -235,7 +253,8 @@ MULTIPATH: Final = "ip route add default nexthop via 192.0.2.1 dev wan1 nexthop 
     why="""Where packets of one connection may come by one way and go by another, the tracker sees only half of it and calls the rest invalid. Dropping what is
         invalid then drops good connections. Several ways are seen from default routes of the script or of --host.""",
     bad=(
-        MULTIPATH + "nft add table inet f\nnft 'add chain inet f fwd0 { type filter hook forward priority 0; }'\nnft add rule inet f fwd0 ct state invalid drop",
+        MULTIPATH
+        + "nft add table inet f\nnft 'add chain inet f fwd0 { type filter hook forward priority 0; }'\nnft add rule inet f fwd0 ct state invalid drop",
         "ip route add default via 192.0.2.1 dev wan1\nip route add default via 198.51.100.1 dev wan2 metric 100\nnft -f - <<EOF\n"
         + table_of(chain("forward", "ct state invalid counter drop"))
         + "\nEOF",
@@ -256,7 +275,9 @@ def several_ways(subject: Subject, rule: Rule) -> Iterator[Finding]:
         for other in subject.view.path_rules(base):
             if takes_state(other, INVALID) and drops(other):
                 devices = ", ".join(sorted({device for _, device in ways if device}))
-                yield rule.at(subject, subject.place(other.key), f"default routes lead over {devices}: half of a connection looks invalid", other.key)
+                yield rule.at(
+                    subject, subject.place(other.key), f"default routes lead over {devices}: half of a connection looks invalid", other.key
+                )
 
 
 @rule(
@@ -300,11 +321,19 @@ def loose_pickup(subject: Subject, rule: Rule) -> Iterator[Finding]:
     why="""A packet that `notrack` has taken out is in state untracked, which is neither new nor established: rules on states do not see it. Where the filter drops
         what it does not accept, it needs a rule of its own, in both directions.""",
     bad=(
-        table_of(chain("prerouting", "udp dport 53 notrack", priority="raw"), chain("input", EST, "ct state new udp dport 53 accept", policy="drop")),
-        table_of(chain("prerouting", "tcp dport 80 notrack", priority="raw"), chain("forward", EST, "ct state new tcp dport 80 accept", policy="drop")),
+        table_of(
+            chain("prerouting", "udp dport 53 notrack", priority="raw"),
+            chain("input", EST, "ct state new udp dport 53 accept", policy="drop"),
+        ),
+        table_of(
+            chain("prerouting", "tcp dport 80 notrack", priority="raw"),
+            chain("forward", EST, "ct state new tcp dport 80 accept", policy="drop"),
+        ),
     ),
     good=(
-        table_of(chain("prerouting", "udp dport 53 notrack", priority="raw"), chain("input", EST, "ct state untracked accept", policy="drop")),
+        table_of(
+            chain("prerouting", "udp dport 53 notrack", priority="raw"), chain("input", EST, "ct state untracked accept", policy="drop")
+        ),
         table_of(chain("prerouting", "udp dport 53 notrack", priority="raw"), chain("input", EST, "udp dport 53 accept", policy="drop")),
     ),
     fix="add `ct state untracked accept`, or accept them without a word about the state",
@@ -370,7 +399,9 @@ def unread_mark(subject: Subject, rule: Rule) -> Iterator[Finding]:
     writers = [(other, step) for other in subject.view.all for step, effect in other.effects(SetCt, Assign) if ct_key(effect) == "mark"]
     if writers and not _reads_mark(subject):
         other, step = writers[0]
-        yield rule.at(subject, subject.step_place(other.key, step), "nothing reads ct mark: no match, and no `meta mark set ct mark`", other.key)
+        yield rule.at(
+            subject, subject.step_place(other.key, step), "nothing reads ct mark: no match, and no `meta mark set ct mark`", other.key
+        )
 
 
 def _zones(subject: Subject) -> Iterator[tuple[RuleView, int, str]]:
@@ -379,7 +410,11 @@ def _zones(subject: Subject) -> Iterator[tuple[RuleView, int, str]]:
         for step, effect in other.effects(SetCt, Assign):
             if ct_key(effect) == "zone":
                 words = repr(getattr(effect, "target", effect))
-                yield other, step, next((word for word in ("original", "reply") if word in words or getattr(effect, "name", "") == word), "")
+                yield (
+                    other,
+                    step,
+                    next((word for word in ("original", "reply") if word in words or getattr(effect, "name", "") == word), ""),
+                )
 
 
 @rule(
@@ -394,7 +429,8 @@ def _zones(subject: Subject) -> Iterator[tuple[RuleView, int, str]]:
     ),
     good=(
         table_of(
-            chain("prerouting", 'iifname "blue" ct original zone set 1', priority="raw"), chain("postrouting", 'oifname "wan" masquerade', kind="nat", priority="srcnat")
+            chain("prerouting", 'iifname "blue" ct original zone set 1', priority="raw"),
+            chain("postrouting", 'oifname "wan" masquerade', kind="nat", priority="srcnat"),
         ),
         table_of(chain("prerouting", 'iifname { "blue", "red" } ct zone set 1', priority="raw")),
     ),
@@ -417,12 +453,17 @@ def half_zone(subject: Subject, rule: Rule) -> Iterator[Finding]:
         interface that packets of the connection come by, and in output for the machine's own.""",
     bad=(
         table_of(chain("prerouting", 'iifname "blue" ct zone set 1', priority="raw"), chain("forward", EST, policy="drop")),
-        table_of(chain("prerouting", 'iifname "vrf-red" ct zone set 7', priority="raw"), chain("forward", 'oifname "wan" ct state new accept', EST, policy="drop")),
+        table_of(
+            chain("prerouting", 'iifname "vrf-red" ct zone set 7', priority="raw"),
+            chain("forward", 'oifname "wan" ct state new accept', EST, policy="drop"),
+        ),
     ),
     good=(
         table_of(chain("prerouting", 'iifname { "blue", "wan-blue" } ct zone set 1', priority="raw"), chain("forward", EST, policy="drop")),
         table_of(
-            chain("prerouting", 'iifname "blue" ct zone set 1', priority="raw"), chain("output", 'oifname "blue" ct zone set 1', priority="raw"), chain("input", EST)
+            chain("prerouting", 'iifname "blue" ct zone set 1', priority="raw"),
+            chain("output", 'oifname "blue" ct zone set 1', priority="raw"),
+            chain("input", EST),
         ),
     ),
     fix="set the zone for every interface of that network, and in output",
@@ -442,7 +483,12 @@ def one_sided_zone(subject: Subject, rule: Rule) -> Iterator[Finding]:
     forwards = any(subject.view.rules(base.chain) or base.drops for base in subject.view.hooked("forward", "filter"))
     if len(names) == 1 and forwards:
         other, step = next(iter(names.values()))
-        yield rule.at(subject, subject.step_place(other.key, step), "only packets that come by this interface get the zone; their answers do not", other.key)
+        yield rule.at(
+            subject,
+            subject.step_place(other.key, step),
+            "only packets that come by this interface get the zone; their answers do not",
+            other.key,
+        )
 
 
 @rule(
@@ -547,4 +593,3 @@ RULES: Final = (
     no_loopback,
     locked_out,
 )
-
