@@ -76,15 +76,16 @@ class LintRun(Run):
         if command.what != "rule" or watched is None:
             super().attempt(act, command)
             return
-        self.scopes.clear()
+        outer, self.scopes = self.scopes, []  # a rule may bring a chain with rules of its own
         super().attempt(act, command)
         scope = self.scopes[0] if self.scopes else None
+        self.scopes = outer
         for key in watched.take():
             if key in self.subject.places:
                 continue
-            span = self.subject.span(self.text_read, command.body.at if command.body is not None else command.at)
-            if span is not None:
-                self.subject.places[key] = span
+            at = command.body.at if command.body is not None else command.at
+            if at[0] >= 0:
+                self.subject.places[key] = (self.text_read, at)
             if scope is not None:
                 self.subject.written[key] = (self.text_read, scope.done)
 
@@ -134,9 +135,8 @@ def _keep_places(subject: Subject, text: NftText, command: Command, table: Spec)
         kind = NOUNS.get(command.what, command.what)
         key = f"{key}/{kind} {name}" if kind else f"{key}/{name}"
         at = spec.name_at if spec.name_at[0] >= 0 else command.at
-    span = subject.span(text, at)
-    if span is not None:
-        subject.places.setdefault(key, span)
+    if at[0] >= 0:
+        subject.places.setdefault(key, (text, at))
     if command.what == "table" and isinstance(command.body, Body):
         for member in command.body.members:
             if isinstance(member, Command):
@@ -145,9 +145,15 @@ def _keep_places(subject: Subject, text: NftText, command: Command, table: Spec)
 
 def load_json(subject: Subject, path: str, content: str) -> None:
     """Read what ``nft -j list ruleset`` printed."""
+    import json
+
+    from tcemu.nft.read_json import Reader
+
     try:
-        from tcemu.nft.read_json import Reader  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        raise TcemuError(f"{path}: this build of tcemu does not read nft's JSON", exit_code=2) from None
-    parser = Parser(path, content, [])
-    apply(subject, parser, list(Reader(parser, content).run()))
+        reader = Reader(json.loads(content))
+    except ValueError as slip:
+        raise TcemuError(f"{path} is no JSON: {slip}", exit_code=2) from slip
+    errors = reader.run()
+    parser = Parser(path, "", [])
+    parser.commands = reader.commands
+    apply(subject, parser, list(errors))

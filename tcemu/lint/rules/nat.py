@@ -253,7 +253,7 @@ def _on_old_port(
     for other in rules:
         if any(mine.dims.get("th.dport") == old and mine.dims.get("meta.l4proto") == protocol for mine in other.boxes):
             message = f"port {old[0][0]} has become {port} before this chain: this accepts nothing that was translated"
-            yield rule.at(subject, (subject.place(other.key), subject.step_place(*found)), message, other.key)
+            yield rule.at(subject, (subject.place(other.key), subject.step_place(found[0].key, found[1])), message, other.key)
 
 
 def _about(rule: RuleView, port: Values, protocol: Values | None) -> bool:

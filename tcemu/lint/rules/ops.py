@@ -226,7 +226,7 @@ def unlimited_log(subject: Subject, rule: Rule) -> Iterator[Finding]:
             for step, effect in other.effects(Log)
             if isinstance(effect, Log) and effect.group is None and effect.level != "audit"
         ]
-        if logs and not limited and not _limited_before(subject, other) and not other.table.split("/")[0] in subject.based:
+        if logs and not limited and not _limited_before(subject, other) and other.table.split("/")[0] not in subject.based:
             yield rule.at(
                 subject, subject.step_place(other.key, logs[0][0]), "a line for each packet: whoever sends packets fills the log", other.key
             )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tcemu.ir.effect import ConnLimit, Limit, Log, Quota, UpdateSet
 from tcemu.ir.operand import Bits, Concat, Key, Load, Operand
 from tcemu.ir.step import AnyBit, Compare, Masked, Match, Member, Not, Range, Test
+from tcemu.ir.verdict import GOTO, JUMP
 from tcemu.lint.asks import drops
 from tcemu.lint.catalogue import Rule, rule
 from tcemu.lint.finding import Finding, Fix
@@ -150,15 +152,15 @@ def merged_bits(subject: Subject, rule: Rule) -> Iterator[Finding]:
         return
     for key in subject.view.nft_chains:
         rules = subject.view.rules(key)
-        for one, other in zip(rules, rules[1:], strict=False):
+        for one, other in itertools.pairwise(rules):
             left = [match for match in one.matches if bits_of(match.left) and not isinstance(match.test, Member)]
             right = [match for match in other.matches if bits_of(match.left) and not isinstance(match.test, Member)]
-            if left and right and bits_of(left[0].left) == bits_of(right[0].left) and left[0].test != right[0].test:
-                if one.verdict == other.verdict and len(one.matches) == len(other.matches):
-                    spans = (subject.place(other.key), subject.place(one.key), optimizing[0].span)
-                    yield rule.at(
-                        subject, spans, f"nft -o merges these two into a set of {bits_of(left[0].left)}, which matches less", other.key
-                    )
+            differ = left and right and bits_of(left[0].left) == bits_of(right[0].left) and left[0].test != right[0].test
+            if differ and one.verdict == other.verdict and len(one.matches) == len(other.matches):
+                spans = (subject.place(other.key), subject.place(one.key), optimizing[0].span)
+                yield rule.at(
+                    subject, spans, f"nft -o merges these two into a set of {bits_of(left[0].left)}, which matches less", other.key
+                )
 
 
 def _optimizes(word: str) -> bool:
@@ -185,7 +187,7 @@ def _optimizes(word: str) -> bool:
 )
 def loose_syn(subject: Subject, rule: Rule) -> Iterator[Finding]:
     for one in subject.view.all:
-        if one.verdict is None or any("ct.state" in box.dims for box in one.boxes):
+        if one.verdict is None or one.verdict.code in (JUMP, GOTO) or any("ct.state" in box.dims for box in one.boxes):
             continue
         for number, step in enumerate(one.rule.steps):
             if isinstance(step, Match) and bits_of(step.left) == "tcp flags" and step.test == AnyBit(2):
@@ -491,7 +493,8 @@ def per_address(subject: Subject, rule: Rule) -> Iterator[Finding]:
         for one, step, effect in found:
             parts = effect.key.parts if isinstance(effect.key, Concat) else (effect.key,)
             limited = any(isinstance(inner, Limit | ConnLimit | Quota) for inner in effect.effects)
-            if limited and any(isinstance(part, Load) and part.field == "ip6.saddr" for part in parts):
+            flows = any(isinstance(part, Load) and part.field in ("th.sport", "ip6.daddr") for part in parts)
+            if limited and not flows and any(isinstance(part, Load) and part.field == "ip6.saddr" for part in parts):
                 yield rule.at(
                     subject, subject.step_place(one.key, step), "a limit per IPv6 address: who has a /64 has as many as he wants", one.key
                 )

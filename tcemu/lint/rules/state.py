@@ -29,7 +29,7 @@ from tcemu.lint.asks import (
 )
 from tcemu.lint.catalogue import Rule, rule
 from tcemu.lint.finding import Finding
-from tcemu.lint.rules.hooks import ct_key, chain, table_of
+from tcemu.lint.rules.hooks import chain, ct_key, table_of
 from tcemu.lint.space import Box, Values, apart, covers
 from tcemu.lint.view import Base, RuleView
 
@@ -189,9 +189,9 @@ def no_neighbours(subject: Subject, rule: Rule) -> Iterator[Finding]:
 def _only_ip4(subject: Subject, base: Base) -> bool:
     """Does another base chain of the hook drop IPv6 altogether?"""
     for other in subject.view.hooked(base.hook, "filter"):
-        if other.family in ("ip6", "inet") and other.chain != base.chain and other.priority <= base.priority:
-            if other.drops and not any(accepts(one_rule) for one_rule in subject.view.path_rules(other)):
-                return True
+        before = other.family in ("ip6", "inet") and other.chain != base.chain and other.priority <= base.priority
+        if before and other.drops and not any(accepts(found) for found in subject.view.path_rules(other)):
+            return True
     return False
 
 

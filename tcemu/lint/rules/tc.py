@@ -53,7 +53,7 @@ def _class(line: TcLine) -> str:
         return "TC002"
     if "exists" in line.error and line.refused:
         return "TC008"
-    if "skip_sw" in line.words and "skip_hw" in line.words or "TC index exceeds max range" in line.error:
+    if ("skip_sw" in line.words and "skip_hw" in line.words) or "TC index exceeds max range" in line.error:
         return "TC011"
     if "Cannot find device" in line.error and "mirred" in line.words:
         return "TC009"
@@ -305,14 +305,11 @@ def lost_chains(subject: Subject, rule: Rule) -> Iterator[Finding]:
                         yield rule.at(
                             subject, subject.place(one.key), f"chain {chain_number(target)} has no filters: the packet passes", one.key
                         )
-                    elif target == key or (key in _reached(chains, target) and _same_again(chains, key, target)):
-                        if not tracks(one) and asked(one) is None:
-                            yield rule.at(
-                                subject,
-                                subject.place(one.key),
-                                f"chains {chain_number(key)} and {chain_number(target)} go in a circle",
-                                one.key,
-                            )
+                        continue
+                    circle = target == key or (key in _reached(chains, target) and _same_again(chains, key, target))
+                    if circle and not tracks(one) and asked(one) is None:
+                        message = f"chains {chain_number(key)} and {chain_number(target)} go in a circle"
+                        yield rule.at(subject, subject.place(one.key), message, one.key)
             if rules and chain_number(key) and key not in led:
                 yield rule.at(subject, subject.place(rules[0].key), f"nothing goes to chain {chain_number(key)}", key)
             yield from _without_rest(subject, rule, key, rules)
