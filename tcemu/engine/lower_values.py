@@ -205,8 +205,24 @@ def host_order(operand: Operand) -> bool:
 
 
 NETWORK_ORDER: Final = frozenset(
-    "iifname oifname iifkind oifkind ibrname obrname helper saddr daddr proto-src proto-dst protocol".split()
-    + ["ip saddr", "ip daddr", "ip6 saddr", "ip6 daddr"]
+    [
+        "iifname",
+        "oifname",
+        "iifkind",
+        "oifkind",
+        "ibrname",
+        "obrname",
+        "helper",
+        "saddr",
+        "daddr",
+        "proto-src",
+        "proto-dst",
+        "protocol",
+        "ip saddr",
+        "ip daddr",
+        "ip6 saddr",
+        "ip6 daddr",
+    ]
 )
 KEY_BITS: Final = {
     **dict.fromkeys(("iifname", "oifname", "iifkind", "oifkind", "ibrname", "obrname", "helper", "ip6 saddr", "ip6 daddr"), 128),

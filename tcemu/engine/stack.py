@@ -18,7 +18,7 @@ from typing import Final
 from librt.strings import read_i64_be
 from mypy_extensions import i64
 
-from tcemu.conntrack.entry import CONFIRMED, TEMPLATE, Entry
+from tcemu.conntrack.entry import CONFIRMED, EXPECTED, HELPER, OFFLOADED, SEQ_ADJUST, TEMPLATE, Entry
 from tcemu.conntrack.nat import DST, SRC, is_set_up, null_binding, translate, translate_error
 from tcemu.conntrack.settings import Settings
 from tcemu.engine.effects.divert import ICMP4, RESET
@@ -42,6 +42,7 @@ from tcemu.engine.ports import (
 from tcemu.engine.program import (
     AT_STACK,
     NF_FORWARD,
+    NF_INGRESS,
     NF_INPUT,
     NF_OUTPUT,
     NF_POSTROUTING,
@@ -139,11 +140,13 @@ LSRR: Final = 131
 SSRR: Final = 137
 EVERYBODY: Final = 0xFFFFFFFFFFFF
 TOS_PRIORITY: Final = (0, 0, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4)  # net/ipv4/route.c ip_tos2prio
+SERVED: Final = (1, 2, 6, 17, 58, 136)  # protocols that the machine itself knows; of their broken packets it says nothing
 USER_OUT: Final = -2  # users of reassembly besides the prerouting hook
 USER_LOCAL: Final = -3
 
 
 IP: Final = G_IP4 | G_IP6
+SETTLED: Final = CONFIRMED | HELPER | SEQ_ADJUST | EXPECTED  # only CONFIRMED of these: nothing is left to do for the connection
 STACKED: Final = G_PPPOE | G_CVLAN  # what the network layer does not look behind
 
 
@@ -609,7 +612,7 @@ class Stack(Wire):
                 code = self.track(p)
             elif kind == CONFIRM:
                 ct = p.ct
-                if ct is not None and (ct.status & CONFIRMED) == 0:
+                if ct is not None and ((ct.status & SETTLED) != CONFIRMED or self.conntrack.watcher is not None):
                     code = self.confirm(p)
             elif kind != DEFRAG:
                 code = self.own_stage(p, stage)
@@ -675,7 +678,7 @@ class Stack(Wire):
 
     def confirm(self, p: Packet) -> i64:
         """nf_confirm: helpers look at the packet, then a new connection enters the table."""
-        if self.conntrack.confirm(p) != NF_ACCEPT:
+        if self.conntrack.finish(p) != NF_ACCEPT:
             p.reason = p.reason or "the entry was not confirmed"
             return DROP
         return ACCEPT
@@ -764,7 +767,7 @@ class Stack(Wire):
         elif (groups & G_TCP) != 0:
             if int(f[DPORT]) not in self.tcp_ports:
                 self.reset(p, False)
-        elif int(f[L4PROTO]) not in self.raw_protocols and f[FRAG_FLAGS] == 0:
+        elif int(f[L4PROTO]) not in self.raw_protocols and f[L4PROTO] not in SERVED and f[FRAG_FLAGS] == 0:
             if four:
                 self.icmp4(p, DEST_UNREACH, 2, 0, True)
             elif p.l4 >= 0:
@@ -908,7 +911,8 @@ class Stack(Wire):
 
     def reset(self, p: Packet, attached: bool) -> None:
         """nf_send_reset, tcp_v4_send_reset; ``attached``: the answer belongs to the packet's connection (nf_ct_attach)."""
-        data = tcp_reset(p, 64, False, not (p.summed and self.nf_hook not in (NF_PREROUTING, NF_INPUT)))
+        tos: i64 = 0 if attached else p.f[IP_TOS] & ~3  # tcp_v4_send_reset takes it over, reject does not
+        data = tcp_reset(p, 64, False, not (p.summed and self.nf_hook not in (NF_PREROUTING, NF_INPUT)), tos)
         if data and attached:
             self.send_about(p, data)
         elif data:
@@ -916,7 +920,7 @@ class Stack(Wire):
 
     def reject(self, p: Packet, how: i64, code: i64) -> None:
         """nf_send_unreach, nf_send_unreach6, nf_send_reset."""
-        if self.family not in (PF_IPV4, PF_IPV6):
+        if self.nf_hook == NF_INGRESS or self.family not in (PF_IPV4, PF_IPV6):
             self.reject_link(p, how, code)
             return
         if how == RESET:
@@ -951,6 +955,8 @@ class Stack(Wire):
         if why != "":
             if self.observer is not None:
                 self.observer.say("offload", why)
+            if flows.watch is not None and (entry.status & OFFLOADED) == 0:
+                flows.watch.refused(flows.key, entry, why, p, self.now)
             return False
         f = p.f
         reply = p.ctinfo >= IS_REPLY
@@ -962,9 +968,11 @@ class Stack(Wire):
             back.device = f[IIF]
         other = self.path(back, hop.device)
         if reply:
-            flows.add(entry, other, this, self.tables.generation, self.now)
+            flow = flows.add(entry, other, this, self.tables.generation, self.now)
         else:
-            flows.add(entry, this, other, self.tables.generation, self.now)
+            flow = flows.add(entry, this, other, self.tables.generation, self.now)
+        if flows.watch is not None:
+            flows.watch.added(flows.key, entry, flows.hardware, flow.there.iif, flow.back.iif, p, self.now)
         return True
 
     def path(self, hop: Hop, iif: i64) -> Path:
@@ -983,6 +991,8 @@ class Stack(Wire):
             return ACCEPT
         flow = flows.lookup(p, p.f[IIF])
         if flow is None:
+            if flows.watch is not None:
+                flows.tell_bypass(self.conntrack, p, self.now)
             return ACCEPT
         reply = flows.reply
         if not flows.passes(self.conntrack, flow, p, self.length_in(p), self.tables.generation, self.now):

@@ -101,7 +101,8 @@ def _stages(program: Program, hooks: Hooks, family: str, hook: str) -> list[Stag
         if hook in ("prerouting", "output"):
             if family != "bridge":
                 placed.append((PRIORITY_DEFRAG, own, Stage(DEFRAG, number, None)))
-            placed.append((PRIORITY_CONNTRACK, own, Stage(CONNTRACK, number, None)))
+            if family != "bridge" or hook == "prerouting":
+                placed.append((PRIORITY_CONNTRACK, own, Stage(CONNTRACK, number, None)))
         elif hook in ("input", "postrouting"):
             placed.append((PRIORITY_CONFIRM, own, Stage(CONFIRM, number, None)))
     if hooks.nat and hook != "forward":

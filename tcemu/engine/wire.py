@@ -24,15 +24,22 @@ from tcemu.engine.program import AT_EGRESS, AT_INGRESS, NF_EGRESS, NF_INGRESS, P
 from tcemu.engine.run import evaluate
 from tcemu.fields import (
     ETH_DST,
+    G_CT,
+    G_CVLAN,
     G_ETH,
     G_IP4,
     G_IP6,
+    G_META,
+    G_MPLS,
+    G_PPPOE,
     G_VLAN,
     IIF,
+    L4PROTO,
     OIF,
     PKT_LEN,
     PKTTYPE,
     SLOTS,
+    VLAN_ETHTYPE,
     VLAN_ID,
     VLAN_TPID,
 )
@@ -40,12 +47,15 @@ from tcemu.ir.verdict import ACCEPT, DROP, QUEUE, REDIRECT, STOLEN, TRAP
 from tcemu.offload.nft_flows import FlowTable
 from tcemu.packet.decode import decode
 from tcemu.packet.packet import BROADCAST, HOST, LINK_ETHER, MULTICAST, OTHERHOST, Packet
+from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6
 from tcemu.packet.rewrite import fragment, vlan_pop, vlan_push
 
 XMIT_DROP: Final = 1  # NET_XMIT_DROP
 ENETDOWN: Final = -100
 ENODEV: Final = -19
 ETH_HLEN: Final = 14
+ABOVE: Final = G_META | G_ETH | G_VLAN | G_CVLAN | G_MPLS | G_PPPOE | G_IP4 | G_IP6 | G_CT  # groups of headers above the transport's
+NO_PROTOCOL: Final = 255
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -86,6 +96,8 @@ class Wire(Env):
         self.cut: i64 = 0  # bytes that the capture did not keep of the packet at hand
         self.friendly: bool = False  # packets that routing cannot place are taken as forwarded
         self.hash: i64 = 0
+        self.hw_packets: i64 = 0  # packets that a network card forwarded or dropped by itself
+        self.hw_bytes: i64 = 0
 
     # ------------------------------------------------------------ in
 
@@ -114,8 +126,15 @@ class Wire(Env):
             self.hook = AT_INGRESS
             self.device = device
             self.length = self.length_in(p)
+            self.in_hardware = port.hardware
+            size = self.length
             verdict = self.run_ways(p, way)
             self.hook, self.device, self.length = hook, before, length
+            if self.in_hardware:
+                self.in_hardware = False
+                if verdict != ACCEPT:
+                    self.hw_packets += 1
+                    self.hw_bytes += size
             if verdict != ACCEPT:
                 return verdict
             groups = p.groups
@@ -160,6 +179,10 @@ class Wire(Env):
             family = PF_IPV4 if (p.groups & G_IP4) != 0 else PF_IPV6
         hook, before = self.nf_hook, self.family
         self.family = family
+        groups, proto = p.groups, f[L4PROTO]
+        hides = p.broken != "" and p.broken.startswith("IPv")
+        if hides:
+            hide_transport(p)
         if self.hook == AT_EGRESS:
             self.nf_hook = NF_EGRESS
             came, f[IIF], f[OIF] = f[IIF], 0, self.device
@@ -172,6 +195,8 @@ class Wire(Env):
             f[OIF] = 0
             code = evaluate(self, p, way.chain)
         self.nf_hook, self.family = hook, before
+        if hides:
+            p.groups, f[L4PROTO] = groups, proto
         return code
 
     def fast_path(self, p: Packet, flows: FlowTable) -> i64:
@@ -194,7 +219,10 @@ class Wire(Env):
                 return self.to_bridge(p, port)
             if not self.friendly:
                 p.reason = "no device has that VLAN"
-                return DROP if f[VLAN_ID] != 0 else self.to_network(p, port)
+                if f[VLAN_ID] == 0:
+                    return self.to_network(p, port)
+                # IP is another host's then, and ip_rcv drops it; what no protocol takes ends without a word
+                return DROP if f[VLAN_ETHTYPE] in (ETH_P_IP, ETH_P_IPV6) else ACCEPT
             return self.to_network(p, port)
         if self.frames:
             self.sink.stack(port.index, p.data[p.start : p.end])
@@ -231,6 +259,7 @@ class Wire(Env):
         if port is None:
             return ENODEV
         packet = self.copied(p) if copy else p
+        in_hardware, self.in_hardware = self.in_hardware, False
         if packet.ct is not None or packet.tracked:
             # "all mirred/redirected skbs should clear previous ct info" (nf_reset_ct); post_ct goes with the classifier's cb
             packet.ct = None
@@ -240,10 +269,23 @@ class Wire(Env):
         if not ingress:
             code = self.transmit(packet, port)
         else:
-            code = 0 if self.ingress(packet, device) != DROP else XMIT_DROP
+            verdict = self.ingress(packet, device)
+            code = XMIT_DROP if verdict == DROP or (verdict == ACCEPT and self.is_unwanted(packet)) else 0
+        self.in_hardware = in_hardware
         if copy:
             self.spare.append(packet)
         return code
+
+    def is_unwanted(self, p: Packet) -> bool:
+        """Did ip_rcv_core or ip6_rcv_core drop, as another host's, what ingress let pass?"""
+        groups = p.groups
+        if (
+            (groups & (G_IP4 | G_IP6)) == 0
+            or (groups & (G_MPLS | G_PPPOE | G_CVLAN)) != 0
+            or (self.friendly and not self.tables.configured)
+        ):
+            return False
+        return p.f[PKTTYPE] == OTHERHOST
 
     def copied(self, p: Packet) -> Packet:
         """skb_clone: a packet of its own with the same bytes and marks."""
@@ -345,6 +387,12 @@ class Wire(Env):
             # what is counted from here on is the whole packet (act_ct.c: pkt_len = skb->len)
             self.length = p.end - p.start if self.hook == AT_EGRESS else self.length_in(p)
         return held
+
+
+def hide_transport(p: Packet) -> None:
+    """nft_set_pktinfo_ipv4_validate: behind an IP header that lies about lengths, a link layer's chains see no transport protocol."""
+    p.groups &= ABOVE
+    p.f[L4PROTO] = NO_PROTOCOL
 
 
 def packet_type(target: i64, own: i64) -> i64:

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from tcemu.diagnostics import TcemuError
 from tcemu.host.devices import valid_name
 from tcemu.lint.subject import NftText, Origin, Subject
 from tcemu.nft.commands import Options, output
@@ -145,15 +144,7 @@ def _keep_places(subject: Subject, text: NftText, command: Command, table: Spec)
 
 def load_json(subject: Subject, path: str, content: str) -> None:
     """Read what ``nft -j list ruleset`` printed."""
-    import json
+    from tcemu.nft.read_json import fill
 
-    from tcemu.nft.read_json import Reader
-
-    try:
-        reader = Reader(json.loads(content))
-    except ValueError as slip:
-        raise TcemuError(f"{path} is no JSON: {slip}", exit_code=2) from slip
-    errors = reader.run()
-    parser = Parser(path, "", [])
-    parser.commands = reader.commands
-    apply(subject, parser, list(errors))
+    parser = Parser(path, content, [])
+    apply(subject, parser, fill(parser, content))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.nft.datatypes import TYPES
 from tcemu.nft.errors import NftError
-from tcemu.nft.tree import Binop, Element, Expr, Range, SetLiteral, Value
+from tcemu.nft.tree import Binop, Element, Expr, Key, Range, SetLiteral, Value
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
@@ -30,14 +30,21 @@ def evaluate(scope: Scope, expr: Binop) -> Expr:
         raise NftError(f"Binary operation ({expr.op}) is undefined for {kind} types", left.at, expr.at)
     if left.constant() and not left.singleton():
         raise NftError(f"Binary operation ({expr.op}) is undefined for {left.what} expressions", left.at, expr.at)
-    if not right.constant():
+    if not right.constant() and not (scope.newest and expr.op in "&|^" and _readable(right)):
         raise NftError(f"Right hand side of binary operation ({expr.op}) must be constant", right.at, expr.at)
-    if not right.singleton():
+    if right.constant() and not right.singleton():
         raise NftError(f"Binary operation ({expr.op}) is undefined for {right.what} expressions", left.at, expr.at)
     if (_root(left) == "string") != (_root(right) == "string"):
         names = " vs ".join("string" if _root(side) == "string" else "integer" for side in (left, right))
         raise NftError(f"Binary operation ({expr.op}) with different base types ({names}) is not supported", left.at, expr.at)
     return _shift(scope, expr, left, right) if expr.op in ("<<", ">>") else _bitwise(scope, expr, left, right)
+
+
+def _readable(expr: Expr) -> bool:
+    """A value that is read: newer versions than nft 1.0.6 combine two of them."""
+    while isinstance(expr, Binop):
+        expr = expr.left
+    return isinstance(expr, Key)
 
 
 def _root(expr: Any) -> str:

@@ -139,6 +139,7 @@ class Walk:
         self.done: list[Stmt] = []  # as dependencies.learn wants a scope
         self.pending: dict[int, Item] = {}
         self.icmp = 0
+        self.inside: dict[str, Any] = {}  # as dependencies.learn wants a scope
         self.item: Item
 
     def visit(self, item: Item) -> None:
@@ -182,6 +183,9 @@ class Walk:
         elif isinstance(core, Key) and core.kind in ("meta", "ct"):
             if equal:
                 self._meta(item, core, right)
+        elif isinstance(core, Key) and core.kind == "inner":
+            self._touch(core)
+            item.gone = bool(item.stmt.args["implied"])
         else:
             self._touch(left)
         item.form = relation(left, op, right)
@@ -262,7 +266,7 @@ class Walk:
             return True
         if left.args[0] in ("icmp", "icmpv6"):
             field = HEADERS[key.args[0]].field(key.args[1])
-            return bool(field.icmp) and left.args[0] == key.args[0] and ICMP_NEEDS[field.icmp] == self.icmp
+            return bool(field.icmp) and left.args[0] == key.args[0] and ICMP_NEEDS.get(field.icmp) == self.icmp
         return True
 
     def _meta_may_kill(self, key: Key, right: Value) -> bool:
@@ -328,6 +332,8 @@ class Walk:
                 base = {"tcp": TH, "ip6": NH, "ip": NH}.get(expr.args[0])
                 if base is not None and base in self.pending:
                     self._release(base)
+            if expr.kind == "inner" and expr.args[0] in ("gre", "gretap"):
+                self._release(TH)
             for inner in expr.inner:
                 self._touch(inner)
         elif isinstance(expr, Concat):

@@ -49,7 +49,11 @@ OPTIONS: Final = (
     ("a", "handle", False),
     ("e", "echo", False),
     ("x", "", False),
+    ("", "profile", True),
 )
+
+
+PROFILES: Final = {"1.0.6": False, "1.1": True}  # the language of which nft; whether newer syntax than 1.0.6 is taken
 
 
 class Options:
@@ -61,6 +65,7 @@ class Options:
         self.defines: list[str] = []
         self.includes: list[str] = []
         self.words: list[str] = []
+        self.newest = True
 
     def has(self, letter: str) -> bool:
         return letter in self.flags
@@ -70,7 +75,7 @@ class UsageError(Exception):
     """The command line itself is wrong."""
 
 
-class Abort(Exception):  # noqa: N818 (no error)
+class Abort(Exception):
     """Leave the transaction without its changes."""
 
 
@@ -124,6 +129,11 @@ def _set(options: Options, letter: str, value: str) -> None:
         options.file = value
     elif letter == "D":
         options.defines.append(value)
+    elif not letter:
+        if value not in PROFILES:
+            raise UsageError(f"nft: no profile '{value}', there are {', '.join(PROFILES)}")
+        options.newest = PROFILES[value]
+        return
     elif letter == "I":
         options.includes.append(value)
     options.flags.add(letter)
@@ -184,7 +194,7 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     from tcemu.nft.run import Run
 
     runner = Run(world, output(options, world))
-    runner.as_json = options.has("j")
+    runner.as_json, runner.newest = options.has("j"), options.newest
     reading = read(options, name, text)
     try:
         with world.transaction():
@@ -192,7 +202,9 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
             if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
     except Abort:
-        pass
+        if not reading.fatal and not runner.errors:
+            with world.transaction():
+                runner.kernel.keep_handles()
     wrong: list[NftError] = runner.errors if reading.fatal else runner.wrong
     stderr = "".join(error.lines(reading.lexer) for error in [*reading.said, *wrong])
     failed = reading.fatal or bool(wrong)
@@ -204,6 +216,7 @@ def read(options: Options, name: str, text: str) -> Reading:
     from tcemu.nft.parse import Parser
 
     parser = Parser(name, text, options.includes)
+    parser.newest = options.newest
     if options.has("j") and text.lstrip()[:1] in ("{", "["):
         from tcemu.nft.json_reader import Unreadable, load
         from tcemu.nft.read_json import Reader
@@ -238,11 +251,12 @@ def _define(parser: Parser, options: Options) -> list[NftError]:
 
 
 def _printed(runner: Run) -> str:
+    text = "".join(runner.text)
     if runner.as_json and (runner.json or runner.listed):
         from tcemu.nft.show_json import document
 
-        return document(runner.json)
-    return "".join(runner.text)
+        text += document(runner.json)
+    return text
 
 
 def output(options: Options, world: World) -> Out:
@@ -258,5 +272,6 @@ def output(options: Options, world: World) -> Out:
     out.numeric_priority = options.has("y") or options.has("n")
     out.numeric_protocol = options.has("p") or options.has("n")
     out.numeric_time = options.has("T") or options.has("n")
+    out.seconds = out.numeric_time
     out.numeric_symbol = options.has("n")
     return out

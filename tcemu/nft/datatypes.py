@@ -119,6 +119,11 @@ def _integer(dtype: Datatype, text: str, at: At, _names: Names) -> int:
     return int(text)
 
 
+def _subtype(dtype: Datatype, text: str, at: At, names: Names) -> int:
+    """MPTCP subtypes have words in newer versions; nft 1.0.6 lists numbers."""
+    return symbols.MPTCP_SUBTYPES.index(text) if text in symbols.MPTCP_SUBTYPES else _integer(dtype, text, at, names)
+
+
 def c_number(text: str) -> int | None:
     """A number as C's strtoumax(…, 0) reads a whole word, or None."""
     try:
@@ -189,7 +194,7 @@ def _ipaddr(_dtype: Datatype, text: str, at: At, _names: Names) -> int:
     value = ipv4(text)
     if value is not None:
         return value
-    reason = "Address family for hostname not supported" if ipv6(text) is not None else "Temporary failure in name resolution"
+    reason = "Address family for hostname not supported" if ipv6(text) is not None else "Name or service not known"
     raise NftError(f"Could not resolve hostname: {reason}", at)
 
 
@@ -197,7 +202,7 @@ def _ip6addr(_dtype: Datatype, text: str, at: At, _names: Names) -> int:
     value = ipv6(text)
     if value is not None:
         return value
-    reason = "Address family for hostname not supported" if ipv4(text) is not None else "Temporary failure in name resolution"
+    reason = "Address family for hostname not supported" if ipv4(text) is not None else "Name or service not known"
     raise NftError(f"Could not resolve hostname: {reason}", at)
 
 
@@ -403,33 +408,33 @@ def _show_label(dtype: Datatype, value: int, out: Any) -> str:
     return f"0x{value:x}" if dtype else ""
 
 
-def _show_date(_dtype: Datatype, value: int, out: Any) -> str:
+def _show_date(_dtype: Datatype, value: int, _out: Any) -> str:
     from tcemu.nft.dates import show_date
 
-    return show_date(value, out)
+    return show_date(value)
 
 
-def _show_hour(_dtype: Datatype, value: int, out: Any) -> str:
+def _show_hour(_dtype: Datatype, value: int, _out: Any) -> str:
     from tcemu.nft.dates import show_hour
 
-    return show_hour(value, out)
+    return show_hour(value)
 
 
 def _show_day(dtype: Datatype, value: int, out: Any) -> str:
     names = {number: word for word, number in dtype.table}
-    return f'"{names[value]}"' if value in names and not out.numeric_time else str(value)
+    return f'"{names[value]}"' if value in names and not out.numeric_symbol else str(value)
 
 
 def bits_of(dtype: Datatype, value: int, out: Any, separator: str = ",") -> str:
     """A bitmask as its words; bits without a word make it a number."""
-    if out.numeric_symbol or not dtype.table:
+    if not dtype.table:
         return f"0x{value:x}"
-    words, rest = [], value
+    words = []
+    table = () if out.numeric_symbol else dtype.table
     for place in range(value.bit_length()):
         if value >> place & 1:
-            word = next((word for word, number in dtype.table if number == 1 << place), None)
+            word = next((word for word, number in table if number == 1 << place), None)
             words.append(word if word is not None else f"0x{1 << place:x}")
-            rest &= ~(1 << place)
     return separator.join(words) if words else f"0x{value:x}"
 
 
@@ -443,6 +448,7 @@ _ROWS: Final = (
     Datatype("bitmask", "bitmask", root="bitmask", form="x"),
     Datatype("integer", "integer"),
     Datatype("xinteger", "integer", form="x"),
+    Datatype("mptcp_option", "integer", 4, _BIG, parse=_subtype),
     Datatype("string", "string", root="string", order=_HOST, parse=_string),
     Datatype("ll_addr", "link layer address", 0, _BIG, parse=_ether),
     Datatype("ipv4_addr", "IPv4 address", 32, _BIG, prefix=True, parse=_ipaddr, show=lambda _d, value, _o: show_ipv4(value)),

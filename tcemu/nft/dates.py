@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, Final
+from typing import Final
 
 from tcemu.nft.errors import NftError
 from tcemu.nft.tree import At
@@ -29,10 +29,10 @@ def parse_date(text: str, at: At) -> int:
     return int(stamp) * 1_000_000_000
 
 
-def show_date(value: int, out: Any) -> str:
+def show_date(value: int) -> str:
     """Nanoseconds since 1970 as a date in quotes, or the number."""
     seconds, rest = divmod(value, 1_000_000_000)
-    if out.numeric_time or rest:
+    if rest:
         return str(value)
     return time.strftime('"%Y-%m-%d %H:%M:%S"', time.localtime(seconds))
 
@@ -55,10 +55,8 @@ def parse_hour(text: str, at: At) -> int:
     return (hour * 3600 + minute * 60 + second - offset()) % _DAY
 
 
-def show_hour(value: int, out: Any) -> str:
+def show_hour(value: int) -> str:
     """Seconds of the UTC day as local time of day in quotes; seconds are left out where they are zero."""
-    if out.numeric_time:
-        return str(value)
     seconds = (value + offset()) % _DAY
     text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}"
     return f'"{text}:{seconds % 60:02d}"' if seconds % 60 else f'"{text}"'

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tcemu.nft.datatypes import TYPES
 from tcemu.nft.errors import NftError
-from tcemu.nft.protocols import DEVICE_TYPES, FAMILY_BASE, HEADERS, ICMP_NEEDS, LAYERS, LL, NH, TH, Field, Header
+from tcemu.nft.protocols import DEVICE_TYPES, FAMILY_BASE, HEADERS, ICMP_NEEDS, LAYERS, LL, NH, TARGETS, TH, Field, Header
 from tcemu.nft.tree import At, Element, Expr, Key, SetLiteral, Stmt, Value
 
 if TYPE_CHECKING:
@@ -159,6 +159,9 @@ def _icmp(scope: Scope, at: At, header: Header, field: Field) -> None:
     if not field.icmp:
         return
     context = scope.protocols
+    if field.icmp == "target":
+        _target(scope, at, header)
+        return
     wanted = ICMP_NEEDS[field.icmp]
     if context.icmp_type == wanted or (wanted == 128 and context.icmp_type == 129):
         return
@@ -167,12 +170,23 @@ def _icmp(scope: Scope, at: At, header: Header, field: Field) -> None:
     context.icmp_type = wanted
     left = field_key(at, header, "type")
     if field.icmp in ("echo", "echo6"):
-        scope.dependency(left, _echo(at, (8, 0) if field.icmp == "echo" else (128, 129), left))
+        scope.dependency(left, _types(at, (8, 0) if field.icmp == "echo" else (128, 129), left))
     else:
         _add(scope, at, left, wanted)
 
 
-def _echo(at: At, types: tuple[int, int], left: Key) -> SetLiteral:
+def _target(scope: Scope, at: At, header: Header) -> None:
+    """Several messages of ICMPv6 have a target address."""
+    context = scope.protocols
+    if context.icmp_type in TARGETS:
+        return
+    if context.icmp_type:
+        raise NftError(f"incompatible icmp match: rule has {context.icmp_type}, need {TARGETS[0]}", at)
+    left = field_key(at, header, "type")
+    scope.dependency(left, _types(at, TARGETS, left))
+
+
+def _types(at: At, types: tuple[int, ...], left: Key) -> SetLiteral:
     items: list[Expr] = []
     for number in types:
         value: Value = Value(at, number).typed(left.dtype, 8, "big")
@@ -210,7 +224,11 @@ def learn(scope: Scope, left: Expr, right: Expr, at: At) -> None:
 
 def _learn(scope: Scope, left: Key, number: int, at: At) -> None:
     context = scope.protocols
-    if left.kind == "meta":
+    if left.kind == "inner":
+        from tcemu.nft.expressions import tunnel
+
+        tunnel.learn(scope, left, number)
+    elif left.kind == "meta":
         _learn_meta(scope, left.args[0], number, at)
     elif left.kind == "ct":
         network = context.header(NH)

@@ -66,11 +66,15 @@ class Scope:
         self.dynamic: list[tuple[str, At, bool]] = []  # sets that the rule writes: key, where, no map
         self.table_at: At = (-1, -1)
         self.lenient = False  # only types matter (typeof)
+        self.inside: dict[str, Scope] = {}  # the contexts inside of tunnels
+        self.now = 0  # ns
+        self.newest = True  # what nft 1.0.6 does not have is taken too
 
     def fresh(self) -> Scope:
         """A new context in the same table."""
         made = Scope(self.family, self.table, self.names, self.cache)
         made.table_at = self.table_at
+        made.now, made.newest = self.now, self.newest
         return made
 
     # ------------------------------------------------------------ what is wanted
@@ -315,7 +319,7 @@ def compatible(wanted: Datatype, given: Datatype | None) -> bool:
     """Plain numbers fit anywhere, and marks take what is a number to the kernel (as nft does since 1.0.8)."""
     if given is None:
         return False
-    if wanted.name == "mark" and given.root in ("integer", "bitmask") and not given.parts:
+    if wanted.name == "mark" and given.root in ("integer", "bitmask") and not given.parts and given.name not in ("ipv4_addr", "ipv6_addr"):
         return True
     return wanted.same(given) or given.name in ("integer", "xinteger")
 

@@ -61,7 +61,7 @@ def key_form(expr: Key) -> Form:
     """Something that is read."""
     if expr.kind == "payload":
         return ["payload", *expr.args, expr.bits]
-    args: list[Any] = [list(arg) if isinstance(arg, tuple) else arg for arg in expr.args]
+    args: list[Any] = [list(arg) if isinstance(arg, tuple) else key_form(arg) if isinstance(arg, Key) else arg for arg in expr.args]
     return [expr.kind, *args, *(form(inner) for inner in expr.inner)]
 
 

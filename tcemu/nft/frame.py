@@ -157,6 +157,8 @@ def with_op(op: str) -> Any:
     """The word in front of a creation or deletion."""
 
     def act(p: Parser, command: Command) -> Command:
+        if op == "destroy":
+            p.newer(op)
         command.op, command.at = op, p.at
         return command
 

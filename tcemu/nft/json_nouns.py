@@ -148,10 +148,10 @@ class Nouns(Statements):
             return
         if isinstance(target, str) and target in OBJECT_MAPS:
             values["object"] = target
-        elif isinstance(target, str) and target not in TYPES:
+        elif isinstance(target, str) and not set(target.split(" . ")) <= TYPES.keys():
             raise self.fail(f"Invalid map type '{target}'.")
         elif is_map:
-            values["data"] = self._type(target)
+            values["data"] = self._type(target.split(" . ") if isinstance(target, str) and " . " in target else target)
             values["interval_data"] = "interval" in _words(maybe(root, "flags")) and any(
                 _spans(item) for item in maybe(root, "elem", "array", [])
             )

@@ -36,11 +36,25 @@ class Statements(Expressions):
         """The statements of a rule."""
         found = []
         for place, item in enumerate(root):
+            if isinstance(item, str):
+                found += self.plain(item)
+                continue
             if not isinstance(item, dict):
                 raise self.fail(f"Unexpected expr array element of type {typename(item)}, expected object.")
             with self.saying(f"Parsing expr array at index {place} failed."):
                 found.append(self.stmt(item))
         return found
+
+    def plain(self, text: str) -> list[Stmt]:
+        """Statements as text, which is what a listing has for those without JSON (updates of maps, chains in place)."""
+        from tcemu.nft.parse import Parser
+
+        parser = Parser("", f"add rule a b {text}\n")
+        parser.run()
+        if parser.errors or len(parser.commands) != 1 or parser.commands[0].what != "rule":
+            raise self.fail("Unexpected expr array element of type string, expected object.")
+        stmts: list[Stmt] = parser.commands[0].body.stmts
+        return stmts
 
     def state(self, kind: str, root: Any) -> Stmt:
         return self.stmt({kind: root})

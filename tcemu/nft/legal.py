@@ -115,6 +115,8 @@ def _statement(stmt: Stmt, family: str) -> str:
         return NEVER
     if stmt.kind == "meta set" and stmt.args["target"].args[0] == "pkttype":
         return PACKET_TYPE.get(family, NEVER)
+    if stmt.kind == "meta set" and stmt.args["target"].args[0] == "broute":
+        return ":prerouting" if family == "bridge" else NEVER
     return ""
 
 

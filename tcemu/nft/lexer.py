@@ -11,7 +11,7 @@ from bisect import bisect_right
 from typing import Any, Final, NamedTuple
 
 from tcemu.diagnostics import Span
-from tcemu.nft.scope import OPENS, RESERVED, SAME, SCOPES, Scopes
+from tcemu.nft.scope import OPENS, RESERVED, SAME, SCOPES, TUNNELLED, TUNNELS, Scopes
 from tcemu.syntax.table import Table
 
 # one alternative per kind of token; a word not followed by what could make it longer (address, class id, wildcard) is decided at once
@@ -147,8 +147,19 @@ class Lexer:
         self.terminal = terminal
         opens = self._opens.get(word)
         if opens is not None:
+            if word in TUNNELS and not self._tunnelled():
+                self.terminal = self._special["STRING"]
+                return self.terminal
             self.scopes.open(opens)
         return terminal
+
+    def _tunnelled(self) -> bool:
+        """What follows belongs to a tunnel."""
+        text, at = self._source.text, self._at
+        while text[at : at + 1] in (" ", "\t"):
+            at += 1
+        found = WORD.match(text, at)
+        return found is not None and found.group() in TUNNELLED
 
     def _number(self, text: str, match: re.Match[str]) -> int:
         """A number, or what begins with digits and is longer: a time, a word such as 8021q."""

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.ir.effect import Count, Quota
 from tcemu.ir.ruleset import Object, Table
+from tcemu.nft.errors import NftError
 from tcemu.nft.notes import SetNote, unpack
 from tcemu.nft.objects import NOUNS
+from tcemu.nft.refusal import ENOENT, KernelError
+from tcemu.nft.show import in_place
 from tcemu.nft.tree import Command, Spec
 
 if TYPE_CHECKING:
     from tcemu.nft.run import Run
 
 FAMILIES: Final = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
+ALONE: Final = ("table", "chain", "set", "map", "meter")  # listed one by one
 
 
 def tables(run: Run, family: str = "") -> list[Table]:
@@ -22,8 +26,8 @@ def tables(run: Run, family: str = "") -> list[Table]:
     return sorted(found, key=lambda table: table.rank)
 
 
-def show(run: Run, command: Command) -> None:
-    """Do a list command."""
+def show(run: Run, command: Command, resets: bool = False) -> None:
+    """Do a list command, or show what a reset command found: that is silent about tables without any."""
     what = command.what
     if run.as_json:
         from tcemu.nft.show_json import listing
@@ -43,7 +47,7 @@ def show(run: Run, command: Command) -> None:
     elif what == "hooks":
         return
     else:
-        _parts(run, what, spec)
+        _parts(run, what, spec, resets)
 
 
 def table_of(run: Run, spec: Spec) -> Table:
@@ -59,18 +63,29 @@ def check(run: Run, command: Command) -> None:
     spec, what = command.spec, command.what
     if not spec.table:
         return
+    if what in ALONE:  # nothing else was asked of the kernel, so that nothing else can have been meant
+        try:
+            _check(run, what, spec)
+        except NftError as error:
+            raise NftError("No such file or directory", *error.places) from None
+    else:
+        _check(run, what, spec)
+
+
+def _check(run: Run, what: str, spec: Spec) -> None:
     table = table_of(run, spec)
     if not spec.name:
         return
-    if what == "chain" and run.ruleset.chains.get(f"{table.key}/{spec.name}") is None:
+    if what == "chain":
+        chain = run.ruleset.chains.get(f"{table.key}/{spec.name}")
+        if chain is not None and not in_place(chain):
+            return
         raise run.cache.chain_not_found(spec.name, spec.name_at)
     if what in ("set", "map", "meter"):
         record = run.ruleset.sets.get(f"{table.key}/set {spec.name}")
         if record is None:
             raise run.cache.set_not_found(spec.name, spec.name_at)
         if kind_of_set(unpack(record.note, SetNote)) != what:
-            from tcemu.nft.errors import NftError
-
             raise NftError("No such file or directory", spec.name_at)
     if what == "flowtable" and run.ruleset.flowtables.get(f"{table.key}/flowtable {spec.name}") is None:
         raise run.cache.flowtable_not_found(spec.name, spec.name_at)
@@ -83,24 +98,23 @@ def kind_of_set(note: SetNote) -> str:
     return "meter" if note.meter else "map" if note.data_types or note.object else "set"
 
 
-def _parts(run: Run, what: str, spec: Spec) -> None:
+def _parts(run: Run, what: str, spec: Spec, resets: bool) -> None:
     """Listings of one kind of thing, table by table."""
     many = what.endswith("s") and what not in NOUNS
     singular = what[:-1] if many else what
     chosen = [table_of(run, spec)] if spec.table else tables(run, spec.family)
     for table in chosen:
         blocks = _blocks(run, table, singular, spec.name)
-        if not blocks and singular in NOUNS and many and not spec.table:
-            run.text.append(f"table {table.family} {table.name} {{\n}}\n")
+        if singular in NOUNS and (not run.ruleset.objects.children(table.key) or (resets and not blocks)):
             continue
-        text = ("\n" if singular in ("chain", "set", "map", "meter") else "").join(blocks)
-        run.text.append(f"table {table.family} {table.name} {{\n{text}}}\n")
+        run.text.append(f"table {table.family} {table.name} {{\n{''.join(blocks)}}}\n")
 
 
 def _blocks(run: Run, table: Table, what: str, name: str) -> list[str]:
     out = run.out
     if what == "chain":
-        return [out.chain_block(chain) for chain in run.ruleset.chains.children(table.key) if not name or chain.name == name]
+        chains = [chain for chain in run.ruleset.chains.children(table.key) if not in_place(chain)]
+        return [out.chain_block(chain, rules=bool(name)) for chain in chains if not name or chain.name == name]
     if what in ("set", "map", "meter"):
         records = [record for record in run.ruleset.sets.children(table.key) if not record.anonymous]
         records = [record for record in records if kind_of_set(unpack(record.note, SetNote)) == what]
@@ -114,7 +128,12 @@ def _blocks(run: Run, table: Table, what: str, name: str) -> list[str]:
 # ---------------------------------------------------------------- reset
 def reset(run: Run, command: Command) -> None:
     """List counters or quotas and set them to nought."""
-    show(run, command)
+    try:
+        show(run, command, resets=True)
+    except NftError as error:
+        if "did you mean" in error.message:
+            raise KernelError(ENOENT, *error.places) from None
+        raise
     what = command.what.rstrip("s") if command.what not in NOUNS else command.what
     chosen = [table_of(run, command.spec)] if command.spec.table else tables(run, command.spec.family)
     for table in chosen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tcemu.ir import operand as ir
 from tcemu.ir.operand import Bits, Const, Load, Lookup, Operand
 from tcemu.ir.operand import Concat as Side
 from tcemu.ir.step import AnyBit, Compare, Masked, Match, Member, Not, SameAs, Test
@@ -30,6 +31,8 @@ def operand(expr: Expr) -> Operand:
 
 def _bits(expr: Binop) -> Operand:
     of = operand(expr.left)
+    if not isinstance(expr.right, Value):  # two values that are read (kernels from 6.13 on): kept, and refused when a packet meets it
+        return ir.Key("bitwise", (expr.op,))
     full = (1 << max(expr.bits, expr.left.bits, 1)) - 1
     amount = expr.right.value if isinstance(expr.right, Value) and isinstance(expr.right.value, int) else 0
     if expr.op == "&":

@@ -15,7 +15,6 @@ from tcemu.nft.notes import ObjectNote, unpack
 from tcemu.nft.refusal import EINVAL, ENOENT, KernelError
 from tcemu.nft.statements import limit, quota, synproxy
 from tcemu.nft.tree import Command
-from tcemu.nft.units import show_time
 
 NOUNS: Final = ("counter", "quota", "ct helper", "limit", "ct timeout", "secmark", "ct expectation", "synproxy")
 BOTH: Final = ("ip", "ip6")
@@ -127,10 +126,10 @@ def lines(record: Object, config: dict[str, Any], out: Any) -> list[str]:
         rows = [f"mss {config['mss']}", f"wscale {config['wscale']}"]
         flags = ("timestamp " if config.get("timestamp") else "") + ("sack-perm" if config.get("sack") else "")
         return rows + ([flags] if flags else [])
-    return _conntrack_lines(record.kind, config)
+    return _conntrack_lines(record.kind, config, out)
 
 
-def _conntrack_lines(kind: str, config: dict[str, Any]) -> list[str]:
+def _conntrack_lines(kind: str, config: dict[str, Any], out: Any) -> list[str]:
     if kind == "ct helper":
         return [f'type "{config["type"]}" protocol {config["l4proto"]}', f"l3proto {config['l3proto']}"]
     rows = [f"protocol {config['l4proto']}"]
@@ -138,7 +137,7 @@ def _conntrack_lines(kind: str, config: dict[str, Any]) -> list[str]:
         rows.append(f"l3proto {config['l3proto']}")
         policy = ", ".join(f"{state} : {seconds}" for state, seconds in config["policy"].items())
         return [*rows, f"policy = {{ {policy} }}"]
-    rows += [f"dport {config['dport']}", f"timeout {show_time(config['timeout'])}", f"size {config['size']}"]
+    rows += [f"dport {config['dport']}", f"timeout {out.time(config['timeout'])}", f"size {config['size']}"]
     return [*rows, f"l3proto {config['l3proto']}"]
 
 

@@ -39,12 +39,14 @@ NAMES: Final = {
     },
 }
 
-NEWER: Final = frozenset(("destroy", "last"))  # words of nft 1.0.7 and later, also names, of which messages do not speak
+NEWER: Final = frozenset(
+    ("destroy", "last", "vxlan", "geneve", "gre", "gretap", "taddr", "check")
+)  # words of nft 1.0.7 and later, also names, of which messages do not speak
 
 Action = Callable[..., Any]
 
 
-class Stop(Exception):  # noqa: N818 (no error)
+class Stop(Exception):
     """No more is read."""
 
 
@@ -59,6 +61,7 @@ class Parser:
         self.errors: list[NftError] = []
         self.scopes: list[dict[str, Expr]] = [{}]
         self.pending: Any = None  # what the block that is being read is about (`tcemu.nft.blocks`)
+        self.newest = True
         self._seen = 0
         self._quiet = 0
         self.driver = Driver(table, {})
@@ -72,6 +75,11 @@ class Parser:
     def error(self, message: str, *places: At) -> NftError:
         """An error to raise out of an action."""
         return NftError(message, *(places or (self.at,)))
+
+    def newer(self, what: str) -> None:
+        """Syntax that nft 1.0.6 does not have; an error where only that is wanted."""
+        if not self.newest:
+            raise self.error(f"{what} needs a newer nft than 1.0.6")
 
     def run(self) -> None:
         """Read everything; commands and errors are then in the lists of those names."""

@@ -190,6 +190,8 @@ _ROWS: Final = (
             Field("id", 32, 16, "integer", "echo6"),
             Field("sequence", 48, 16, "integer", "echo6"),
             Field("max-delay", 32, 16, "integer", "mgmq"),
+            Field("taddr", 64, 128, "ipv6_addr", "target"),
+            Field("daddr", 192, 128, "ipv6_addr", "redirect"),
         ),
     ),
     Header(
@@ -237,6 +239,11 @@ _ROWS: Final = (
     Header("dccp", TH, 0, "", (*_PORTS, Field("type", 67, 4, "dccp_pkttype"))),
     Header("sctp", TH, 0, "", (*_PORTS, Field("vtag", 32, 32, "integer"), Field("checksum", 64, 32, "integer"))),
     Header("th", TH, 0, "", _PORTS),
+    Header(
+        "gre", TH, 0, "", (Field("flags", 0, 5, "integer"), Field("version", 13, 3, "integer"), Field("protocol", 16, 16, "ether_type"))
+    ),
+    Header("vxlan", IH, 0, "", (Field("vni", 32, 24, "integer"), Field("flags", 0, 8, "bitmask"))),
+    Header("geneve", IH, 0, "", (Field("vni", 32, 24, "integer"), Field("type", 16, 16, "ether_type"))),
     # pseudo headers: what says which protocol comes next where there is no header below
     Header("inet", LL, 0, "nfproto", (), ((2, "ip"), (10, "ip6")), "nfproto"),
     Header("netdev", LL, 0, "protocol", (), _ETHERTYPES, "protocol"),
@@ -254,7 +261,8 @@ FAMILY_BASE: Final = {
     "netdev": (LL, "netdev"),
 }
 
-ICMP_NEEDS: Final = {"echo": 8, "address": 5, "mtu": 3, "echo6": 128, "mtu6": 2, "mgmq": 130, "pptr": 4}
+ICMP_NEEDS: Final = {"echo": 8, "address": 5, "mtu": 3, "echo6": 128, "mtu6": 2, "mgmq": 130, "pptr": 4, "redirect": 137}
+TARGETS: Final = (130, 131, 132, 135, 136, 137)  # ICMPv6 messages with a target address
 DEVICE_TYPES: Final = {"ether": 1, "vlan": 1}  # ARPHRD_ETHER
 
 

@@ -10,13 +10,16 @@ Source: nftables src/parser_json.c (__json_parse, json_parse_cmd), observed with
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.nft.errors import NftError
 from tcemu.nft.json_nouns import Nouns
-from tcemu.nft.json_reader import Failed, maybe, typename
+from tcemu.nft.json_reader import Failed, Unreadable, load, maybe, typename
 from tcemu.nft.objects import NOUNS as OBJECTS
 from tcemu.nft.tree import NOWHERE, Body, Command, Rule, Spec
+
+if TYPE_CHECKING:
+    from tcemu.nft.parse import Parser
 
 SCHEMA: Final = 1
 LISTS: Final = (
@@ -26,6 +29,7 @@ LISTS: Final = (
 SINGLES: Final = ("table", "chain", "set", "map", "meter", "flowtable", *OBJECTS)
 IN_TABLE: Final = ("sets", "counters", "ct helpers", "ct timeouts", "ct expectations")
 RESET: Final = ("counter", "counters", "quota", "quotas")
+ORDER: Final = {"table": 0, "chain": 1}
 FLUSHED: Final = ("table", "chain", "set", "map", "meter", "ruleset")
 
 
@@ -37,6 +41,7 @@ class Reader(Nouns):
         self.document = document
         self.commands: list[Command] = []
         self.fatal = False
+        self.listed: list[int] = []  # which commands are entries of a listing, without a word of their own
 
     def run(self) -> list[NftError]:
         """Read all; what was said on the way. Commands are then in the list of that name."""
@@ -44,7 +49,14 @@ class Reader(Nouns):
             self._all()
         except Failed:
             self.fatal = True
+        self._order()
         return self.errors
+
+    def _order(self) -> None:
+        """A listing has maps before the chains that they lead to; here chains come first."""
+        entries = sorted((self.commands[place] for place in self.listed), key=lambda command: ORDER.get(command.what, 2))
+        for place, command in zip(self.listed, entries, strict=True):
+            self.commands[place] = command
 
     def _all(self) -> None:
         (entries,) = self.need(self.document, ("nftables", ""))
@@ -69,7 +81,9 @@ class Reader(Nouns):
         for word, read in _COMMANDS.items():
             if word in entry:
                 return read(self, word, entry[word])
-        return self.add("add", entry)
+        made = self.add("add", entry)
+        self.listed.append(len(self.commands))
+        return made
 
     # ------------------------------------------------------------ add, create, delete
     def add(self, op: str, root: Any) -> Command:
@@ -193,3 +207,14 @@ _COMMANDS: Final[dict[str, Read]] = {
     "rename": Reader.rename,
     "get": Reader.get,
 }
+
+
+def fill(parser: Parser, text: str) -> list[NftError]:
+    """Give a parser the commands of a text in JSON, as if it had read them; what was said. None of them where a mistake forbids all."""
+    try:
+        reader = Reader(load(text))
+    except Unreadable:
+        return [NftError("the text is no JSON")]
+    said = reader.run()
+    parser.commands += [] if reader.fatal else reader.commands
+    return said

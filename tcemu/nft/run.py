@@ -44,6 +44,7 @@ class Run:
         self.text: list[str] = []
         self.json: list[Any] = []
         self.as_json = False
+        self.newest = True
         self.listed = False  # a listing in JSON is one, even of nothing
 
     def all(self, commands: list[Command]) -> None:
@@ -78,6 +79,7 @@ class Run:
         """A context for evaluating what is in a table."""
         made = Scope(spec.family, spec.table, self.names, self.cache)
         made.table_at = spec.table_at
+        made.now, made.newest = self.out.now, self.newest
         return made
 
     def reached(self, table: str, source: str, needs: list[str], leads: list[str], at: At) -> None:

@@ -60,6 +60,11 @@ OPENS: Final = {
             "vlan",
             "secmark",
             "xt",
+            "last",
+            "vxlan",
+            "geneve",
+            "gre",
+            "gretap",
         ]
     },
     "@": "at",
@@ -79,7 +84,7 @@ OPENS: Final = {
 RESERVED: Final = (
     "accept add all and auto-merge bridge cgroup chain comment constant continue cpu create day define delete describe destroy device devices drop "
     "dynamic ecn element elements eq exists expires exthdr flags flow flowtable flush gc-interval ge get goto gt handle hook hour ibriport "
-    "ibrname iif iifgroup iifname iiftype include index inet insert interval jump last le lshift lt map mark meter missing ne netdev nftrace not "
+    "ibrname iif iifgroup iifname iiftype include index inet insert interval jump le lshift lt map mark meter missing ne netdev nftrace not "
     "notrack obriport obrname offload oif oifgroup oifname oiftype or pkttype position priority random redefine rename replace return rshift "
     "rtclassid rule ruleset set size skgid skuid table time timeout typeof undefine update vmap xor"
 )
@@ -92,7 +97,7 @@ SCOPES: Final = {
     "counter": "bytes name packets",
     "ct": "avgpkt bytes count daddr direction dport event expectation expiration helper helpers id l3proto label original over packets proto-dst "
     "proto-src protocol reply saddr state status zone",
-    "dccp": "dport sport",
+    "dccp": "dport option sport",
     "th": "dport sport",
     "dst": "hdrlength nexthdr",
     "hbh": "hdrlength nexthdr",
@@ -101,11 +106,11 @@ SCOPES: Final = {
     "tproxy": "to",
     "esp": "sequence spi",
     "ether": "daddr saddr",
-    "fib": "daddr saddr",
+    "fib": "check daddr saddr",
     "export": "json vm xml",
     "import": "json vm xml",
     "frag": "frag-off id more-fragments nexthdr reserved reserved2",
-    "icmp": "checksum code gateway id max-delay mtu param-problem sequence",
+    "icmp": "checksum code daddr gateway id max-delay mtu param-problem sequence taddr",
     "igmp": "checksum group mrt",
     "ip": "addr checksum daddr dscp frag-off hdrlength id length lsrr option options prefix protocol ptr ra rr saddr ssrr to ttl value version",
     "ip6": "addr daddr dscp flowlabel hoplimit length nexthdr prefix saddr to version",
@@ -140,7 +145,40 @@ SCOPES: Final = {
     "vlan": "cfi dei id pcp",
     "secmark": "",
     "xt": "",
+    "last": "never used",
+    "vxlan": "vni",
+    "geneve": "vni",
+    "gre": "protocol version",
+    "gretap": "",
 }
+
+# names of tunnels are keywords only in front of what a tunnel has: before nft 1.0.7 they were names like any other
+TUNNELS: Final = frozenset(("vxlan", "geneve", "gre", "gretap"))
+TUNNELLED: Final = frozenset(
+    [
+        "ether",
+        "vlan",
+        "ip",
+        "ip6",
+        "icmp",
+        "icmpv6",
+        "igmp",
+        "ah",
+        "esp",
+        "comp",
+        "udp",
+        "udplite",
+        "tcp",
+        "dccp",
+        "sctp",
+        "th",
+        "vni",
+        "flags",
+        "version",
+        "protocol",
+        "type",
+    ]
+)
 
 # words that are another keyword's second spelling
 SAME: Final = {

@@ -63,6 +63,7 @@ class Out:
         self.seconds = False
         self.show_interval = False
         self.steps: list[Any] = []
+        self.table = ""  # of the rule that is listed
 
     # ------------------------------------------------------------ expressions
     def text(self, form: Form, above: int = 0) -> str:
@@ -121,6 +122,10 @@ class Out:
         """A value of a type."""
         return datatypes.show(dtype, value, self)
 
+    def time(self, ms: int) -> str:
+        """A time as the options want it: in units, or in whole seconds."""
+        return f"{ms // 1000}s" if self.numeric_time else show_time(ms)
+
     def json(self, form: Form) -> Any:
         from tcemu.nft.show_json import expression
 
@@ -142,10 +147,23 @@ class Out:
     def stmt_json(self, form: Form) -> Any:
         return STATEMENTS[form[0]].json(form, self)
 
+    def begin(self, rule: Rule) -> None:
+        """The statements of this rule are listed next."""
+        self.steps = rule.steps
+        self.table = rule.parent.rpartition("/")[0]
+
+    def rules_in_place(self, name: str) -> str:
+        """The rules of a chain that stands in the rule that is listed, a line each and without handles."""
+        kept, handles = self.steps, self.handles
+        self.handles = False
+        lines = [f"\t\t\t{self.rule(rule)}\n" for rule in self.ruleset.rules.children(f"{self.table}/{name}")]
+        self.steps, self.handles = kept, handles
+        return "".join(lines)
+
     def rule(self, rule: Rule) -> str:
         """A rule on one line."""
         note = unpack(rule.note, RuleNote)
-        self.steps = rule.steps
+        self.begin(rule)
         text = " ".join(self.stmt(form) for form in note.body)
         if note.comment is not None:
             text += f' comment "{note.comment}"'
@@ -180,10 +198,10 @@ class Out:
             text += f" {self.stmt(form)}"
         timeout = timeout_of(element, own)
         if timeout:
-            text += f" timeout {show_time(timeout)}"
+            text += f" timeout {self.time(timeout)}"
         left = self.expires(element)
         if left and not self.stateless:
-            text += f" expires {show_time(left)}"
+            text += f" expires {self.time(left)}"
         if own.comment is not None:
             text += f' comment "{own.comment}"'
         data = data_form(record, note, element, own)
@@ -224,14 +242,14 @@ class Out:
             flags = []
         if flags:
             yield f"flags {','.join(flags)}"
+        if note.stmts:
+            yield " ".join(self._template(form) for form in note.stmts)
         if note.auto_merge:
             yield "auto-merge"
         if note.timeout:
-            yield f"timeout {show_time(note.timeout)}"
+            yield f"timeout {self.time(note.timeout)}"
         if note.gc:
-            yield f"gc-interval {show_time(note.gc)}"
-        if note.stmts:
-            yield " ".join(self._template(form) for form in note.stmts)
+            yield f"gc-interval {self.time(note.gc)}"
         if note.comment is not None:
             yield f'comment "{note.comment}"'
 
@@ -259,8 +277,8 @@ class Out:
         return ", " if count < most else ",\n\t\t\t     "
 
     # ------------------------------------------------------------ chains and tables
-    def chain_block(self, chain: Chain, indent: str = "\t") -> str:
-        """A chain with its rules."""
+    def chain_block(self, chain: Chain, indent: str = "\t", rules: bool = True) -> str:
+        """A chain, with its rules or without."""
         note = unpack(chain.note, ChainNote)
         lines = [f"{indent}chain {chain.name} {{" + (f" # handle {note.handle}" if self.handles else "")]
         if note.comment is not None:
@@ -269,7 +287,7 @@ class Out:
             lines.append(f"{indent}\t{self.hook(chain, note)}")
             if note.flags:
                 lines.append(f"{indent}\tflags {','.join(note.flags)};")
-        for rule in self.ruleset.rules.children(chain.key):
+        for rule in self.ruleset.rules.children(chain.key) if rules else []:
             lines.append(f"{indent}\t{self.rule(rule)}")
         return "\n".join([*lines, f"{indent}}}", ""])
 
@@ -297,7 +315,7 @@ class Out:
         blocks = [self.object_block(record) for record in self.objects(table.key)]
         blocks += [self.set_block(record) for record in self.ruleset.sets.children(table.key) if not hidden(record)]
         blocks += [self.flowtable_block(record) for record in self.ruleset.flowtables.children(table.key)]
-        blocks += [self.chain_block(chain) for chain in self.ruleset.chains.children(table.key) if not _binding(chain)]
+        blocks += [self.chain_block(chain) for chain in self.ruleset.chains.children(table.key) if not in_place(chain)]
         gap = "\n" if note.flags and blocks else ""
         return head + gap + "\n".join(blocks) + "}\n"
 
@@ -332,5 +350,6 @@ def hidden(record: Set) -> bool:
     return record.anonymous or unpack(record.note, SetNote).meter
 
 
-def _binding(chain: Chain) -> bool:
+def in_place(chain: Chain) -> bool:
+    """The chain stands in the rule that jumps to it."""
     return unpack(chain.note, ChainNote).binding

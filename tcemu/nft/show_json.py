@@ -13,7 +13,7 @@ from tcemu.nft.datatypes import TYPES, Datatype
 from tcemu.nft.elements import data_form, key_form, states, timeout_of
 from tcemu.nft.expressions import KINDS as EXPRESSIONS
 from tcemu.nft.notes import ChainNote, ElementNote, FlowtableNote, ObjectNote, RuleNote, SetNote, TableNote, unpack
-from tcemu.nft.show import hidden
+from tcemu.nft.show import hidden, in_place
 from tcemu.nft.statements import limit, quota
 
 if TYPE_CHECKING:
@@ -51,8 +51,10 @@ def expression(form: Form, out: Out) -> Any:
     if kind == "prefix":
         return {"prefix": {"addr": expression(form[1], out), "len": form[2]}}
     if kind == "range":
-        with out.numeric():
-            return {"range": [expression(form[1], out), expression(form[2], out)]}
+        kept, out.numeric_protocol = out.numeric_protocol, True
+        ends = [expression(form[1], out), expression(form[2], out)]
+        out.numeric_protocol = kept
+        return {"range": ends}
     if kind == "concat":
         return {"concat": [expression(part, out) for part in form[1:]]}
     if kind == "op":
@@ -87,14 +89,16 @@ def value(dtype: Datatype, number: int | str, out: Out) -> Any:
     if dtype.name == "iface_index":
         return _bare(datatypes.show(dtype, number, out))
     if dtype.name in NUMBERS:
-        if number >> 64:
-            return f"0x{number:x}"
         if dtype.name == "ct_label" and number and not number & (number - 1):
             return number.bit_length() - 1
+        if number >> 64:
+            return f"0x{number:x}"
         if dtype.name == "inet_service" and out.services:
             return _bare(datatypes.show(dtype, number, out))
         return number
     text = _bare(datatypes.show(dtype, number, out))
+    if dtype.name == "realm":
+        return text
     return int(text) if text.isdigit() else number if text.startswith("0x") else text
 
 
@@ -126,7 +130,7 @@ def element(record: Set, note: SetNote, member: Element, out: Out) -> Any:
     if own.comment is not None:
         extra["comment"] = own.comment
     steps, out.steps = out.steps, []
-    for effect, form in states(member, own):
+    for effect, form in list(states(member, own))[:1]:  # 1.0.6 shows the first only
         out.steps = [Do(effect)]
         extra.update(out.stmt_json(form))
     out.steps = steps
@@ -147,17 +151,13 @@ def table_object(table: Table, _out: Out) -> Any:
     body: dict[str, Any] = {"family": table.family, "name": table.name, "handle": note.handle}
     if note.flags:
         body["flags"] = note.flags[0] if len(note.flags) == 1 else note.flags
-    if note.comment is not None:
-        body["comment"] = note.comment
-    return {"table": body}
+    return {"table": body}  # 1.0.6 leaves out comments of tables and chains
 
 
 def chain_object(chain: Chain, _out: Out) -> Any:
     note = unpack(chain.note, ChainNote)
     family, _, table = chain.parent.partition(" ")
     body: dict[str, Any] = {"family": family, "table": table, "name": chain.name, "handle": note.handle}
-    if note.comment is not None:
-        body["comment"] = note.comment
     if note.hook:
         body.update(type=note.type, hook=note.hook, prio=note.priority, policy=note.policy)  # 1.0.6 leaves out devices
     return {"chain": body}
@@ -169,7 +169,7 @@ def rule_object(rule: Rule, chain: Chain, out: Out) -> Any:
     body: dict[str, Any] = {"family": family, "table": table, "chain": chain.name, "handle": note.handle}
     if note.comment is not None:
         body["comment"] = note.comment
-    out.steps = rule.steps
+    out.begin(rule)
     if note.body:
         body["expr"] = [out.stmt_json(form) for form in note.body]
     return {"rule": body}
@@ -179,13 +179,13 @@ def set_object(record: Set, out: Out, members: list[Element] | None = None) -> A
     """A named set or map."""
     note = unpack(record.note, SetNote)
     noun = "meter" if note.meter else "map" if note.data_types or note.object else "set"
-    body = {**_place(record, record.parent), "type": _type(note.types, note.typeof, out), "handle": note.handle}
+    body = {**_place(record, record.parent), "type": _type(note.types), "handle": note.handle}
     if note.comment is not None:
         body["comment"] = note.comment
     if note.object:
         body["map"] = note.object
     elif note.data_types:
-        body["map"] = _type(note.data_types, note.data_typeof, out)
+        body["map"] = " . ".join(note.data_types)
     if note.policy == "memory":
         body["policy"] = "memory"
     if record.size:
@@ -205,9 +205,10 @@ def set_object(record: Set, out: Out, members: list[Element] | None = None) -> A
     return {noun: body}
 
 
-def _type(names: list[str], typeof: Form | None, _out: Out) -> Any:
-    _ = typeof
-    return names[0] if len(names) == 1 else names
+def _type(names: list[str]) -> Any:
+    """The type of a key; 1.0.6 has no word for an expression that gave it."""
+    shown = ["integer" if name == "xinteger" else name for name in names]
+    return shown[0] if len(shown) == 1 else shown
 
 
 def _template(effect: Effect, form: Form, out: Out) -> Any:
@@ -236,13 +237,13 @@ def object_object(record: Object, out: Out) -> Any:
         body["comment"] = note.comment
     effect = record.effect
     if isinstance(effect, Count):
-        if not out.stateless:
-            body.update(packets=effect.stats.packets, bytes=effect.stats.bytes)
+        body.update(packets=effect.stats.packets, bytes=effect.stats.bytes)  # also where states are left out
     elif isinstance(effect, Quota):
         used = effect.stats.extra.get(quota.USED, 0) if effect.stats is not None else 0
         body.update(bytes=effect.bytes, used=used, inv=effect.over)
     elif isinstance(effect, Limit):
-        body.update(limit.config_json(effect.rate, effect.unit, effect.burst, effect.bytes, effect.over))
+        config = limit.config_json(effect.rate, effect.unit, effect.burst, effect.bytes, effect.over)
+        body.update({"rate": config.pop("rate"), "per": config.pop("per"), **config})  # in another order than as a statement
     else:
         body.update(_config(record.kind, note.config))
     return {record.kind: body}
@@ -295,6 +296,8 @@ def whole(run: Run, table: Table) -> list[Any]:
     entries += [flowtable_object(record, out) for record in run.ruleset.flowtables.children(table.key)]
     rules = []
     for chain in run.ruleset.chains.children(table.key):
+        if in_place(chain):
+            continue
         entries.append(chain_object(chain, out))
         rules += [rule_object(rule, chain, out) for rule in run.ruleset.rules.children(chain.key)]
     return entries + rules
@@ -309,7 +312,7 @@ def _parts(run: Run, table: Table, what: str, name: str) -> list[Any]:
     if singular == "chain":
         entries: list[Any] = []
         for chain in run.ruleset.chains.children(table.key):
-            if not name or chain.name == name:
+            if not in_place(chain) and (not name or chain.name == name):
                 entries.append(chain_object(chain, out))
                 if name:
                     entries += [rule_object(rule, chain, out) for rule in run.ruleset.rules.children(chain.key)]

@@ -255,3 +255,7 @@ def _service_lines() -> list[tuple[str, int, str, list[str]]]:
             if port.isdigit():
                 rows.append((fields[0], int(port), protocol, fields[2:]))
     return rows
+
+
+# RFC 8684 section 8: subtypes of the MPTCP option by number
+MPTCP_SUBTYPES: Final = ("mp-capable", "mp-join", "dss", "add-addr", "remove-addr", "mp-prio", "mp-fail", "mp-fastclose", "mp-tcprst")

@@ -143,7 +143,7 @@ def reject_verifies(p: Packet) -> bool:
 
 
 # ---------------------------------------------------------------- resets
-def tcp_reset(p: Packet, ttl: i64 = TTL, padded: bool = False, verify: bool = True) -> bytes:
+def tcp_reset(p: Packet, ttl: i64 = TTL, padded: bool = False, verify: bool = True, tos: i64 = 0) -> bytes:
     """The reset that answers a TCP segment; silent about resets, fragments and bad checksums, and about multicast in IPv6.
 
     padded: in bridge and netdev hooks nobody has cut off what stands behind the IP packet, and IPv4 takes it for a part of the
@@ -168,12 +168,12 @@ def tcp_reset(p: Packet, ttl: i64 = TTL, padded: bool = False, verify: bool = Tr
     segment = p.data[p.l4 + 2 : p.l4 + 4] + p.data[p.l4 : p.l4 + 2] + numbers + be16(5 << 12 | answer) + bytes(6)
     if p.groups & G_IP4:
         check = checksum(segment, 0, 20, pseudo4(f[IP_DADDR], f[IP_SADDR], IPPROTO_TCP, 20)) or 0xFFFF
-        return ip4_header(f[IP_DADDR], f[IP_SADDR], IPPROTO_TCP, 20, ttl, 0, 0, True) + _summed(segment, check)
+        return ip4_header(f[IP_DADDR], f[IP_SADDR], IPPROTO_TCP, 20, ttl, tos, 0, True) + _summed(segment, check)
     high, low, to_high, to_low = f[IP6_DADDR], f[IP6_DADDR + 1], f[IP6_SADDR], f[IP6_SADDR + 1]
     if _multicast(high) or _multicast(to_high) or (high | low) == 0 or (to_high | to_low) == 0:
         return b""
     check = checksum(segment, 0, 20, pseudo6(high, low, to_high, to_low, IPPROTO_TCP, 20))
-    return ip6_header(high, low, to_high, to_low, IPPROTO_TCP, 20, ttl, 0, 0) + _summed(segment, check)
+    return ip6_header(high, low, to_high, to_low, IPPROTO_TCP, 20, ttl, tos, 0) + _summed(segment, check)
 
 
 # ---------------------------------------------------------------- helpers

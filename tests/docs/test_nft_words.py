@@ -26,7 +26,9 @@ def said(path: str) -> set[str]:
 
 
 def test_the_page_of_nft_lists_the_options() -> None:
-    assert mdoc.flags(PAGE, "OPTIONS") == {f"-{short}" for short, _, _ in OPTIONS} | {f"--{long}" for _, long, _ in OPTIONS if long}
+    assert mdoc.flags(PAGE, "OPTIONS") == {f"-{short}" for short, _, _ in OPTIONS if short} | {
+        f"--{long}" for _, long, _ in OPTIONS if long
+    }
 
 
 def test_the_page_of_nft_lists_the_commands() -> None:
@@ -52,7 +54,7 @@ def test_the_page_of_nft_lists_headers() -> None:
     [
         ("EXPRESSIONS/meta", {*meta.TEMPLATES, *meta.OLD_NAMES}),
         ("EXPRESSIONS/ct", {name for name in ct.TEMPLATES if not name.startswith("ip")}),
-        ("EXPRESSIONS/Extension headers and options", {*exthdr.IP6, "tcp option", "ip option", "sctp chunk"}),
+        ("EXPRESSIONS/Extension headers and options", {*exthdr.IP6, "tcp option", "ip option", "dccp option", "sctp chunk"}),
     ],
     ids=["meta", "ct", "exthdr"],
 )
@@ -62,6 +64,8 @@ def test_the_page_of_nft_lists_keys(path: str, names: set[str]) -> None:
 
 def test_the_page_of_nft_names_every_kind_of_expression() -> None:
     parts = {path.rpartition("/")[2] for path in PAGE if path.startswith("EXPRESSIONS/")}
-    named = parts | said("EXPRESSIONS/Others") | {"payload", "exthdr"}  # headers, and extension headers and options
+    named = (
+        parts | said("EXPRESSIONS/Others") | {"payload", "exthdr", "inner"}
+    )  # headers, those inside of tunnels, and extension headers and options
     assert set(expressions.KINDS) - {"hash"} <= named
     assert {"jhash", "symhash"} <= named

@@ -55,7 +55,7 @@ TCP: Final[dict[str, tuple[int, Fields]]] = {
     "echo": (8, _LEN),
     "timestamp": (8, {**_LEN, "tsval": (16, 32, "integer"), "tsecr": (48, 32, "integer")}),
     "md5sig": (19, _LEN),
-    "mptcp": (30, {**_LEN, "subtype": (16, 4, "integer")}),
+    "mptcp": (30, {**_LEN, "subtype": (16, 4, "mptcp_option")}),
     "fastopen": (34, _LEN),
 }
 TCP_BY_NUMBER: Final = {number: name for name, (number, _fields) in reversed(TCP.items()) if name != "echo"}
@@ -175,6 +175,13 @@ def sctp_chunk_expr(p: Parser, parts: tuple[str, str]) -> Key:
     return Key(p.at, NAME, ("sctp", parts[0], parts[1], 0))
 
 
+def dccp_option(p: Parser, number: int) -> Key:
+    p.newer("dccp option")
+    if number > 255:
+        raise p.error("value too large")
+    return Key(p.at, NAME, ("dccp", str(number), "", 0))
+
+
 # ---------------------------------------------------------------- meaning
 def place(key: Key) -> tuple[int, int, str]:
     """Offset, width and type of what is asked; an empty field is the presence of the header."""
@@ -226,7 +233,7 @@ def text(form: Form, _out: Any) -> str:
         if field.startswith("@"):
             return f"tcp option @{number},{field[1:]}"
         return f"tcp option {header or number}" + (f" {field}" if field else "")
-    lead = "ip option" if family == "ip" else "sctp chunk"
+    lead = {"ip": "ip option", "dccp": "dccp option"}.get(family, "sctp chunk")
     return f"{lead} {header}" + (f" {field}" if field else "")
 
 
@@ -239,6 +246,8 @@ def json(form: Form, _out: Any) -> Any:
         if not header:
             return {"tcp option": {"base": number, "offset": 0, "len": 8}}
         return {"tcp option": {"name": header, **({"field": field} if field else {})}}
+    if family == "dccp":
+        return {"dccp option": {"type": int(header)}}
     if family != "ip6":
         return {"ip option" if family == "ip" else "sctp chunk": {"name": header, **({"field": field} if field else {})}}
     body: dict[str, Any] = {"name": header}
@@ -263,6 +272,7 @@ ACTIONS: Final[dict[str, Any]] = {
     "ip_option": ip_option,
     "ip_option_with_field": ip_option,
     "ip_option_expr": ip_option_expr,
+    "dccp_option": dccp_option,
     "sctp_chunk": sctp_chunk,
     "sctp_chunk_field": sctp_chunk,
     "sctp_chunk_expr": sctp_chunk_expr,

@@ -30,12 +30,14 @@ def fib_keys_append(p: Parser, before: tuple[list[str], At], word: str) -> tuple
 
 def fib(p: Parser, keys: tuple[list[str], At], result: str) -> Key:
     words, at = keys
+    if result == "check":
+        p.newer("fib check")
     if "saddr" not in words and "daddr" not in words:
         raise p.error("fib: need either saddr or daddr", at)
     for one, other in (("saddr", "daddr"), ("iif", "oif")):
         if one in words and other in words:
             raise p.error(f"fib: {one} and {other} are mutually exclusive", at)
-    return Key(p.at, NAME, (tuple(word for word in ORDER if word in words), result, False))
+    return Key(p.at, NAME, (tuple(word for word in ORDER if word in words), result, result == "check"))
 
 
 def evaluate(scope: Scope, key: Key) -> Key:
@@ -50,7 +52,7 @@ def evaluate(scope: Scope, key: Key) -> Key:
 
 def operand(key: Key) -> ir.Operand:
     flags, result, exists = key.args
-    return ir.Key("fib", (*flags, result, *(("exists",) if exists else ())))
+    return ir.Key("fib", (*flags, "oif" if result == "check" else result, *(("exists",) if exists else ())))
 
 
 def text(form: Form, _out: Any) -> str:

@@ -54,6 +54,7 @@ TEMPLATES: Final = {
     "sdif": ("iface_index", 32, "host"),
     "sdifname": ("ifname", 128, "host"),
 }
+SET_ONLY: Final = {"broute": ("integer", 8, "host")}  # newer than nft 1.0.6: only bridges know it
 OLD_NAMES: Final = {"ibriport": "ibrname", "obriport": "obrname", "secpath": "ipsec"}
 # keys that are written without "meta" (meta.c meta_key_is_unqualified)
 PLAIN: Final = frozenset(
@@ -91,7 +92,7 @@ def meta_word(p: Parser, word: str) -> Key:
 
 def typed(at: At, name: str) -> Key:
     """An evaluated key."""
-    dtype, bits, order = TEMPLATES[name]
+    dtype, bits, order = TEMPLATES.get(name) or SET_ONLY[name]
     key: Key = Key(at, NAME, (name,)).typed(TYPES[dtype], bits, order)
     return key
 

@@ -89,12 +89,16 @@ def typed(at: tuple[int, int], header: Header, field: Field, offset: int = -1) -
 def evaluate(scope: Scope, key: Key) -> Key:
     """Settle the protocol, with dependencies where it is not settled yet."""
     from tcemu.nft.dependencies import settle
+    from tcemu.nft.expressions import tunnel
 
     if not key.args[0]:
         made = Key(key.at, NAME, key.args)
         made.typed(key.dtype, key.bits, key.order)
     elif key.args[0] == "th":
         made = typed(key.at, HEADERS["th"], HEADERS["th"].field(key.args[1]))  # any protocol with ports: nothing is implied
+    elif key.args[0] in tunnel.CARRIERS:
+        tunnel.settle(scope, key.at, key.args[0])
+        made = typed(key.at, HEADERS[key.args[0]], HEADERS[key.args[0]].field(key.args[1]))
     else:
         header = HEADERS[key.args[0]]
         field = header.field(key.args[1])

@@ -12,11 +12,13 @@ from tcemu.nft.kernel import Kernel, check_name, missing
 from tcemu.nft.members import effects_of
 from tcemu.nft.notes import SetNote, pack, unpack
 from tcemu.nft.nouns import element
-from tcemu.nft.refusal import EBUSY, EEXIST, ENOENT, EOPNOTSUPP, KernelError
+from tcemu.nft.refusal import E2BIG, EBUSY, EEXIST, ENOENT, EOPNOTSUPP, KernelError
 from tcemu.nft.tree import At, Command
 
 if TYPE_CHECKING:
     from tcemu.nft.run import Run
+
+MAX_STATEMENTS = 2  # of a set (linux/netfilter/nf_tables.h NFT_SET_EXPR_MAX)
 
 
 def add(run: Run, command: Command) -> None:
@@ -44,6 +46,8 @@ def add(run: Run, command: Command) -> None:
         return
     if "dynamic" in info.note.flags and ("interval" in info.note.flags or "constant" in info.note.flags):
         raise KernelError(EOPNOTSUPP, command.at)
+    if len(info.note.stmts) > MAX_STATEMENTS:
+        raise KernelError(E2BIG, spec.name_at)
     make(run.kernel, table, info, spec.name_at, info.size)
     run.fresh[key] = command.at
     run.cache.forget(key)

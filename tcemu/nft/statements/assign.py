@@ -17,13 +17,11 @@ from tcemu.nft.expressions import ct as ct_keys
 from tcemu.nft.expressions import meta as meta_keys
 from tcemu.nft.forms import form as form_of
 from tcemu.nft.statements.kind import Form, Kind
-from tcemu.nft.tree import Expr, Key, Range, Stmt, Value
+from tcemu.nft.tree import Binop, Expr, Key, Range, Stmt, Value
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
     from tcemu.nft.parse import Parser
-
-SETTABLE_META: Final = frozenset(("mark", "priority", "pkttype", "nftrace", "secmark", "broute"))
 
 
 def payload_set(p: Parser, target: Key, value: Expr) -> Stmt:
@@ -37,7 +35,11 @@ def meta_set(p: Parser, *parts: Any) -> Stmt:
 
 
 def meta_set_word(p: Parser, word: str, value: Expr) -> Stmt:
-    return Stmt(p.at, "meta set", target=Key(p.at, "meta", (meta_keys.key_of(word, p.at),)), value=value)
+    if word in meta_keys.SET_ONLY:
+        p.newer(f"meta {word}")
+    else:
+        word = meta_keys.key_of(word, p.at)
+    return Stmt(p.at, "meta set", target=Key(p.at, "meta", (word,)), value=value)
 
 
 def ct_set(p: Parser, word: Any, value: Expr) -> Stmt:
@@ -81,9 +83,17 @@ def evaluate_payload(scope: Scope, stmt: Stmt) -> Stmt:
     value = scope.constant_range(value)
     if isinstance(value, Range):
         raise NftError(f"{target.kind}: range argument not supported", value.at)
-    if target.kind == "payload" and not isinstance(value, Value) and (target.bits % 8 or target.args[3] % 8):
+    odd = target.kind == "payload" and (target.bits % 8 or target.args[3] % 8)
+    if odd and not isinstance(value, Value) and not (scope.newest and _of_itself(value, target)):
         raise NftError("payload statement for this expression is not supported", value.at)
     return Stmt(stmt.at, stmt.kind, target=target, value=value)
+
+
+def _of_itself(value: Expr, target: Key) -> bool:
+    """``ip dscp set ip dscp | 1``: bits of the same place, which newer versions than nft 1.0.6 take."""
+    while isinstance(value, Binop) and value.op in "&|^":
+        value = value.left
+    return isinstance(value, Key) and value.kind == target.kind and value.args == target.args
 
 
 def steps(stmt: Stmt, _lowering: Any) -> list[Step]:

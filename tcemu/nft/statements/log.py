@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.ir.effect import Log
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "log"
 LEVELS: Final = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit")
+VARIABLE: Final = re.compile(r"\$([A-Za-z0-9_]*)")
 PREFIX_MAX: Final = 128  # NF_LOG_PREFIXLEN
 FLAGS: Final = ("tcp sequence", "tcp options", "ip options", "skuid", "ether")
 ALL: Final = frozenset(FLAGS)
@@ -45,6 +47,24 @@ def arg(name: str) -> Any:
     return act
 
 
+def prefix(p: Parser, text: Symbol) -> tuple[str, Any]:
+    """Text in which ``$name`` stands for what a variable holds."""
+    if "$" in text.text:
+        text.text = VARIABLE.sub(lambda match: _held(p, match[1], text), text.text)
+    return "prefix", text
+
+
+def _held(p: Parser, name: str, text: Symbol) -> str:
+    value = p.lookup(name)
+    while isinstance(value, Variable):
+        value = value.value
+    if value is None:
+        raise p.unknown(name, text.at)
+    if not isinstance(value, Symbol):
+        raise NftError(f"variable '{name}' is not a string or symbol", text.at)
+    return value.text
+
+
 def level(p: Parser, word: str) -> str:
     if word not in LEVELS:
         raise p.error("invalid log level")
@@ -66,7 +86,7 @@ def log_tcp_flags(_p: Parser, *words: str) -> list[str]:
     return list(words)
 
 
-def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
+def evaluate(_scope: Scope, stmt: Stmt) -> Stmt:
     args = dict(stmt.args)
     grouped = any(args[name] is not None for name in ("group", "snaplen", "threshold"))
     if grouped and args["level"] is not None:
@@ -76,21 +96,18 @@ def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
     if args["level"] == "audit" and (args["prefix"] is not None or args["flags"]):
         raise NftError("log level audit doesn't support any further options", stmt.at)
     if args["prefix"] is not None:
-        args["prefix"] = _prefix(scope, args["prefix"], stmt)
+        args["prefix"] = _prefix(args["prefix"])
     return Stmt(stmt.at, NAME, **args)
 
 
-def _prefix(scope: Scope, expr: Expr, stmt: Stmt) -> str:
+def _prefix(expr: Expr) -> str:
     text = ""
     while isinstance(expr, Variable):
         expr = expr.value
     if isinstance(expr, Symbol):
         text = expr.text
-    _ = scope
     if len(text.encode()) >= PREFIX_MAX:
         raise NftError("log prefix is too long", expr.at)
-    if not text:
-        raise NftError("log prefix must have a minimum length of 1 character", stmt.at)
     return text
 
 
@@ -155,7 +172,7 @@ KINDS: Final = (Kind(NAME, evaluate, steps, form, text, json),)
 ACTIONS: Final[dict[str, Any]] = {
     "log_begin": begin,
     "log": log,
-    "log_prefix": arg("prefix"),
+    "log_prefix": prefix,
     "log_prefix_variable": arg("prefix"),
     "log_group": arg("group"),
     "log_snaplen": arg("snaplen"),

@@ -50,11 +50,11 @@ def chain_steps(stmt: Stmt, lowering: Any) -> list[Step]:
 
 
 def chain_text(form: Form, out: Any) -> str:
-    return f"{form[1]} {{\n{out.chain_block(form[2])}\t\t}}"
+    return f"{form[1]} {{\n{out.rules_in_place(form[2])}\t\t}}"
 
 
-def chain_json(form: Form, _out: Any) -> Any:
-    return {form[1]: {"target": form[2]}}
+def chain_json(form: Form, out: Any) -> Any:
+    return chain_text(form, out)  # nft 1.0.6 has no JSON for it and gives the text
 
 
 # ---------------------------------------------------------------- xt

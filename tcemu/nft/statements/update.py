@@ -15,7 +15,6 @@ from tcemu.nft.forms import form as form_of
 from tcemu.nft.frame import Name
 from tcemu.nft.statements.kind import Form, Kind
 from tcemu.nft.tree import Element, Expr, SetRef, Stmt
-from tcemu.nft.units import show_time
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
@@ -148,7 +147,9 @@ def form(stmt: Stmt, place: int) -> Form:
     from tcemu.nft import statements
 
     data = stmt.args["data"]
-    states = [statements.KINDS[inner.kind].form(inner, [place, number]) for number, inner in enumerate(stmt.args["stmts"])]  # type: ignore[arg-type]
+    declared = stmt.args["set"].info.note.stmts  # a set's own statements are not repeated (nft_dynset.c nft_dynset_dump)
+    stmts = [] if declared else stmt.args["stmts"]
+    states = [statements.KINDS[inner.kind].form(inner, [place, number]) for number, inner in enumerate(stmts)]  # type: ignore[arg-type]
     ref = stmt.args["set"]
     head: Form = [stmt.kind, stmt.args["op"], ref.info.key, ref.name, form_of(stmt.args["key"])]
     return [*head, None if data is None else form_of(data), stmt.args["timeout"], states, stmt.args.get("size", 0)]
@@ -162,7 +163,7 @@ def text(form: Form, out: Any) -> str:
 def _inside(key: Form, timeout: int | None, states: list[Form], out: Any) -> str:
     text = str(out.text(key))
     if timeout:
-        text += f" timeout {show_time(timeout)}"
+        text += f" timeout {out.time(timeout)}"
     kept, out.stateless = out.stateless, True
     text += "".join(f" {out.stmt(state)}" for state in states)
     out.stateless = kept
@@ -176,14 +177,14 @@ def text_meter(form: Form, out: Any) -> str:
 
 def json(form: Form, out: Any) -> Any:
     _kind, op, _key_of_set, name, key, data, timeout, states, _size = form
-    body: dict[str, Any] = {"op": op, "elem": _elem(key, timeout, out), "set": f"@{name}"}
     if data is not None:
-        body = {"op": op, "elem": _elem(key, timeout, out), "data": out.json(data), "map": f"@{name}"}
+        return text(form, out)  # nft 1.0.6 has no JSON for it and gives the text
+    body: dict[str, Any] = {"op": op, "elem": _elem(key, timeout, out), "set": f"@{name}"}
     if states:
         kept, out.stateless = out.stateless, True
         body["stmt"] = [out.stmt_json(state) for state in states]
         out.stateless = kept
-    return {"map" if data is not None else "set": body}
+    return {"set": body}
 
 
 def _elem(key: Form, timeout: int | None, out: Any) -> Any:
