@@ -186,7 +186,7 @@ def _anonymous_sets(kernel: Kernel, command: Command, table: Table, scope: Scope
     keys = []
     for info in scope.sets:
         if info.anonymous:
-            info.name = _free_name(kernel, table, info)
+            info.name = kernel.next_name(table, _stem(info))
             info.key = set_key(table.family, table.name, info.name)
             keys.append(info.key)
             sets.make(kernel, table, info, info.at, len(info.elements))
@@ -198,12 +198,9 @@ def _anonymous_sets(kernel: Kernel, command: Command, table: Table, scope: Scope
     return keys
 
 
-def _free_name(kernel: Kernel, table: Table, info: SetInfo) -> str:
-    stem = "__map" if info.note.data_types else "__objmap" if info.note.object else "__set"
-    number = 0
-    while kernel.ruleset.sets.get(set_key(table.family, table.name, f"{stem}{number}")) is not None:
-        number += 1
-    return f"{stem}{number}"
+def _stem(info: SetInfo) -> str:
+    """What the name of an anonymous set begins with."""
+    return "__map" if info.note.data_types else "__objmap" if info.note.object else "__set"
 
 
 def _uses(kernel: Kernel, table: Table, scope: Scope) -> list[str]:
