@@ -55,6 +55,7 @@ class Desk(Watch):
         given = backend.capabilities()
         self.name = given.name
         self.hardware, self.snoop = given.hardware, given.snoop
+        self.waiting: list[Entry] = []  # not yet listed as hardware's
         self.here: set[int] = set()  # ids of connections that the backend has
         self.devices: dict[int, tuple[int, int]] = {}  # of connections in flow tables
         self.turned_away = 0
@@ -85,6 +86,8 @@ class Desk(Watch):
             if story is not None:
                 note(story.slow, self.name, f"not taken: {why}", number)
             return
+        if self.hardware:
+            self.waiting.append(entry)
         self.backend.add(entry, self.devices.get(entry.id, (0, 0)), now)
         self.here.add(entry.id)
         if story is not None:
@@ -115,8 +118,6 @@ class Desk(Watch):
         if story is not None:
             story.taken_packets += 1
             story.taken_bytes += length
-        if self.hardware and entry.status & OFFLOADED:
-            entry.status |= HW_OFFLOADED
         return self.hardware
 
     def passed(self, table: str, entry: Entry, why: str, p: Packet, now: int) -> None:
@@ -141,12 +142,22 @@ class Desk(Watch):
         entry.status &= ~HW_OFFLOADED
 
     def tick(self, now: int) -> None:
+        self.waiting = [entry for entry in self.waiting if not self.settled(entry, now)]
         for entry in self.backend.expire(now):
             self.here.discard(entry.id)
             entry.status &= ~HW_OFFLOADED
             story = self.journal.story(entry, 0, now)
             if story is not None:
                 story.marks.append(Mark(0, now, "aged", self.name, "the backend forgot a flow that was not used"))
+
+    def settled(self, entry: Entry, now: int) -> bool:
+        """A connection that waited for hardware is there now, and listed so (flow_offload_work_add), or need not wait any more."""
+        if entry.id not in self.here or not entry.status & OFFLOADED:
+            return True
+        if not self.backend.holds(entry, now):
+            return False
+        entry.status |= HW_OFFLOADED
+        return True
 
 
 def note(reasons: dict[tuple[str, str], Reason], table: str, text: str, packet: int) -> None:
