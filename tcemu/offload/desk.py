@@ -15,7 +15,7 @@ from tcemu.conntrack.tuples import l3_length
 from tcemu.fields import IIF
 from tcemu.offload.journal import Journal, Mark, Reason, Story
 from tcemu.offload.table import key_of
-from tcemu.offload.watch import Watch
+from tcemu.offload.watch import BY_END, BY_ROUTE, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tcemu.offload.backend import Backend
     from tcemu.packet.packet import Packet
 
+BY_PACKET: Final = (BY_END, BY_ROUTE)  # ends that a packet brings about; the others come by time or by command
 NOT_HANDED_ON: Final = 'the nft flow table has no "flags offload", and stays in software'
 
 
@@ -128,7 +129,7 @@ class Desk(Watch):
     def torn(self, table: str, entry: Entry, why: str, now: int) -> None:
         self.forget(entry)
         self.devices.pop(entry.id, None)
-        number = self.number()
+        number = self.number() if why in BY_PACKET else 0
         story = self.journal.story(entry, number, now)
         if story is not None:
             story.offloaded = False

@@ -275,7 +275,9 @@ class FlowTable:
         for flow in self.flows:
             if not flow.torn and (flow.expires <= tick or (flow.entry.status & DYING) != 0):
                 dying = (flow.entry.status & DYING) != 0
-                self.teardown(table, flow, tick, BY_CONNTRACK if dying else BY_TIME)
+                # of the ticks that went by since the last packet, the first behind its expiry was the one
+                due = tick if dying else self.started + (flow.expires - self.started + SECOND - 1) // SECOND * SECOND
+                self.teardown(table, flow, due, BY_CONNTRACK if dying else BY_TIME)
             if not flow.torn:
                 kept.append(flow)
         self.flows = kept
