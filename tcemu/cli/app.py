@@ -11,6 +11,9 @@ from tcemu.cli.offload import offload_group
 from tcemu.diagnostics import Diagnostic, TcemuError, near
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tcemu.conntrack.events import EventLog
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.session import Session
 
@@ -65,10 +68,11 @@ def unknown(word: str) -> TcemuError:
 @click.option("-n", "--namespace", metavar="NAME", help="The session of this network namespace.")
 @click.option("--session", metavar="FILE", help="The session's file.")
 @click.option("--strict", is_flag=True, help="Exactly as the kernel has it: nothing is made on first mention.")
+@click.option("--profile", metavar="WORDS", help="Which kernel and tc: linux-VERSION, iproute2-VERSION, no-zones, with commas between.")
 @click.version_option(
     None, "-V", "--version", message="%(version)s", package_name="tcemu", help="Say the version, and whether the engine is compiled."
 )
-def app(namespace: str, session: str, strict: bool) -> None:
+def app(namespace: str, session: str, strict: bool, profile: str) -> None:
     """Run tc and nft rulesets on captures, with the connection tracking and NAT of Linux, without a kernel.
 
     Options of the program stand in front of the command and are read before click sees them; they are here for this page.
@@ -105,6 +109,7 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
 @click.option("--conntrack", "show_connections", is_flag=True, help="List the connections at the end.")
 @click.option("--explain", type=click.IntRange(0), default=0, metavar="N", help="Show the way of the first N packets.")
+@click.option("--events", is_flag=True, help="What happens to connections, as conntrack -E says it, and what was wrong with packets.")
 @click.option("--verdicts", is_flag=True, help="With --json: the verdict of each packet.")
 @click.option(
     "--offload", metavar="WORD", help="A backend of connections, a profile, or its TOML file: software, mlx5, home-router, ebpf …"
@@ -122,6 +127,7 @@ def replay(
     as_json: bool,
     show_connections: bool,
     explain: int,
+    events: bool,
     verdicts: bool,
     offload: str | None,
     rfc_exact: bool,
@@ -153,11 +159,30 @@ def replay(
         with progress_bar([path for _, path in inputs]) as progress:
             from tcemu.session.replayed import replay as play
 
+            told: list[str] = []
+            log = event_log(told.append if as_json else write) if events else None
             result = play(
-                session, captures, out, verdicts=verdicts, explain=explain, seed=seed, progress=progress, keep=True, offload=profile
+                session,
+                captures,
+                out,
+                verdicts=verdicts,
+                explain=explain,
+                seed=seed,
+                progress=progress,
+                keep=True,
+                watcher=log,
+                offload=profile,
             )
-        report(session, result, as_json, show_connections)
+        report(session, result, as_json, show_connections, told if events else None)
     return 1 if result.stopped else 0
+
+
+def event_log(emit: Callable[[str], None]) -> EventLog:
+    """Events as `conntrack -E` writes them, with reasons."""
+    from tcemu.conntrack.events import EventLog
+    from tcemu.conntrack.request import parse
+
+    return EventLog(parse(["-E", "-o", "timestamp"]), emit, reasons=True)
 
 
 def open_for(choice: Choice, scratch: bool) -> Session:
@@ -167,7 +192,7 @@ def open_for(choice: Choice, scratch: bool) -> Session:
     from tcemu.session.session import Session
     from tcemu.session.transfer import copy_host
 
-    made = Session(strict=choice.strict)
+    made = Session(strict=choice.strict, profile=choice.profile)
     if choice.exists():
         with choice.open() as kept:
             copy_host(kept, made)
@@ -188,7 +213,7 @@ def set_sysctl(session: Session, name: str, value: str) -> None:
     session.host.sysctls.put(Sysctl(key=dotted, value=value))
 
 
-def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool) -> None:
+def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool, events: list[str] | None = None) -> None:
     """Tables or a document on standard output, warnings on standard error."""
     from tcemu.cli import replaying
 
@@ -201,6 +226,8 @@ def report(session: Session, result: ReplayResult, as_json: bool, show_connectio
         document = result.document()
         if show_connections:
             document["conntrack_table"] = connections.splitlines()
+        if events is not None:
+            document["events"] = [line.rstrip("\n") for line in events]
         write(json.dumps(document) + "\n")
         return
     write(replaying.summary(result))
@@ -377,4 +404,17 @@ def session_import(choice: Choice, path: str) -> int:
             write(take_over(session, source))
     except OSError as slip:
         raise TcemuError(f"{path} cannot be read: {slip.strerror}") from slip
+    return 0
+
+
+# ---------------------------------------------------------------- completion
+
+
+@app.command(epilog="\b\nExamples:\n  source <(tcemu completion bash)\n  tcemu completion zsh > ~/.zfunc/_tcemu")
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print what makes SHELL (bash, zsh or fish) complete the words of tcemu and of tc."""
+    from tcemu.cli.completing import SCRIPTS
+
+    write(SCRIPTS[shell])
     return 0

@@ -18,7 +18,7 @@ from typing import Final
 from librt.strings import read_i64_be
 from mypy_extensions import i64
 
-from tcemu.conntrack.entry import CONFIRMED, OFFLOADED, TEMPLATE, Entry
+from tcemu.conntrack.entry import CONFIRMED, EXPECTED, HELPER, OFFLOADED, SEQ_ADJUST, TEMPLATE, Entry
 from tcemu.conntrack.nat import DST, SRC, is_set_up, null_binding, translate, translate_error
 from tcemu.conntrack.settings import Settings
 from tcemu.engine.effects.divert import ICMP4, RESET
@@ -146,6 +146,7 @@ USER_LOCAL: Final = -3
 
 
 IP: Final = G_IP4 | G_IP6
+SETTLED: Final = CONFIRMED | HELPER | SEQ_ADJUST | EXPECTED  # only CONFIRMED of these: nothing is left to do for the connection
 STACKED: Final = G_PPPOE | G_CVLAN  # what the network layer does not look behind
 
 
@@ -611,7 +612,7 @@ class Stack(Wire):
                 code = self.track(p)
             elif kind == CONFIRM:
                 ct = p.ct
-                if ct is not None and (ct.status & CONFIRMED) == 0:
+                if ct is not None and ((ct.status & SETTLED) != CONFIRMED or self.conntrack.watcher is not None):
                     code = self.confirm(p)
             elif kind != DEFRAG:
                 code = self.own_stage(p, stage)
@@ -677,7 +678,7 @@ class Stack(Wire):
 
     def confirm(self, p: Packet) -> i64:
         """nf_confirm: helpers look at the packet, then a new connection enters the table."""
-        if self.conntrack.confirm(p) != NF_ACCEPT:
+        if self.conntrack.finish(p) != NF_ACCEPT:
             p.reason = p.reason or "the entry was not confirmed"
             return DROP
         return ACCEPT

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
-from tcemu.diagnostics import TcemuError
 from tcemu.lint.subject import NftText, Origin, Subject
 from tcemu.nft.commands import Options, output
 from tcemu.nft.evaluate import Scope

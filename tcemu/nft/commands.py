@@ -76,7 +76,7 @@ class UsageError(Exception):
     """The command line itself is wrong."""
 
 
-class Abort(Exception):  # noqa: N818 (no error)
+class Abort(Exception):
     """Leave the transaction without its changes."""
 
 
@@ -203,7 +203,9 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
             if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
     except Abort:
-        pass
+        if not reading.fatal and not runner.errors:
+            with world.transaction():
+                runner.kernel.keep_handles()
     wrong: list[NftError] = runner.errors if reading.fatal else runner.wrong
     stderr = "".join(error.lines(reading.lexer) for error in [*reading.said, *wrong])
     failed = reading.fatal or bool(wrong)

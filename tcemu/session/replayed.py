@@ -22,6 +22,7 @@ from tcemu.session.running import Running, numbers, undone
 if TYPE_CHECKING:
     from tcemu.capture.reader import Reader
     from tcemu.capture.writer import Writer
+    from tcemu.conntrack.stats import Watcher
     from tcemu.offload.profile import Profile
     from tcemu.session.session import Session
 
@@ -102,9 +103,12 @@ def replay(
     seed: int = 1,
     progress: Progress | None = None,
     keep: bool = True,
+    watcher: Watcher | None = None,
     offload: Profile | None = None,
 ) -> ReplayResult:
-    """See `Session.replay`. ``offload``: the backend of this replay; the session's own without one. ``keep`` False leaves the session as it was, and so does a replay that fails or is interrupted.
+    """See `Session.replay`. ``offload``: the backend of this replay; the session's own without one.
+
+    ``keep`` False leaves the session as it was, and so does a replay that fails or is interrupted.
 
     The session is locked while it is read and while it is written, not while packets run: other shells go on meanwhile.
     """
@@ -123,6 +127,7 @@ def replay(
 
         running = undone(session, begin)
         machine = running.machine
+        machine.conntrack.watcher = watcher
         sender = Sender(running, out) if out is not None else None
         if sender is not None:
             machine.sink, machine.frames = sender, True

@@ -48,7 +48,7 @@ def kept_stats(session: Session) -> Stats:
     return stats
 
 
-class _Undo(Exception):  # noqa: N818
+class _Undo(Exception):
     """Leaves a transaction without keeping it."""
 
 
