@@ -34,13 +34,25 @@ class Seen(Watcher):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk, self.journal = desk, desk.journal
+        self.also: Watcher | None = None  # who else wants to hear
+
+    def passed(self, entry: Entry, now: int) -> None:
+        self.journal.readied(entry, self.desk.number(), now)
+        if self.also is not None:
+            self.also.passed(entry, now)
+
+    def judged(self, p: Packet, valid: bool) -> None:
+        if self.also is not None:
+            self.also.judged(p, valid)
 
     def event(self, kind: int, entry: Entry, now: int) -> None:
-        packet = self.desk.number()
+        if self.also is not None:
+            self.also.event(kind, entry, now)
         if kind != EVENT_DESTROY:
-            self.journal.readied(entry, packet, now)
+            self.journal.readied(entry, self.desk.number(), now)
             return
         self.desk.forget(entry)
+        now = now if now >= 0 else self.desk.moment()
         story = self.journal.story(entry, 0, now)
         if story is not None and not story.over:
             story.over, story.offloaded = True, False
@@ -48,11 +60,11 @@ class Seen(Watcher):
 
 
 class Desk(Watch):
-    """See the module's text. ``number`` gives the number of the packet in hand, 0 between packets."""
+    """See the module's text. ``number`` gives the number of the packet in hand, ``moment`` the time (ns) at which the machine stands."""
 
-    def __init__(self, backend: Backend, journal: Journal, number: Callable[[], int]) -> None:
+    def __init__(self, backend: Backend, journal: Journal, number: Callable[[], int], moment: Callable[[], int]) -> None:
         super().__init__()
-        self.backend, self.journal, self.number = backend, journal, number
+        self.backend, self.journal, self.number, self.moment = backend, journal, number, moment
         given = backend.capabilities()
         self.name = given.name
         self.hardware, self.snoop = given.hardware, given.snoop

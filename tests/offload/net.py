@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from scapy.layers.inet import IP, TCP, UDP  # type: ignore[import-untyped]
-from scapy.layers.inet6 import IPv6  # type: ignore[import-untyped]
-from scapy.layers.l2 import Ether  # type: ignore[import-untyped]
-from scapy.packet import Raw  # type: ignore[import-untyped]
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 
 from tcemu import Session
 from tcemu.capture.writer import create_capture
@@ -73,7 +73,9 @@ def back(packet: Any) -> Frame:
     return "wan", Ether(src="02:00:00:00:00:12", dst=MACS["wan"]) / packet
 
 
-def tcp(rounds: int = 3, fin: bool = False, six: bool = False, target: str = SERVER, answers: str = CLIENT, port: int = 40000) -> list[Frame]:
+def tcp(
+    rounds: int = 3, fin: bool = False, six: bool = False, target: str = SERVER, answers: str = CLIENT, port: int = 40000
+) -> list[Frame]:
     """A TCP conversation: handshake, questions and answers of ten bytes, and the end if asked for."""
     there = IPv6(src=CLIENT6, dst=SERVER6) if six else IP(src=CLIENT, dst=target, id=1)
     here = IPv6(src=SERVER6, dst=CLIENT6) if six else IP(src=SERVER, dst=answers, id=2)
@@ -126,7 +128,9 @@ def wait(seconds: float) -> Frame:
     return "", seconds
 
 
-def play(session: Session, folder: Path, frames: Iterable[Frame], offload: str | Path | None = "software", start: int = START) -> ReplayResult:
+def play(
+    session: Session, folder: Path, frames: Iterable[Frame], offload: str | Path | None = "software", start: int = START
+) -> ReplayResult:
     """The frames through the session's machine; what leaves is written to ``folder/out``."""
     folder.mkdir(exist_ok=True)
     return session.replay(captures(folder, frames, start=start), folder / "out", offload=offload)
@@ -151,7 +155,7 @@ def fast(result: ReplayResult) -> int:
 
 def sent(folder: Path, device: str) -> list[Any]:
     """The frames that left by a device, for scapy."""
-    from scapy.utils import rdpcap  # type: ignore[import-untyped]
+    from scapy.utils import rdpcap
 
     path = folder / "out" / f"{device}.pcap"
     return list(rdpcap(str(path))) if path.exists() else []

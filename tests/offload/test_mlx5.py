@@ -200,7 +200,8 @@ def counters(session: Session, chain: int, handle: str) -> list[tuple[int, int, 
     listing = json.loads(session.tc(f"-s -j filter show dev eth0 ingress chain {chain}").stdout)
     (found,) = [one["options"]["actions"] for one in listing if one.get("options", {}).get("handle") == int(handle, 16)]
     return [
-        (one["stats"]["packets"], one["stats"].get("sw_packets", one["stats"]["packets"]), one["stats"].get("hw_packets", 0)) for one in found
+        (one["stats"]["packets"], one["stats"].get("sw_packets", one["stats"]["packets"]), one["stats"].get("hw_packets", 0))
+        for one in found
     ]
 
 
@@ -242,7 +243,9 @@ def test_a_filter_that_software_skips_matches_in_hardware_only() -> None:
         use(session, choose("mlx5"))
         for line in (EXAMPLES / "cover-letter.tc").read_text(encoding="utf-8").splitlines():
             if line and not line.startswith("#"):
-                session.tc(line.replace("flower ct_state +trk+est action tunnel_key set", "flower skip_sw ct_state +trk+est action tunnel_key set"))
+                session.tc(
+                    line.replace("flower ct_state +trk+est action tunnel_key set", "flower skip_sw ct_state +trk+est action tunnel_key set")
+                )
         result = session.replay({"eth0": str(EXAMPLES / "captures" / "office.pcap")})
         hits = {rule.label.place: rule.hits for rule in result.rules}
         assert hits["eth0 ingress chain 2 pref 1 handle 0x2"] == 112

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import net
 import pytest
-from scapy.layers.inet import IP, TCP, UDP  # type: ignore[import-untyped]
-from scapy.packet import Raw  # type: ignore[import-untyped]
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.packet import Raw
 
 
 def test_todo_ipv6_connections_take_the_fast_path(tmp_path: Path) -> None:
@@ -51,12 +51,16 @@ def test_todo_pmtu_a_packet_longer_than_the_mtu_goes_by_the_rules_and_is_answere
     """2017 v2: "PMTU interactions": too long with DF set gets its ICMP error from the slow path, and the flow stays."""
     session = net.fast_router()
     assert not session.ip("link set wan mtu 600").exit_code
-    large = net.out(IP(src=net.CLIENT, dst=net.SERVER, flags="DF") / TCP(sport=40000, dport=80, flags="A", seq=131, ack=531) / Raw(bytes(900)))
+    large = net.out(
+        IP(src=net.CLIENT, dst=net.SERVER, flags="DF") / TCP(sport=40000, dport=80, flags="A", seq=131, ack=531) / Raw(bytes(900))
+    )
     result = net.play(session, tmp_path, [*net.tcp(), large, *net.tcp()[3:5]])
     assert net.flow(result)["slow"][0]["text"] == "its 940 bytes are longer than the MTU of the way out, 600"
     assert net.flow(result)["status"] == "offloaded"
     errors = [packet for packet in net.sent(tmp_path, "lan") if packet[IP].proto == 1]
-    assert [(packet.payload.payload.type, packet.payload.payload.code, packet.payload.payload.nexthopmtu) for packet in errors] == [(3, 4, 600)]
+    assert [(packet.payload.payload.type, packet.payload.payload.code, packet.payload.payload.nexthopmtu) for packet in errors] == [
+        (3, 4, 600)
+    ]
 
 
 def test_todo_stateful_tracking_comes_back_with_the_end_of_the_connection(tmp_path: Path) -> None:

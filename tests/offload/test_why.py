@@ -11,8 +11,8 @@ from typing import Any
 
 import net
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP  # type: ignore[import-untyped]
-from scapy.packet import Raw  # type: ignore[import-untyped]
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.packet import Raw
 
 from tcemu import Session
 from tcemu.offload.flows import ActCtTable
@@ -61,7 +61,9 @@ def test_a_connection_that_no_rule_commits_is_never_confirmed(tmp_path: Path) ->
     """The classical mistake: ct without commit, so each packet is new."""
     result = net.play(tracked("action ct pipe action pass"), tmp_path, net.udp())
     assert result.offload is not None
-    assert {text for story in result.offload["flows"] for text in reasons(story)} == {"the connection is not confirmed: no rule committed it"}
+    assert {text for story in result.offload["flows"] for text in reasons(story)} == {
+        "the connection is not confirmed: no rule committed it"
+    }
 
 
 def test_a_connection_that_no_rule_offers_is_told_so(tmp_path: Path) -> None:
