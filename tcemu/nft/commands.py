@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tcemu.nft.compat import compatible
 from tcemu.nft.errors import NftError
 from tcemu.nft.names import Names
 from tcemu.world import Reply, World
@@ -215,6 +216,7 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
                 _echo(runner, seen)
             if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
+            runner.close()
     except Abort:
         if not reading.fatal and not runner.errors:
             with world.transaction():
@@ -229,7 +231,7 @@ def read(options: Options, name: str, text: str) -> Reading:
     """The commands of a text. With ``-j`` it is JSON; what is no JSON at all is read as text, as nft does."""
     from tcemu.nft.parse import Parser
 
-    parser = Parser(name, text, options.includes)
+    parser = Parser(name, compatible(text), options.includes)
     parser.newest = options.newest
     if options.has("j") and text.lstrip()[:1] in ("{", "["):
         from tcemu.nft.json_reader import Unreadable, load

@@ -39,12 +39,12 @@ class Offloading:
     def __init__(self, profile: Profile, machine: Machine) -> None:
         self.profile, self.machine = profile, machine
         self.backend: Backend = find(profile.backend or profile.name, profile)
-        self.desk = Desk(self.backend, Journal(), lambda: int(machine.packet.number) if machine.received else 0)
+        self.desk = Desk(self.backend, Journal(), lambda: int(machine.packet.number), lambda: int(machine.now))
         self.given = self.backend.capabilities()
         self.refusals: dict[str, Refusal] = {}
         machine.watch = self.desk
-        if machine.conntrack.watcher is None:
-            machine.conntrack.watcher = Seen(self.desk)
+        self.seen = Seen(self.desk)
+        machine.conntrack.watcher = self.seen
 
     def install(self, ruleset: Ruleset) -> None:
         """Give the backend the rules, and mark in the program those that it took, and its devices."""

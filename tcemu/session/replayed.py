@@ -127,7 +127,8 @@ def replay(
 
         running = undone(session, begin)
         machine = running.machine
-        machine.conntrack.watcher = watcher
+        if watcher is not None:
+            running.watch(watcher)
         sender = Sender(running, out) if out is not None else None
         if sender is not None:
             machine.sink, machine.frames = sender, True
