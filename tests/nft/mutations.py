@@ -71,13 +71,14 @@ add element FAMILY t i { 5.5.5.5 comment "y" }
 insert rule FAMILY t c accept
 delete element FAMILY t i { 3.3.3.3 }
 """
-WORDS = """
+WORDS_TEXT = """
 table chain rule set map element add delete insert replace create flush list reset rename handle index position type hook priority policy
 filter nat route accept drop reject jump goto return continue ip ip6 inet arp bridge netdev tcp udp icmp meta ct saddr daddr sport dport mark
 { } ( ) ; , : . - / = == != < > <= >= & | ^ << >> ! @ $ * \\ " # 0 1 65535 65536 4294967296 18446744073709551616 0x 0xff -1 1.2.3.4 ::1
 fe80::/129 10.0.0.0/33 1.1.1.1-1.1.1.0 "" "x" $net $port @s @i @nope eth0 lo timeout 1d2h3m 5 kbytes/second counter limit quota log prefix
 vmap map dnat snat to typeof flags interval dynamic constant elements comment define include undefine redefine
-""".split()
+"""
+WORDS = WORDS_TEXT.split()
 FAMILIES = ("ip", "ip6", "inet", "inet", "bridge", "netdev", "arp")
 
 
