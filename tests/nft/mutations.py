@@ -147,6 +147,11 @@ def limited() -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
+def unordered(listing: str) -> str:
+    """A listing with the members of sets sorted: of bits combined nft lists those of equal keys in turn forwards and backwards."""
+    return re.sub(r"\{ ([^{}\n]*) \}", lambda match: "{ " + ", ".join(sorted(match[1].split(", "))) + " }", listing)
+
+
 def wrong(session: Session, other: Session, text: str) -> str:
     """What is wrong with how a text was taken, or nothing. Both sessions hold nothing when it begins, and a table when it is refused."""
     for one in (session, other):
@@ -163,7 +168,7 @@ def wrong(session: Session, other: Session, text: str) -> str:
     again = other.nft(["-f", "-"], stdin=listed)
     if again.exit_code:
         return f"the listing is refused:\n{again.stderr}\n{listed}"
-    if other.nft(["-s", "list", "ruleset"]).stdout != listed:
+    if unordered(other.nft(["-s", "list", "ruleset"]).stdout) != unordered(listed):
         return f"the listing lists otherwise:\n{listed}\nthen\n{other.nft(['-s', 'list', 'ruleset']).stdout}"
     document = session.nft(["-j", "list", "ruleset"]).stdout
     other.nft("flush ruleset")

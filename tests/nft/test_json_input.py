@@ -43,7 +43,10 @@ def internal(message: str) -> str:
         ('{"nftables": [{"add": 1}]}', internal("Value of add command must be object (got integer instead).") + ENTRY),
         ('{"nftables": [{"add": {"table": {"family": "ipx", "name": "q"}}}]}', internal("Unknown family 'ipx'.") + ENTRY),
         ('{"nftables": [{"list": {"foo": {}}}]}', internal("Unknown object passed to list command.") + ENTRY),
-        ('{"nftables": [{"delete": {"chain": {"family": "ip", "table": "t"}}}]}', internal("Either name or handle required to delete a chain.") + ENTRY),
+        (
+            '{"nftables": [{"delete": {"chain": {"family": "ip", "table": "t"}}}]}',
+            internal("Either name or handle required to delete a chain.") + ENTRY,
+        ),
         ('{"nftables": [{"create": {"rule": {}}}]}', internal("Create command not available for rules.") + ENTRY),
         (
             '{"nftables": [{"metainfo": {"json_schema_version": 2}}]}',
@@ -107,7 +110,10 @@ def test_what_is_no_json_is_read_as_text(session: Session) -> None:
 
 def test_a_refused_document_changes_nothing(session: Session) -> None:
     before = session.nft("list ruleset").stdout
-    entries = [{"add": {"table": {"family": "ip", "name": "new"}}}, {"add": {"rule": {**PLACE, "chain": "nochain", "expr": [{"drop": None}]}}}]
+    entries = [
+        {"add": {"table": {"family": "ip", "name": "new"}}},
+        {"add": {"rule": {**PLACE, "chain": "nochain", "expr": [{"drop": None}]}}},
+    ]
     assert session.nft(["-j", json.dumps({"nftables": entries})]).exit_code == 1
     assert session.nft("list ruleset").stdout == before
 
@@ -195,9 +201,22 @@ def test_a_listing_in_json_loads_again(session: Session) -> None:
 @pytest.mark.parametrize(
     ("noun", "listed"),
     [
-        ({"table": {"family": "ip", "name": "u", "comment": "x", "flags": ["dormant"]}}, 'table ip u {\n\tflags dormant\n\tcomment "x"\n}\n'),
         (
-            {"set": {"family": "ip", "table": "t", "name": "q", "type": "ipv4_addr", "flags": ["interval"], "auto-merge": True, "comment": "y"}},
+            {"table": {"family": "ip", "name": "u", "comment": "x", "flags": ["dormant"]}},
+            'table ip u {\n\tflags dormant\n\tcomment "x"\n}\n',
+        ),
+        (
+            {
+                "set": {
+                    "family": "ip",
+                    "table": "t",
+                    "name": "q",
+                    "type": "ipv4_addr",
+                    "flags": ["interval"],
+                    "auto-merge": True,
+                    "comment": "y",
+                }
+            },
             '\tset q {\n\t\ttype ipv4_addr\n\t\tflags interval\n\t\tauto-merge\n\t\tcomment "y"\n\t}\n',
         ),
         (
