@@ -61,6 +61,15 @@ def loop(subject: Subject, rule: Rule) -> Iterator[Finding]:
         names = " → ".join(key.rpartition("/")[2] for key in [*ring, start])
         if any(view.reach.get(key) for key in ring):
             yield rule.at(subject, spans[:4] or subject.place(start), f"chains jump in a circle: {names}", start)
+    if not told:
+        yield from too_deep(subject, rule)
+
+
+def too_deep(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    """Too many links without a circle: chains that jump 16 deep."""
+    from tcemu.lint.rules.load import told
+
+    yield from told(subject, rule)
 
 
 def _hooks(bases: list[Base]) -> str:
