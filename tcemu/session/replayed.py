@@ -127,7 +127,8 @@ def replay(
 
         running = undone(session, begin)
         machine = running.machine
-        machine.conntrack.watcher = watcher
+        if watcher is not None:
+            running.watch(watcher)
         sender = Sender(running, out) if out is not None else None
         if sender is not None:
             machine.sink, machine.frames = sender, True
@@ -211,6 +212,7 @@ def _tell(running: Running, result: ReplayResult) -> None:
     result.connections = int(machine.conntrack.count)
     result.shares = shares(machine, running.offloading)
     if running.offloading is not None:
+        running.offloading.gather()
         result.offload = running.offloading.document(result.packets, result.bytes)
     before = running.stats_before
     result.tracker = {name: value - before[name] for name, value in numbers(machine.conntrack.stats).items()}

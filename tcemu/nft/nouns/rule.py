@@ -8,6 +8,7 @@ from tcemu.ir.ruleset import Chain, Rule, Table
 from tcemu.ir.step import Step
 from tcemu.nft.cache import SetInfo, set_key
 from tcemu.nft.canon import listing
+from tcemu.nft.compat import TABLE
 from tcemu.nft.errors import NftError, NftErrors
 from tcemu.nft.kernel import Kernel
 from tcemu.nft.legal import check, needs
@@ -229,7 +230,7 @@ def _targets(stmt: Stmt, table: str) -> list[tuple[str, At]]:
         found.append((f"{table}/{stmt.args['name']}", stmt.at))
     elif stmt.kind == "objref" and isinstance(stmt.args["expr"], Value):
         found.append((f"{table}/{stmt.args['object']} {stmt.args['expr'].value}", stmt.args["expr"].at))
-    elif stmt.kind == "flow":
+    elif stmt.kind == "flow" and stmt.args["name"] != TABLE:
         found.append((f"{table}/flowtable {stmt.args['name']}", stmt.at))
     for value in stmt.args.values():
         ref = value.mappings if isinstance(value, MapOf) else value
