@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tcemu.lint.index import Index
@@ -42,8 +42,10 @@ def packets() -> list[dict[str, int | None]]:
 
 
 PACKETS = packets()
+patient = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
+@patient
 @given(intervals, intervals)
 def test_intervals_are_sets(left: Values, right: Values) -> None:
     assert members(meet(left, right)) == members(left) & members(right)
@@ -51,24 +53,28 @@ def test_intervals_are_sets(left: Values, right: Values) -> None:
     assert members(join([*left, *right])) == members(left) | members(right)
 
 
+@patient
 @given(boxes, boxes)
 def test_what_is_covered_matches_nothing_alone(outer: Box, inner: Box) -> None:
     if covers(outer, inner, ALWAYS):
         assert all(matches(outer, packet) for packet in PACKETS if matches(inner, packet))
 
 
+@patient
 @given(boxes, boxes)
 def test_boxes_that_are_apart_share_nothing(left: Box, right: Box) -> None:
     if apart(left, right):
         assert not any(matches(left, packet) and matches(right, packet) for packet in PACKETS)
 
 
+@patient
 @given(boxes, boxes)
 def test_both_is_the_intersection(left: Box, right: Box) -> None:
     shared = both(left, right)
     assert all(matches(shared, packet) == (matches(left, packet) and matches(right, packet)) for packet in PACKETS)
 
 
+@patient
 @given(boxes, st.lists(boxes, max_size=4))
 def test_nothing_is_left_only_where_all_is_taken(box: Box, others: list[Box]) -> None:
     left = remainder([box], others, ALWAYS)
@@ -76,6 +82,7 @@ def test_nothing_is_left_only_where_all_is_taken(box: Box, others: list[Box]) ->
         assert all(any(matches(other, packet) for other in others) for packet in PACKETS if matches(box, packet))
 
 
+@patient
 @given(boxes, st.lists(boxes, max_size=8))
 def test_the_index_finds_a_cover_where_there_is_one(box: Box, others: list[Box]) -> None:
     index: Index[int] = Index(frozenset())
