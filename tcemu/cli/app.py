@@ -105,6 +105,9 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
 @click.option("--conntrack", "show_connections", is_flag=True, help="List the connections at the end.")
 @click.option("--explain", type=click.IntRange(0), default=0, metavar="N", help="Show the way of the first N packets.")
 @click.option("--verdicts", is_flag=True, help="With --json: the verdict of each packet.")
+@click.option("--nft-trace", is_flag=True, help="Show what `nft monitor trace` would, of packets whose nftrace is set.")
+@click.option("--log-dir", type=click.Path(), metavar="DIR", help="Write what nft log sees: lines, and a capture a group.")
+@click.option("--queue", type=click.Choice(("accept", "drop")), help="What programs behind nft queues say; without it nobody listens.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of what the kernel would draw at random.")
 @click.option("--sysctl", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A setting of the machine.")
 @click.option("--keep", is_flag=True, help="With --rules: load them into the session and keep counters and connections there.")
@@ -118,6 +121,9 @@ def replay(
     show_connections: bool,
     explain: int,
     verdicts: bool,
+    nft_trace: bool,
+    log_dir: str | None,
+    queue: str | None,
     seed: int,
     sysctl: list[tuple[str, str]],
     keep: bool,
@@ -144,7 +150,19 @@ def replay(
         with progress_bar([path for _, path in inputs]) as progress:
             from tcemu.session.replayed import replay as play
 
-            result = play(session, captures, out, verdicts=verdicts, explain=explain, seed=seed, progress=progress, keep=True)
+            result = play(
+                session,
+                captures,
+                out,
+                verdicts=verdicts,
+                explain=explain,
+                seed=seed,
+                log_dir=log_dir,
+                queue=queue,
+                nft_trace=nft_trace,
+                progress=progress,
+                keep=True,
+            )
         report(session, result, as_json, show_connections)
     return 1 if result.stopped else 0
 
@@ -204,8 +222,9 @@ def report(session: Session, result: ReplayResult, as_json: bool, show_connectio
 @click.argument("device", metavar="DEV")
 @click.argument("packet", metavar="PACKET")
 @click.option("--json", "as_json", is_flag=True, help="Events as JSON.")
+@click.option("--nft", is_flag=True, help="As `nft monitor trace` writes it: nft's rules only.")
 @pass_choice
-def trace(choice: Choice, device: str, packet: str, as_json: bool) -> int:
+def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) -> int:
     """Show the way of one packet that arrives on DEV, rule by rule; nothing is changed by it.
 
     PACKET is a scapy expression, or the frame's bytes in hex. The expression is read, not evaluated: layers, literal arguments, / and b"".
@@ -221,6 +240,8 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool) -> int:
         events = [event._asdict() for event in way.events]
         sent = [{"device": one.device, "hex": one.data.hex()} for one in way.sent]
         write(json.dumps({"verdict": way.verdict, "events": events, "sent": sent}) + "\n")
+    elif nft:
+        write(way.nft)
     else:
         write(way.text)
     return 0
