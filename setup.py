@@ -50,8 +50,8 @@ def compiled() -> list[Extension]:
     modules = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["tcemu"]["compiled"]
     try:
         extensions = mypycify(["--strict", "--follow-imports=silent", *modules], opt_level="3", debug_level="0")
-    except SystemExit:  # a mypy that is stricter than the one this was written for says no
-        print("tcemu: mypyc does not take the modules; they are installed to run interpreted", file=sys.stderr)
+    except (SystemExit, Exception) as slip:  # a mypy that is stricter than the one this was written for says no, or breaks down
+        print(f"tcemu: mypyc does not take the modules ({type(slip).__name__}); they are installed to run interpreted", file=sys.stderr)
         return []
     for extension in extensions:
         extension.optional = True

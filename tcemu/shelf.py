@@ -100,9 +100,8 @@ class MemoryShelf(Generic[R]):
         siblings = self._under.setdefault(record.parent, {})
         siblings[record.key] = record
         last = self._lasts.get(record.parent)
-        if last is not None or len(siblings) == 1:
-            if last is None or (record.rank, record.key) > (last.rank, last.key):
-                self._lasts[record.parent] = record
+        if len(siblings) == 1 if last is None else (record.rank, record.key) > (last.rank, last.key):
+            self._lasts[record.parent] = record
         self._places[record.key] = (record.parent, record.tag)
         if record.tag:
             self._tags[record.parent, record.tag] = record.key

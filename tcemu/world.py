@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from tcemu.host.model import Host
-from tcemu.ir.ruleset import Ruleset
+from tcemu.ir.ruleset import Object, Rule, Ruleset
 
 
 class Reply(NamedTuple):
@@ -15,6 +15,19 @@ class Reply(NamedTuple):
     exit_code: int = 0
     stdout: str = ""
     stderr: str = ""
+
+
+class Hardware(Protocol):
+    """What tc asks of an offload backend, where the world has one as its ``hardware``."""
+
+    def refusal(self, rule: Rule, actions: list[Object]) -> str | None:
+        """Why a filter stays in software; None where hardware has it."""
+
+
+def hardware_of(world: World) -> Hardware | None:
+    """The world's backend; most worlds have none."""
+    found: Hardware | None = getattr(world, "hardware", None)
+    return found
 
 
 class World(Protocol):

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from tcemu.cli.main import Choice, write
+from tcemu.cli.offload import offload_group
 from tcemu.diagnostics import Diagnostic, TcemuError, near
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tcemu.conntrack.events import EventLog
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.session import Session
 
@@ -64,10 +68,11 @@ def unknown(word: str) -> TcemuError:
 @click.option("-n", "--namespace", metavar="NAME", help="The session of this network namespace.")
 @click.option("--session", metavar="FILE", help="The session's file.")
 @click.option("--strict", is_flag=True, help="Exactly as the kernel has it: nothing is made on first mention.")
+@click.option("--profile", metavar="WORDS", help="Which kernel and tc: linux-VERSION, iproute2-VERSION, no-zones, with commas between.")
 @click.version_option(
     None, "-V", "--version", message="%(version)s", package_name="tcemu", help="Say the version, and whether the engine is compiled."
 )
-def app(namespace: str, session: str, strict: bool) -> None:
+def app(namespace: str, session: str, strict: bool, profile: str) -> None:
     """Run tc and nft rulesets on captures, with the connection tracking and NAT of Linux, without a kernel.
 
     Options of the program stand in front of the command and are read before click sees them; they are here for this page.
@@ -104,10 +109,15 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
 @click.option("--conntrack", "show_connections", is_flag=True, help="List the connections at the end.")
 @click.option("--explain", type=click.IntRange(0), default=0, metavar="N", help="Show the way of the first N packets.")
+@click.option("--events", is_flag=True, help="What happens to connections, as conntrack -E says it, and what was wrong with packets.")
 @click.option("--verdicts", is_flag=True, help="With --json: the verdict of each packet.")
 @click.option("--nft-trace", is_flag=True, help="Show what `nft monitor trace` would, of packets whose nftrace is set.")
 @click.option("--log-dir", type=click.Path(), metavar="DIR", help="Write what nft log sees: lines, and a capture a group.")
 @click.option("--queue", type=click.Choice(("accept", "drop")), help="What programs behind nft queues say; without it nobody listens.")
+@click.option(
+    "--offload", metavar="WORD", help="A backend of connections, a profile, or its TOML file: software, mlx5, home-router, ebpf …"
+)
+@click.option("--rfc-exact", is_flag=True, help="With ebpf: the flow map's lookup as the RFC of 2018 had it.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of what the kernel would draw at random.")
 @click.option("--sysctl", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A setting of the machine.")
 @click.option("--keep", is_flag=True, help="With --rules: load them into the session and keep counters and connections there.")
@@ -120,10 +130,13 @@ def replay(
     as_json: bool,
     show_connections: bool,
     explain: int,
+    events: bool,
     verdicts: bool,
     nft_trace: bool,
     log_dir: str | None,
     queue: str | None,
+    offload: str | None,
+    rfc_exact: bool,
     seed: int,
     sysctl: list[tuple[str, str]],
     keep: bool,
@@ -134,9 +147,11 @@ def replay(
     are run on a copy of the session's machine (devices, addresses, routes, settings) with no other rules, and nothing is kept: the same
     call gives the same answer every time. --keep loads them into the session instead.
     """
+    from tcemu.cli.offload import profile_of
     from tcemu.cli.replaying import progress_bar
     from tcemu.session.rulesfile import load_rules
 
+    profile = profile_of(offload, rfc_exact)
     with open_for(choice, scratch=bool(rules) and not keep) as session:
         for name, value in sysctl:
             set_sysctl(session, name, value)
@@ -150,6 +165,8 @@ def replay(
         with progress_bar([path for _, path in inputs]) as progress:
             from tcemu.session.replayed import replay as play
 
+            told: list[str] = []
+            log = event_log(told.append if as_json else write) if events else None
             result = play(
                 session,
                 captures,
@@ -162,9 +179,19 @@ def replay(
                 nft_trace=nft_trace,
                 progress=progress,
                 keep=True,
+                watcher=log,
+                offload=profile,
             )
-        report(session, result, as_json, show_connections)
+        report(session, result, as_json, show_connections, told if events else None)
     return 1 if result.stopped else 0
+
+
+def event_log(emit: Callable[[str], None]) -> EventLog:
+    """Events as `conntrack -E` writes them, with reasons."""
+    from tcemu.conntrack.events import EventLog
+    from tcemu.conntrack.request import parse
+
+    return EventLog(parse(["-E", "-o", "timestamp"]), emit, reasons=True)
 
 
 def open_for(choice: Choice, scratch: bool) -> Session:
@@ -174,7 +201,7 @@ def open_for(choice: Choice, scratch: bool) -> Session:
     from tcemu.session.session import Session
     from tcemu.session.transfer import copy_host
 
-    made = Session(strict=choice.strict)
+    made = Session(strict=choice.strict, profile=choice.profile)
     if choice.exists():
         with choice.open() as kept:
             copy_host(kept, made)
@@ -195,7 +222,7 @@ def set_sysctl(session: Session, name: str, value: str) -> None:
     session.host.sysctls.put(Sysctl(key=dotted, value=value))
 
 
-def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool) -> None:
+def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool, events: list[str] | None = None) -> None:
     """Tables or a document on standard output, warnings on standard error."""
     from tcemu.cli import replaying
 
@@ -208,6 +235,8 @@ def report(session: Session, result: ReplayResult, as_json: bool, show_connectio
         document = result.document()
         if show_connections:
             document["conntrack_table"] = connections.splitlines()
+        if events is not None:
+            document["events"] = [line.rstrip("\n") for line in events]
         write(json.dumps(document) + "\n")
         return
     write(replaying.summary(result))
@@ -310,12 +339,17 @@ def scenario() -> None:
 @scenario.command("run", epilog="\b\nExample:\n  tcemu scenario run tests/conformance/scenarios/tc-ct-tcp-basic --out /tmp/result")
 @click.argument("directory", metavar="DIR", type=click.Path())
 @click.option("--out", required=True, type=click.Path(), metavar="OUT", help="Where the results go; made if need be.")
-def scenario_run(directory: str, out: str) -> int:
+@click.option("--offload", metavar="WORD", help="With this backend, profile or TOML file beside the kernel's flow tables.")
+def scenario_run(directory: str, out: str, offload: str | None) -> int:
     """Run the scenario in DIR and write the files of its expected/ into OUT."""
+    from tcemu.cli.offload import profile_of
     from tcemu.session.scenario import run as run_scenario
 
-    run_scenario(directory, out)
+    run_scenario(directory, out, profile_of(offload, False))
     return 0
+
+
+app.add_command(offload_group)
 
 
 # ---------------------------------------------------------------- session
@@ -382,4 +416,17 @@ def session_import(choice: Choice, path: str) -> int:
             write(take_over(session, source))
     except OSError as slip:
         raise TcemuError(f"{path} cannot be read: {slip.strerror}") from slip
+    return 0
+
+
+# ---------------------------------------------------------------- completion
+
+
+@app.command(epilog="\b\nExamples:\n  source <(tcemu completion bash)\n  tcemu completion zsh > ~/.zfunc/_tcemu")
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print what makes SHELL (bash, zsh or fish) complete the words of tcemu and of tc."""
+    from tcemu.cli.completing import SCRIPTS
+
+    write(SCRIPTS[shell])
     return 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TOOLS: Final = ("tc", "nft", "conntrack", "ip")
 TC_OBJECTS: Final = ("qdisc", "class", "filter", "chain", "actions")
-OURS: Final = ("replay", "trace", "explain", "lint", "diff", "offload", "scenario", "session", "bench", "monitor", "help")
+OURS: Final = ("replay", "trace", "explain", "lint", "diff", "offload", "scenario", "session", "bench", "monitor", "completion", "help")
 HELP: Final = {"tc": "help", "ip": "help", "nft": "--help", "conntrack": "--help"}
 INTERACTIVE: Final = frozenset(("-i", "--interactive"))
 INTERNAL: Final = 70  # sysexits.h EX_SOFTWARE
@@ -34,6 +34,7 @@ class Choice:
     def __init__(self, strict: bool = False) -> None:
         self.path = os.environ.get("TCEMU_SESSION", "")
         self.namespace = ""
+        self.profile = ""
         self.strict = strict or os.environ.get("TCEMU_STRICT", "") not in ("", "0")
 
     def file(self) -> str:
@@ -50,7 +51,7 @@ class Choice:
         """The session."""
         from tcemu.session.session import Session
 
-        return Session(self.file(), strict=self.strict)
+        return Session(self.file(), strict=self.strict, profile=self.profile)
 
 
 # ---------------------------------------------------------------- entry points
@@ -89,6 +90,11 @@ def leave(body: Callable[[], int]) -> NoReturn:
 def dispatch(argv: list[str]) -> int:
     """Take tcemu's own options off the front and find out what was meant."""
     choice = Choice()
+    if argv[:1] == ["--complete"] and len(argv) > 1:
+        from tcemu.cli.completing import candidates
+
+        write("".join(f"{word}\n" for word in candidates(argv[1], argv[2:], choice)))
+        return 0
     rest = read_options(argv, choice)
     if rest is None:
         return version()
@@ -116,7 +122,7 @@ def read_options(argv: list[str], choice: Choice) -> list[str] | None:
             return None
         if word == "--strict":
             choice.strict = True
-        elif word in ("-n", "-netns", "--namespace", "--session"):
+        elif word in ("-n", "-netns", "--namespace", "--session", "--profile"):
             if not value:
                 at += 1
                 if at == len(argv):
@@ -124,6 +130,8 @@ def read_options(argv: list[str], choice: Choice) -> list[str] | None:
                 value = argv[at]
             if word == "--session":
                 choice.path = value
+            elif word == "--profile":
+                choice.profile = value
             else:
                 choice.namespace = value
         else:

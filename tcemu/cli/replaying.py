@@ -56,6 +56,10 @@ def summary(result: ReplayResult) -> str:
         parts.append(
             tabulate(sent, ("sent on", "frames", "file"), tablefmt="simple", colalign=("left", "right", "left"), disable_numparse=True)
         )
+    if result.shares and (result.offload is not None or any(share.packets for share in result.shares)):
+        from tcemu.cli.offloading import share_table
+
+        parts.append(share_table([share._asdict() for share in result.shares], result.packets, result.bytes))
     parts.append(_rules(result))
     for way in result.ways:
         from tcemu.engine.trace import render

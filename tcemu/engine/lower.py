@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
 from typing import Any, Final
+from zlib import crc32
 
 from tcemu.engine.effects.basics import CountOp, LastOp, LimitOp, QuotaOp, RandomOp, RefusedOp, VerdictOp
 from tcemu.engine.effects.divert import LogOp
@@ -25,6 +26,7 @@ from tcemu.engine.program import (
     Counter,
     GroupTest,
     Guard,
+    HardwareTest,
     Index,
     MaskedTest,
     NeverTest,
@@ -53,7 +55,6 @@ NFT: Final = frozenset(("ip", "ip6", "inet", "arp", "bridge", "netdev"))
 TRANSPORTS: Final = frozenset((6, 17, 33, 132, 136))  # protocols whose ports stand first in their header
 # what connection tracking is loaded for (the callers of nf_ct_netns_get); notrack is not among them
 TRACKING: Final = (effects.Translate, effects.ConnLimit, effects.Offload, effects.SynProxy, effects.SetCt)
-NFT_FLOWS: Final = 1 << 20  # flow tables of nft have numbers from here on, those of tc ct have zone + 1
 CT_OBJECTS: Final = ("ct helper", "ct timeout", "ct expectation")
 
 PURE: Final = (CountOp, VerdictOp, LimitOp, QuotaOp, RandomOp, LastOp, LogOp, VerdictMapOp)  # ops that change nothing which a guard can see
@@ -177,10 +178,17 @@ class Lowering:
         for table in self.ruleset.tables:
             for record in self.ruleset.chains.children(table.key):
                 self.program.chains[record.key] = Chain(record.key, record.end.code, table.max_restarts)
-        for number, flowtable in enumerate(self.ruleset.flowtables):
-            flows = self.program.nft_flows[flowtable.key] = FlowTable(flowtable.key, NFT_FLOWS + number, 0)
+        for flowtable in self.ruleset.flowtables:
+            flows = self.program.nft_flows[flowtable.key] = FlowTable(flowtable.key, crc32(flowtable.key.encode()), 0)
             flows.counts = flowtable.counter
+            flows.hardware = flowtable.hardware
             flows.devices = {self.devices[name] for name in flowtable.devices if name in self.devices}
+        if any(
+            isinstance(step, Do) and step.effect == effects.Offload(effects.FIRST_FORM)
+            for rule in self.ruleset.rules
+            for step in rule.steps
+        ):
+            self._first_form()
         for table in self.ruleset.tables:
             nft = table.family in NFT
             for record in self.ruleset.chains.children(table.key):
@@ -190,6 +198,16 @@ class Lowering:
         self._attachments()
         self.program.sets = list(self.sets.tables.values())
         return self.program
+
+    def _first_form(self) -> None:
+        """The one flow table of the 2017 patch set: at ingress of every device, whatever table its rules are in."""
+        flows = self.program.nft_flows[effects.FIRST_FORM] = FlowTable(effects.FIRST_FORM, crc32(effects.FIRST_FORM.encode()), 0)
+        flows.first_form = True
+        flows.devices = set(self.devices.values())
+        for device in sorted(flows.devices):
+            way = Way(Chain(effects.FIRST_FORM, 3, 0), 0, "flowtable", device)
+            way.family, way.flows = PF_NETDEV, flows
+            self.program.ingress.setdefault(device, []).insert(0, way)
 
     def _objects(self, table: str, family: str) -> None:
         """Conntrack objects load connection tracking, whether or not a rule uses them."""
@@ -226,6 +244,8 @@ class Lowering:
         making.key, making.transport = record.key, family == ""
         if family and family not in self.program.tracked and tracks(record.steps):
             self.program.tracked.update(LAYERS.get(family, (family,)))
+        if record.hardware == "only":
+            draft.tests.append(HardwareTest())
         last_op: Op | None = None
         for place, step in enumerate(record.steps):
             making.place = place

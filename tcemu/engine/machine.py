@@ -18,15 +18,17 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcemu.conntrack.entry import OFFLOADED
+from tcemu.conntrack.entry import HW_OFFLOADED, OFFLOADED, Entry
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.tuples import TCP
 from tcemu.engine.bridge import Bridged
-from tcemu.engine.ports import HostTables
+from tcemu.engine.ports import UNICAST, HostTables
 from tcemu.engine.program import Program, Way
 from tcemu.engine.stages import build
 from tcemu.engine.wire import Programs, Sink
 from tcemu.ir.verdict import ACCEPT, DROP, REDIRECT, TRAP
+from tcemu.offload.nft_flows import NUMBERS
+from tcemu.offload.watch import Watch
 from tcemu.packet.decode import load
 from tcemu.packet.packet import UNTRACKED, Packet
 
@@ -50,6 +52,7 @@ class Machine(Bridged):
         self.trapped: i64 = 0
         self.verdict: i64 = ACCEPT  # of the last one
         self.next_tick: i64 = 0
+        self.watch: Watch | None = None  # told by the flow tables
 
     # ------------------------------------------------------------ renewing
 
@@ -71,16 +74,16 @@ class Machine(Bridged):
     def load(self, program: Program) -> None:
         """Take a program."""
         for zone, flows in self.program.flow_tables.items():
-            # connections stay in the flow table of their zone while some action of it lives
-            heir = program.flow_tables.get(zone)
-            if heir is not None:
-                heir.take_over(flows)
+            # connections stay in the flow table of their zone while some action of it lives (tcf_ct_flow_table_put)
+            if zone in program.flow_tables:
+                program.flow_tables[zone].take_over(flows)
             else:
                 flows.clean(self.conntrack, self.now)
         self._keep_flows(program)
         program.adopt(self.program)
         self.program = program
         for flows in program.flow_tables.values():
+            flows.watch = self.watch
             flows.tcp_timeout = self.conntrack.settings.flow_tcp
             flows.udp_timeout = self.conntrack.settings.flow_udp
         self.hooks4 = build(program, "ip")
@@ -100,23 +103,43 @@ class Machine(Bridged):
                 new.take_over(flows)
         for key, flows in program.nft_flows.items():
             flows.tcp_timeout, flows.udp_timeout = settings.flow_tcp, settings.flow_udp
+            flows.watch = self.watch
             if key not in self.program.nft_flows:
                 flows.started = flows.collected = self.now
 
-    def resume(self, now: i64) -> None:
-        """Connections that were kept while they were in a flow table go on there, or come back when it is no more."""
+    def restore_flows(self, entries: list[Entry], now: i64) -> None:
+        """Put connections that were offloaded when a session was kept back into their flow tables, or end their offload."""
         self.now = now
-        for entry in self.conntrack.entries():
+        for entry in entries:
             if (entry.status & OFFLOADED) == 0:
                 continue
-            flows = self.program.flow_tables.get(entry.flow_table - 1)
+            flows = self.program.flow_tables.get(entry.zone) if entry.flow_table < NUMBERS else None
             if flows is not None:
-                flows.resume(entry, now)
-            else:
-                entry.status &= ~OFFLOADED
+                flows.adopt(entry, now)
+            elif entry.flow_table < NUMBERS or not self._restore(entry):
+                entry.status &= ~(OFFLOADED | HW_OFFLOADED)
                 entry.flow_table = 0
                 settings = self.conntrack.settings
                 self.conntrack.unoffload(entry, settings.flow_tcp if entry.proto == TCP else settings.flow_udp, now)
+
+    def note_flows(self) -> None:
+        """Write on the entries when their flows in nft's tables expire, for those who keep them."""
+        for flows in self.program.nft_flows.values():
+            for flow in flows.flows:
+                flow.entry.flow_expires = flow.expires
+
+    def _restore(self, entry: Entry) -> bool:
+        """A flow of nft, along the routes as they are now."""
+        for flows in self.program.nft_flows.values():
+            if flows.number != entry.flow_table:
+                continue
+            there = self.tables.route(entry.family, entry.reply.src_high, entry.reply.src)
+            back = self.tables.route(entry.family, entry.orig.src_high, entry.orig.src)
+            if there is not None and back is not None and there.kind == UNICAST and back.kind == UNICAST:
+                flow = flows.add(entry, self.path(there, back.device), self.path(back, there.device), self.tables.generation, self.now)
+                flow.expires = entry.flow_expires
+                return True
+        return False
 
     def _ways(self) -> None:
         count = len(self.tables.ports)
@@ -152,6 +175,9 @@ class Machine(Bridged):
         self.next_tick = now + TICK
         if self.neighbours.next_due <= now:
             self.remind(now)
+        watch = self.watch
+        if watch is not None:
+            watch.tick(now)
         for flows in self.program.flow_tables.values():
             flows.collect(self.conntrack, now)
         for table in self.program.nft_flows.values():

@@ -77,6 +77,7 @@ class Port:
         self.kind_high: i64 = 0  # "tun", "veth" … as the rtnl link kind is called; zero for physical devices
         self.kind_low: i64 = 0
         self.noarp: bool = False
+        self.hardware: bool = False  # a backend of hardware has this device's filters (ethtool -K hw-tc-offload on)
         self.arphrd: i64 = 1  # include/uapi/linux/if_arp.h
         self.group: i64 = 0
         self.addresses: list[Own] = []

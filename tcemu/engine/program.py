@@ -135,6 +135,7 @@ class Env:
         self.stack: list[Rule] = []
         self.nesting: i64 = 0  # mirred_nest_level
         self.observer: Observer | None = None
+        self.in_hardware: bool = False  # all that the packet in hand met so far is in a network card, see `tcemu.engine.effects.track`
         self.random: i64 = 1  # state of the seeded generator
 
     def forward(self, p: Packet, device: i64, ingress: bool, copy: bool) -> i64:
@@ -269,6 +270,10 @@ class Rule:
         self.tests: Test | None = None
         self.ops: Op | None = None
         self.hits: i64 = 0
+        self.hardware: bool = False  # a backend has the rule in hardware
+        self.hw_packets: i64 = 0  # of the hits, those that happened there
+        self.hw_bytes: i64 = 0
+        self.hw_left: i64 = 0  # packets that came here in hardware and went on in software
 
     def op_at(self, index: i64) -> Op | None:
         """The op that ``index`` ops stand before."""
@@ -385,6 +390,13 @@ class NeverTest(Test):
 
     def test(self, env: Env, p: Packet) -> bool:
         return False
+
+
+class HardwareTest(Test):
+    """The packet is in hardware still: for rules that software skips (tc skip_sw)."""
+
+    def test(self, env: Env, p: Packet) -> bool:
+        return env.in_hardware
 
 
 class GroupTest(Test):

@@ -70,6 +70,7 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
             watch.matched(rule.key)
         op = rule.ops
         code: i64 = PIPE
+        in_hardware = env.in_hardware
         while op is not None:
             code = op.run(env, p)
             if watch is not None:
@@ -79,6 +80,13 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
                     code = _steps(env, p, rule, op.number, watch)
                 break
             op = op.next
+        if in_hardware:
+            if rule.hardware and env.in_hardware:
+                rule.hw_packets += 1
+                rule.hw_bytes += env.length
+            else:
+                env.in_hardware = False
+                rule.hw_left += 1
         if CONTINUE < code < GOTO:
             return code if depth == 0 else _unwind(stack, depth, code)
         lacking = ~p.groups

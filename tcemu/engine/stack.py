@@ -18,7 +18,7 @@ from typing import Final
 from librt.strings import read_i64_be
 from mypy_extensions import i64
 
-from tcemu.conntrack.entry import CONFIRMED, TEMPLATE, Entry
+from tcemu.conntrack.entry import CONFIRMED, EXPECTED, HELPER, OFFLOADED, SEQ_ADJUST, TEMPLATE, Entry
 from tcemu.conntrack.nat import DST, SRC, is_set_up, null_binding, translate, translate_error
 from tcemu.conntrack.settings import Settings
 from tcemu.engine.effects.divert import ICMP4, RESET
@@ -147,6 +147,7 @@ USER_LOCAL: Final = -3
 
 
 IP: Final = G_IP4 | G_IP6
+SETTLED: Final = CONFIRMED | HELPER | SEQ_ADJUST | EXPECTED  # only CONFIRMED of these: nothing is left to do for the connection
 STACKED: Final = G_PPPOE | G_CVLAN  # what the network layer does not look behind
 
 
@@ -611,7 +612,7 @@ class Stack(Wire):
                 code = self.track(p)
             elif kind == CONFIRM:
                 ct = p.ct
-                if ct is not None and (ct.status & CONFIRMED) == 0:
+                if ct is not None and ((ct.status & SETTLED) != CONFIRMED or self.conntrack.watcher is not None):
                     code = self.confirm(p)
             elif kind != DEFRAG:
                 code = self.own_stage(p, stage)
@@ -677,7 +678,7 @@ class Stack(Wire):
 
     def confirm(self, p: Packet) -> i64:
         """nf_confirm: helpers look at the packet, then a new connection enters the table."""
-        if self.conntrack.confirm(p) != NF_ACCEPT:
+        if self.conntrack.finish(p) != NF_ACCEPT:
             p.reason = p.reason or "the entry was not confirmed"
             return DROP
         return ACCEPT
@@ -957,6 +958,8 @@ class Stack(Wire):
         if why != "":
             if self.observer is not None:
                 self.observer.say("offload", why)
+            if flows.watch is not None and (entry.status & OFFLOADED) == 0:
+                flows.watch.refused(flows.key, entry, why, p, self.now)
             return False
         f = p.f
         reply = p.ctinfo >= IS_REPLY
@@ -968,9 +971,11 @@ class Stack(Wire):
             back.device = f[IIF]
         other = self.path(back, hop.device)
         if reply:
-            flows.add(entry, other, this, self.tables.generation, self.now)
+            flow = flows.add(entry, other, this, self.tables.generation, self.now)
         else:
-            flows.add(entry, this, other, self.tables.generation, self.now)
+            flow = flows.add(entry, this, other, self.tables.generation, self.now)
+        if flows.watch is not None:
+            flows.watch.added(flows.key, entry, flows.hardware, flow.there.iif, flow.back.iif, p, self.now)
         return True
 
     def path(self, hop: Hop, iif: i64) -> Path:
@@ -989,6 +994,8 @@ class Stack(Wire):
             return ACCEPT
         flow = flows.lookup(p, p.f[IIF])
         if flow is None:
+            if flows.watch is not None:
+                flows.tell_bypass(self.conntrack, p, self.now)
             return ACCEPT
         reply = flows.reply
         if not flows.passes(self.conntrack, flow, p, self.length_in(p), self.tables.generation, self.now):

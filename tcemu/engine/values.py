@@ -101,6 +101,10 @@ class RawValue(Value):
         self.base: i64 = base
         self.offset: i64 = offset
         self.bits: i64 = bits
+        self.keep: i64 = 0  # the bits that count; made by doubling, as mypyc shifts the literal 1 in 32 bits
+        while bits > 0:
+            self.keep += self.keep + 1
+            bits -= 1
 
     def get(self, env: Env, p: Packet) -> i64:
         start = p.start if self.base == LL else p.l3 if self.base == NH else p.l4
@@ -115,8 +119,7 @@ class RawValue(Value):
             at += 1
         spare = (8 - (self.offset + self.bits) % 8) % 8
         value >>= spare
-        one: i64 = 1  # a literal would be shifted as an int of 32 bits when compiled
-        return value if self.bits >= 63 else value & ((one << self.bits) - 1)
+        return value & self.keep
 
 
 class CompareTest(Test):

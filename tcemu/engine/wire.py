@@ -39,6 +39,7 @@ from tcemu.fields import (
     PKT_LEN,
     PKTTYPE,
     SLOTS,
+    VLAN_ETHTYPE,
     VLAN_ID,
     VLAN_TPID,
 )
@@ -46,6 +47,7 @@ from tcemu.ir.verdict import ACCEPT, DROP, QUEUE, REDIRECT, STOLEN, TRAP
 from tcemu.offload.nft_flows import FlowTable
 from tcemu.packet.decode import decode
 from tcemu.packet.packet import BROADCAST, HOST, LINK_ETHER, MULTICAST, OTHERHOST, Packet
+from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6
 from tcemu.packet.rewrite import fragment, vlan_pop, vlan_push
 
 XMIT_DROP: Final = 1  # NET_XMIT_DROP
@@ -104,6 +106,8 @@ class Wire(Env):
         self.cut: i64 = 0  # bytes that the capture did not keep of the packet at hand
         self.friendly: bool = False  # packets that routing cannot place are taken as forwarded
         self.hash: i64 = 0
+        self.hw_packets: i64 = 0  # packets that a network card forwarded or dropped by itself
+        self.hw_bytes: i64 = 0
 
     # ------------------------------------------------------------ in
 
@@ -132,8 +136,15 @@ class Wire(Env):
             self.hook = AT_INGRESS
             self.device = device
             self.length = self.length_in(p)
+            self.in_hardware = port.hardware
+            size = self.length
             verdict = self.run_ways(p, way)
             self.hook, self.device, self.length = hook, before, length
+            if self.in_hardware:
+                self.in_hardware = False
+                if verdict != ACCEPT:
+                    self.hw_packets += 1
+                    self.hw_bytes += size
             if verdict != ACCEPT:
                 return verdict
             groups = p.groups
@@ -218,7 +229,10 @@ class Wire(Env):
                 return self.to_bridge(p, port)
             if not self.friendly:
                 p.reason = "no device has that VLAN"
-                return DROP if f[VLAN_ID] != 0 else self.to_network(p, port)
+                if f[VLAN_ID] == 0:
+                    return self.to_network(p, port)
+                # IP is another host's then, and ip_rcv drops it; what no protocol takes ends without a word
+                return DROP if f[VLAN_ETHTYPE] in (ETH_P_IP, ETH_P_IPV6) else ACCEPT
             return self.to_network(p, port)
         if self.frames:
             self.sink.stack(port.index, p.data[p.start : p.end])
@@ -255,6 +269,7 @@ class Wire(Env):
         if port is None:
             return ENODEV
         packet = self.copied(p) if copy else p
+        in_hardware, self.in_hardware = self.in_hardware, False
         if packet.ct is not None or packet.tracked:
             # "all mirred/redirected skbs should clear previous ct info" (nf_reset_ct); post_ct goes with the classifier's cb
             packet.ct = None
@@ -264,10 +279,23 @@ class Wire(Env):
         if not ingress:
             code = self.transmit(packet, port)
         else:
-            code = 0 if self.ingress(packet, device) != DROP else XMIT_DROP
+            verdict = self.ingress(packet, device)
+            code = XMIT_DROP if verdict == DROP or (verdict == ACCEPT and self.is_unwanted(packet)) else 0
+        self.in_hardware = in_hardware
         if copy:
             self.spare.append(packet)
         return code
+
+    def is_unwanted(self, p: Packet) -> bool:
+        """Did ip_rcv_core or ip6_rcv_core drop, as another host's, what ingress let pass?"""
+        groups = p.groups
+        if (
+            (groups & (G_IP4 | G_IP6)) == 0
+            or (groups & (G_MPLS | G_PPPOE | G_CVLAN)) != 0
+            or (self.friendly and not self.tables.configured)
+        ):
+            return False
+        return p.f[PKTTYPE] == OTHERHOST
 
     def copied(self, p: Packet) -> Packet:
         """skb_clone: a packet of its own with the same bytes and marks."""

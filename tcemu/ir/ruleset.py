@@ -54,6 +54,7 @@ class Rule(Record):
 
     slot: int = 0
     steps: list[Step] = []
+    hardware: str = ""  # "only": the rule runs in hardware or not at all (tc skip_sw); "never": it stays out of it (skip_hw)
     note: Raw = NO_NOTE
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tcemu.ir.ruleset import Ruleset, Set
+from tcemu.ir.ruleset import Ruleset, Table
 from tcemu.nft.datatypes import TYPES, Datatype, concat_of, padded
 from tcemu.nft.errors import NftError, closest
 from tcemu.nft.notes import SetNote, pack, unpack
@@ -118,56 +119,58 @@ class Cache:
         if self.ruleset.tables.get(f"{family} {table}") is None:
             raise self.table_not_found(table, at)
 
-    def table_not_found(self, name: str, at: At) -> NftError:
-        tables = [record for record in self.ruleset.tables if record.family in FAMILIES]
-        near = closest(name, [record.name for record in tables])
-        if not near:
-            return NftError("No such file or directory", at)
-        found = next(record for record in tables if record.name == near)
-        return NftError(f"No such file or directory; did you mean table ‘{near}’ in family {found.family}?", at)
+    # ------------------------------------------------------------ what was meant
+    def _tables(self) -> list[Table]:
+        """All tables, oldest first."""
+        return sorted((record for record in self.ruleset.tables if record.family in FAMILIES), key=lambda record: record.rank)
 
-    def chain_not_found(self, name: str, at: At) -> NftError:
-        chains = [record for record in self.ruleset.chains if _family(record.parent) in FAMILIES]
-        near = closest(name, [record.name for record in chains])
-        if not near:
-            return NftError("No such file or directory", at)
-        parent = next(record.parent for record in chains if record.name == near)
-        family, _, table = parent.partition(" ")
-        return NftError(f"No such file or directory; did you mean chain ‘{near}’ in table {family} ‘{table}’?", at)
+    def table_not_found(self, name: str, at: At) -> NftError:
+        tables = self._tables()
+        near = closest(name, [record.name for record in tables])
+        found = next((record for record in tables if record.name == near), None)
+        return _hint(f"table ‘{near}’ in family {found.family}" if found is not None else "", at)
+
+    def table_of_chain_not_found(self, chain: str, at: At) -> NftError:
+        """The table of a rule is not there: it may be the one that has the chain (nftables src/cmd.c nft_cmd_enoent_rule)."""
+        chains = [record for table in self._tables() for record in self.ruleset.chains.children(table.key)]
+        near = closest(chain, [record.name for record in chains])
+        family, _, table = next((record.parent for record in chains if record.name == near), "").partition(" ")
+        return _hint(f"table ‘{table}’ in family {family}" if near else "", at)
+
+    def chain_not_found(self, name: str, at: At, within: str = "") -> NftError:
+        """A chain is not there; ``within``: only those of this table are meant."""
+        tables = [within] if within else [table.key for table in self._tables()]
+        return self._near("chain", [record for key in tables for record in self.ruleset.chains.children(key)], name, at)
 
     def set_not_found(self, name: str, at: At) -> NftError:
-        sets = [record for record in self.ruleset.sets if not record.anonymous]
+        sets = [record for table in self._tables() for record in self.ruleset.sets.children(table.key) if not record.anonymous]
         near = closest(name, [record.name for record in sets])
-        if not near:
-            return NftError("No such file or directory", at)
-        found: Set = next(record for record in sets if record.name == near)
-        family, _, table = found.parent.partition(" ")
-        noun = "map" if unpack(found.note, SetNote).data_types else "set"
-        return NftError(f"No such file or directory; did you mean {noun} ‘{near}’ in table {family} ‘{table}’?", at)
+        found = next((record for record in sets if record.name == near), None)
+        noun = "map" if found is not None and unpack(found.note, SetNote).data_types else "set"
+        return self._near(noun, sets, name, at)
 
     def flowtable_not_found(self, name: str, at: At) -> NftError:
-        near = closest(name, [record.name for record in self.ruleset.flowtables])
-        if not near:
-            return NftError("No such file or directory", at)
-        found = next(record for record in self.ruleset.flowtables if record.name == near)
-        family, _, table = found.parent.partition(" ")
-        return NftError(f"No such file or directory; did you mean flowtable ‘{near}’ in table {family} ‘{table}’?", at)
+        flowtables = [record for table in self._tables() for record in self.ruleset.flowtables.children(table.key)]
+        return self._near("flowtable", flowtables, name, at)
 
     def object_not_found(self, name: str, at: At) -> NftError:
-        objects = [record for record in self.ruleset.objects if _family(record.parent) in FAMILIES]
-        near = closest(name, [record.name for record in objects])
+        objects = [record for table in self._tables() for record in self.ruleset.objects.children(table.key)]
+        return self._near("obj", objects, name, at)
+
+    def _near(self, noun: str, records: Sequence[Any], name: str, at: At) -> NftError:
+        """The record whose name is nearest, in words."""
+        near = closest(name, [record.name for record in records])
         if not near:
-            return NftError("No such file or directory", at)
-        found = next(record for record in objects if record.name == near)
-        family, _, table = found.parent.partition(" ")
-        return NftError(f"No such file or directory; did you mean obj ‘{near}’ in table {family} ‘{table}’?", at)
+            return _hint("", at)
+        family, _, table = next(record.parent for record in records if record.name == near).partition(" ")
+        return _hint(f"{noun} ‘{near}’ in table {family} ‘{table}’", at)
+
+
+def _hint(meant: str, at: At) -> NftError:
+    return NftError(f"No such file or directory; did you mean {meant}?" if meant else "No such file or directory", at)
 
 
 FAMILIES = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
-
-
-def _family(parent: str) -> str:
-    return parent.partition(" ")[0]
 
 
 def set_key(family: str, table: str, name: str) -> str:

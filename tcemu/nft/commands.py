@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tcemu.nft.compat import compatible
 from tcemu.nft.errors import NftError
 from tcemu.nft.names import Names
 from tcemu.world import Reply, World
@@ -75,7 +76,7 @@ class UsageError(Exception):
     """The command line itself is wrong."""
 
 
-class Abort(Exception):  # noqa: N818 (no error)
+class Abort(Exception):
     """Leave the transaction without its changes."""
 
 
@@ -202,7 +203,9 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
             if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
     except Abort:
-        pass
+        if not reading.fatal and not runner.errors:
+            with world.transaction():
+                runner.kernel.keep_handles()
     wrong: list[NftError] = runner.errors if reading.fatal else runner.wrong
     stderr = "".join(error.lines(reading.lexer) for error in [*reading.said, *wrong])
     failed = reading.fatal or bool(wrong)
@@ -213,7 +216,7 @@ def read(options: Options, name: str, text: str) -> Reading:
     """The commands of a text. With ``-j`` it is JSON; what is no JSON at all is read as text, as nft does."""
     from tcemu.nft.parse import Parser
 
-    parser = Parser(name, text, options.includes)
+    parser = Parser(name, compatible(text), options.includes)
     parser.newest = options.newest
     if options.has("j") and text.lstrip()[:1] in ("{", "["):
         from tcemu.nft.json_reader import Unreadable, load

@@ -194,7 +194,7 @@ def _ipaddr(_dtype: Datatype, text: str, at: At, _names: Names) -> int:
     value = ipv4(text)
     if value is not None:
         return value
-    reason = "Address family for hostname not supported" if ipv6(text) is not None else "Temporary failure in name resolution"
+    reason = "Address family for hostname not supported" if ipv6(text) is not None else "Name or service not known"
     raise NftError(f"Could not resolve hostname: {reason}", at)
 
 
@@ -202,7 +202,7 @@ def _ip6addr(_dtype: Datatype, text: str, at: At, _names: Names) -> int:
     value = ipv6(text)
     if value is not None:
         return value
-    reason = "Address family for hostname not supported" if ipv4(text) is not None else "Temporary failure in name resolution"
+    reason = "Address family for hostname not supported" if ipv4(text) is not None else "Name or service not known"
     raise NftError(f"Could not resolve hostname: {reason}", at)
 
 

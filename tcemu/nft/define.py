@@ -97,7 +97,7 @@ def set_info(scope: Scope, command: Command, key: str) -> SetInfo:
     values = body.values
     noun = "map" if command.what == "map" else "set"
     if "key" not in values:
-        raise NftError("set definition does not specify key" if noun == "set" else "map definition does not specify key", body.at)
+        raise NftError("set definition does not specify key", body.at)
     note = SetNote(comment=values.get("comment"))
     how, written = values["key"]
     note.types, note.bits, note.orders, note.typeof = _types(scope, how, written, body, noun)

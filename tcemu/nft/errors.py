@@ -38,7 +38,7 @@ class NftError(TcemuError):
         return render(self, lexer)
 
 
-class NftErrors(TcemuError):  # noqa: N818 (several errors)
+class NftErrors(TcemuError):
     """All that was wrong with a run."""
 
     def __init__(self, errors: list[NftError]) -> None:

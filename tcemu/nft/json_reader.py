@@ -21,11 +21,11 @@ MAX_DEPTH: Final = 512  # of expressions in each other; jansson itself stops at 
 MISSING: Final = object()
 
 
-class Unreadable(ValueError):  # noqa: N818
+class Unreadable(ValueError):
     """No JSON at all."""
 
 
-class Failed(Exception):  # noqa: N818
+class Failed(Exception):
     """What is being read cannot be used; why stands in the reader's messages."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from tcemu.ir.ruleset import Chain, Object, Rule, Ruleset, Table
-from tcemu.nft.cache import Cache
+from tcemu.nft.cache import Cache, set_key
 from tcemu.nft.errors import NftError
 from tcemu.nft.notes import ChainNote, FlowtableNote, RuleNote, SetNote, TableNote, pack, unpack
 from tcemu.nft.reach import Reach
@@ -34,6 +34,8 @@ class Kernel:
         self.ruleset = ruleset
         self.cache = cache
         self._reach: dict[str, Reach] = {}
+        self._given: dict[str, tuple[int, int]] = {}  # tables, with the last handle that they gave
+        self._tables = 0
 
     # ------------------------------------------------------------ lookups
     def table(self, spec: Spec) -> Table:
@@ -46,6 +48,16 @@ class Kernel:
         found = self.ruleset.tables.get(f"{spec.family} {spec.table}")
         if found is None:
             raise missing(self.cache.table_not_found(spec.table, spec.table_at))
+        return found
+
+    def chain_of_rule(self, spec: Spec) -> Chain:
+        """The chain of a rule; where it is not there, nft has its own guesses at what was meant."""
+        table = self.ruleset.tables.get(f"{spec.family} {spec.table}")
+        if table is None:
+            raise missing(self.cache.table_of_chain_not_found(spec.name, spec.table_at))
+        found = self.ruleset.chains.get(f"{table.key}/{spec.name}")
+        if found is None:
+            raise missing(self.cache.chain_not_found(spec.name, spec.name_at, table.key))
         return found
 
     def chain(self, spec: Spec) -> Chain:
@@ -78,6 +90,7 @@ class Kernel:
         state = self.ruleset.objects.get(STATE) or Object(key=STATE, parent=STATE, kind=STATE)
         state.bound += 1
         self.ruleset.objects.put(state)
+        self._tables = state.bound
         return state.bound
 
     def next_registration(self) -> int:
@@ -93,7 +106,45 @@ class Kernel:
         note.next += 1
         table.note = pack(note)
         self.ruleset.tables.put(table)
+        self._given[table.key] = (note.handle, note.next)
         return note.next
+
+    def next_name(self, table: Table, stem: str) -> str:
+        """The first name of a stem and a number that no set of the table has (nf_tables_set_alloc_name)."""
+        note = unpack(table.note, TableNote)
+        number = note.taken.get(stem, 0)
+        while self.ruleset.sets.get(set_key(table.family, table.name, f"{stem}{number}")) is not None:
+            number += 1
+        note.taken[stem] = number + 1
+        table.note = pack(note)
+        self.ruleset.tables.put(table)
+        return f"{stem}{number}"
+
+    def _free_name(self, key: str) -> None:
+        """The name of an anonymous set may be given again."""
+        parent, _slash, name = key.rpartition("/set ")
+        table = self.ruleset.tables.get(parent)
+        if table is None:
+            return
+        stem = name.rstrip("0123456789")
+        note = unpack(table.note, TableNote)
+        note.taken[stem] = min(note.taken.get(stem, 0), int(name[len(stem) :]))
+        table.note = pack(note)
+        self.ruleset.tables.put(table)
+
+    def keep_handles(self) -> None:
+        """After a run that was undone: handles that were given are not given again (nf_tables_alloc_handle)."""
+        for key, (handle, last) in self._given.items():
+            table = self.ruleset.tables.get(key)
+            note = unpack(table.note, TableNote) if table is not None else None
+            if table is not None and note is not None and note.handle == handle and note.next < last:
+                note.next = last
+                table.note = pack(note)
+                self.ruleset.tables.put(table)
+        if self._tables:
+            state = self.ruleset.objects.get(STATE) or Object(key=STATE, parent=STATE, kind=STATE)
+            state.bound = max(state.bound, self._tables)
+            self.ruleset.objects.put(state)
 
     # ------------------------------------------------------------ ways through chains
     def reach(self, table: str) -> Reach:
@@ -170,6 +221,12 @@ class Kernel:
             self.ruleset.elements.clear(key)
             self.ruleset.sets.delete(key)
             self.cache.forget(key)
+            self._free_name(key)
+
+
+def unhinted(error: NftError) -> NftError:
+    """ENOENT of commands for which nft makes no guesses."""
+    return KernelError(ENOENT, *error.places) if "did you mean" in error.message else error
 
 
 def missing(hint: NftError) -> NftError:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.ir.effect import Count, Quota
 from tcemu.ir.ruleset import Object, Table
+from tcemu.nft.errors import NftError
 from tcemu.nft.notes import SetNote, unpack
 from tcemu.nft.objects import NOUNS
+from tcemu.nft.refusal import ENOENT, KernelError
 from tcemu.nft.show import in_place
 from tcemu.nft.tree import Command, Spec
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from tcemu.nft.run import Run
 
 FAMILIES: Final = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
+ALONE: Final = ("table", "chain", "set", "map", "meter")  # listed one by one
 
 
 def tables(run: Run, family: str = "") -> list[Table]:
@@ -60,6 +63,16 @@ def check(run: Run, command: Command) -> None:
     spec, what = command.spec, command.what
     if not spec.table:
         return
+    if what in ALONE:  # nothing else was asked of the kernel, so that nothing else can have been meant
+        try:
+            _check(run, what, spec)
+        except NftError as error:
+            raise NftError("No such file or directory", *error.places) from None
+    else:
+        _check(run, what, spec)
+
+
+def _check(run: Run, what: str, spec: Spec) -> None:
     table = table_of(run, spec)
     if not spec.name:
         return
@@ -73,8 +86,6 @@ def check(run: Run, command: Command) -> None:
         if record is None:
             raise run.cache.set_not_found(spec.name, spec.name_at)
         if kind_of_set(unpack(record.note, SetNote)) != what:
-            from tcemu.nft.errors import NftError
-
             raise NftError("No such file or directory", spec.name_at)
     if what == "flowtable" and run.ruleset.flowtables.get(f"{table.key}/flowtable {spec.name}") is None:
         raise run.cache.flowtable_not_found(spec.name, spec.name_at)
@@ -117,7 +128,12 @@ def _blocks(run: Run, table: Table, what: str, name: str) -> list[str]:
 # ---------------------------------------------------------------- reset
 def reset(run: Run, command: Command) -> None:
     """List counters or quotas and set them to nought."""
-    show(run, command, resets=True)
+    try:
+        show(run, command, resets=True)
+    except NftError as error:
+        if "did you mean" in error.message:
+            raise KernelError(ENOENT, *error.places) from None
+        raise
     what = command.what.rstrip("s") if command.what not in NOUNS else command.what
     chosen = [table_of(run, command.spec)] if command.spec.table else tables(run, command.spec.family)
     for table in chosen:

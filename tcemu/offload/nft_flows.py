@@ -17,36 +17,32 @@ from typing import Final
 from mypy_extensions import i64
 
 from tcemu.clock import SECOND
-from tcemu.conntrack.entry import CONFIRMED, DYING, NAT_CLASH, NAT_MASK, OFFLOADED, SEQ_ADJUST, Entry, Tuple
+from tcemu.conntrack.entry import CONFIRMED, DST_NAT, DYING, NAT_CLASH, NAT_MASK, OFFLOADED, SEEN_REPLY, SEQ_ADJUST, Entry, Tuple
 from tcemu.conntrack.table import DAY, Conntrack
 from tcemu.conntrack.tuples import GRE, TCP, UDP, equal, hash_of, l3_length
 from tcemu.fields import (
     DPORT,
-    G_FRAG,
-    G_GRE,
     G_IP4,
-    G_IP6,
     G_TCP,
     G_UDP,
-    GRE_FLAGS,
     IP6_DADDR,
-    IP6_NEXTHDR,
     IP6_SADDR,
     IP_DADDR,
     IP_IHL,
     IP_SADDR,
-    IP_TTL,
     L4PROTO,
     SPORT,
     TCP_FLAGS,
 )
+from tcemu.offload.flows import eligible, why_slow
+from tcemu.offload.watch import BY_CONNTRACK, BY_DEVICE, BY_END, BY_ROUTE, BY_TABLE, BY_TIME, Watch
 from tcemu.packet.packet import Packet
 
 TCP_ESTABLISHED: Final = 3  # enum tcp_conntrack
 BE_LIBERAL: Final = 0x08  # IP_CT_TCP_FLAG_BE_LIBERAL
 FIN_OR_RST: Final = 0x05
 DEFAULT_TIMEOUT: Final = 30 * SECOND  # NF_FLOW_TIMEOUT
-NUMBERS: Final = 1 << 16  # flow tables of nft count from here, those of tc ct below
+NUMBERS: Final = 1 << 20  # flow tables of nft have numbers from here on, those of tc ct have zone + 1
 
 
 class Path:
@@ -80,6 +76,10 @@ class FlowTable:
         self.key: str = key
         self.number: i64 = NUMBERS + number
         self.counts: bool = False
+        self.first_form: bool = False  # the table of the 2017 patch set, see `refuses_first`
+        self.hardware: bool = False  # flags offload: its flows go to a backend that is hardware too
+        self.watch: Watch | None = None
+        self.bytes: i64 = 0
         self.devices: set[int] = set()
         self.tcp_timeout: i64 = DEFAULT_TIMEOUT
         self.udp_timeout: i64 = DEFAULT_TIMEOUT
@@ -94,7 +94,7 @@ class FlowTable:
     def take_over(self, old: FlowTable) -> None:
         """Go on with the flows of the same table before other rules changed."""
         self.number, self.flows, self.places = old.number, old.flows, old.places
-        self.started, self.collected, self.hits = old.started, old.collected, old.hits
+        self.started, self.collected, self.hits, self.bytes = old.started, old.collected, old.hits, old.bytes
 
     # ------------------------------------------------------------ packets
 
@@ -122,55 +122,72 @@ class FlowTable:
 
     def read(self, p: Packet) -> bool:
         """The packet's tuple, if it may take the fast path at all."""
-        f = p.f
-        groups = p.groups
-        if (groups & G_FRAG) != 0 or f[IP_TTL] <= 1:
+        if not eligible(p):
             return False
+        f = p.f
         t = self.tuple
-        if (groups & G_IP4) != 0:
-            if f[IP_IHL] != 5:
-                return False
+        if (p.groups & G_IP4) != 0:
             t.src_high = t.dst_high = 0
             t.src = f[IP_SADDR]
             t.dst = f[IP_DADDR]
-        elif (groups & G_IP6) != 0:
-            if f[IP6_NEXTHDR] != f[L4PROTO]:
-                return False
+        else:
             t.src_high = f[IP6_SADDR]
             t.src = f[IP6_SADDR + 1]
             t.dst_high = f[IP6_DADDR]
             t.dst = f[IP6_DADDR + 1]
-        else:
-            return False
         t.sport = t.dport = 0
-        if (groups & (G_TCP | G_UDP)) != 0:
+        if (p.groups & (G_TCP | G_UDP)) != 0:
             t.sport = f[SPORT]
             t.dport = f[DPORT]
-            return True
-        return (groups & G_GRE) != 0 and (f[GRE_FLAGS] & 7) == 0
+        return True
+
+    def tell_bypass(self, table: Conntrack, p: Packet, now: i64) -> None:
+        """Tell why a packet of an offloaded connection does not find its flow."""
+        watch = self.watch
+        if watch is None or len(self.flows) == 0:
+            return
+        entry = table.lookup(p, 0)
+        if entry is None or (entry.status & OFFLOADED) == 0 or entry.flow_table != self.number:
+            return
+        watch.passed(self.key, entry, why_slow(p) or "it came in by another device than the flow's", p, now)
 
     def passes(self, table: Conntrack, flow: Flow, p: Packet, length: i64, generation: i64, now: i64) -> bool:
         """May this packet of the flow take the fast path? What ends the flow does so here."""
         path = flow.back if self.reply else flow.there
+        watch = self.watch
         if length > path.mtu:
             p.reason = "flow table: longer than the MTU of the way out"
+            if watch is not None:
+                watch.passed(self.key, flow.entry, f"its {length} bytes are longer than the MTU of the way out, {path.mtu}", p, now)
             return False
         if (p.groups & G_TCP) != 0 and (p.f[TCP_FLAGS] & FIN_OR_RST) != 0:
-            self.teardown(table, flow, now)
+            if watch is not None:
+                watch.passed(self.key, flow.entry, BY_END, p, now)
+            self.teardown(table, flow, now, BY_END)
             return False
         if flow.generation != generation:
-            self.teardown(table, flow, now)
+            if watch is not None:
+                watch.passed(self.key, flow.entry, BY_ROUTE, p, now)
+            self.teardown(table, flow, now, BY_ROUTE)
             return False
         self.refresh(flow, now)
+        size = l3_length(p)
         self.hits += 1
+        self.bytes += size
         if self.counts and flow.entry.acct:
-            table.add(flow.entry, 1 if self.reply else 0, l3_length(p))
+            table.add(flow.entry, 1 if self.reply else 0, size)
+        if watch is not None:
+            watch.hit(self.key, flow.entry, self.reply, self.hardware, p, now)
         return True
 
     # ------------------------------------------------------------ flows
 
     def refuses(self, entry: Entry, p: Packet) -> str:
         """nft_flow_offload_eval's conditions but for the route; why not, or nothing."""
+        if self.first_form:
+            why = refuses_first(entry)
+            if why != "":
+                return why
         f = p.f
         status = entry.status
         if (p.groups & G_IP4) != 0 and f[IP_IHL] > 5:
@@ -223,8 +240,10 @@ class FlowTable:
         if fresh - flow.expires > SECOND:
             flow.expires = fresh
 
-    def teardown(self, table: Conntrack, flow: Flow, now: i64) -> None:
+    def teardown(self, table: Conntrack, flow: Flow, now: i64, why: str) -> None:
         """flow_offload_teardown."""
+        if self.watch is not None:
+            self.watch.torn(self.key, flow.entry, why, now)
         flow.torn = True
         entry = flow.entry
         entry.status &= ~OFFLOADED
@@ -255,7 +274,10 @@ class FlowTable:
         kept: list[Flow] = []
         for flow in self.flows:
             if not flow.torn and (flow.expires <= tick or (flow.entry.status & DYING) != 0):
-                self.teardown(table, flow, tick)
+                dying = (flow.entry.status & DYING) != 0
+                # of the ticks that went by since the last packet, the first behind its expiry was the one
+                due = tick if dying else self.started + (flow.expires - self.started + SECOND - 1) // SECOND * SECOND
+                self.teardown(table, flow, due, BY_CONNTRACK if dying else BY_TIME)
             if not flow.torn:
                 kept.append(flow)
         self.flows = kept
@@ -264,8 +286,19 @@ class FlowTable:
         """nf_flow_table_cleanup: a device went down, or (0) the table goes."""
         for flow in self.flows:
             if not flow.torn and device in (0, flow.there.iif, flow.back.iif):
-                self.teardown(table, flow, now)
+                self.teardown(table, flow, now, BY_TABLE if device == 0 else BY_DEVICE)
         self.flows = [flow for flow in self.flows if not flow.torn]
+
+
+def refuses_first(entry: Entry) -> str:
+    """What the 2017 patch set adds to the conditions: its cover letter's list of what is missing. Source: the letter, 3 December 2017."""
+    if entry.family != 4:
+        return "the first patch set knows IPv4 only"
+    if (entry.status & SEEN_REPLY) == 0:
+        return "no reply yet: the first patch set offloads what has been seen in both directions"
+    if (entry.status & DST_NAT) != 0:
+        return "the first patch set translates sources only"
+    return ""
 
 
 def place_of(t: Tuple, family: i64, proto: i64, iif: i64) -> i64:

@@ -18,11 +18,15 @@ from tcemu.session.labels import Label, labels
 from tcemu.session.listening import Listening
 from tcemu.session.moment import enter_capture_time
 from tcemu.session.nftraced import text_of
+from tcemu.session.offloading import Share, shares, used
+from tcemu.session.offloading import keep as keep_report
 from tcemu.session.running import Running, numbers, undone
 
 if TYPE_CHECKING:
     from tcemu.capture.reader import Reader
     from tcemu.capture.writer import Writer
+    from tcemu.conntrack.stats import Watcher
+    from tcemu.offload.profile import Profile
     from tcemu.session.session import Session
 
 Inputs = Mapping[str, "str | Path | Sequence[str | Path]"]
@@ -71,6 +75,8 @@ class ReplayResult:
         self.logged: dict[str, int] = {}  # packets by capture in the folder for logs
         self.nft_trace = ""  # what `nft monitor trace` would have written, if asked for
         self.stopped = False
+        self.shares: list[Share] = []  # packets and bytes of each flow table, and of the backend
+        self.offload: dict[str, Any] | None = None  # with a backend: see `tcemu.session.offloading.Offloading.document`
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON has it."""
@@ -79,6 +85,7 @@ class ReplayResult:
         shown |= {"files": self.files, "connections": self.connections, "conntrack": self.tracker}
         shown["inputs"] = self.inputs
         shown["rules"] = [{"key": rule.key, "place": rule.label.place, "text": rule.label.text, "hits": rule.hits} for rule in self.rules]
+        shown["offload"] = [share._asdict() for share in self.shares]
         shown |= {"warnings": self.warnings, "notes": self.notes}
         if self.each is not None:
             shown["each"] = self.each
@@ -108,8 +115,12 @@ def replay(
     nft_trace: bool = False,
     progress: Progress | None = None,
     keep: bool = True,
+    watcher: Watcher | None = None,
+    offload: Profile | None = None,
 ) -> ReplayResult:
-    """See `Session.replay`. ``keep`` False leaves the session as it was, and so does a replay that fails or is interrupted.
+    """See `Session.replay`. ``offload``: the backend of this replay; the session's own without one.
+
+    ``keep`` False leaves the session as it was, and so does a replay that fails or is interrupted.
 
     The session is locked while it is read and while it is written, not while packets run: other shells go on meanwhile.
     """
@@ -124,10 +135,12 @@ def replay(
 
         def begin() -> Running:
             prepare()
-            return Running(session, None, seed)
+            return Running(session, None, seed, offload if offload is not None else used(session))
 
         running = undone(session, begin)
         machine = running.machine
+        if watcher is not None:
+            running.watch(watcher)
         sender = Sender(running, out) if out is not None else None
         if sender is not None:
             machine.sink, machine.frames = sender, True
@@ -154,6 +167,8 @@ def replay(
             prepare()
             running.save(result.last if result.last >= 0 else None)
     _tell(running, result)
+    if keep and result.offload is not None:
+        keep_report(session, result.offload)
     return result
 
 
@@ -230,6 +245,9 @@ def _tell(running: Running, result: ReplayResult) -> None:
     named = labels(running.session, [key for key, _ in hits])
     result.rules = [RuleHits(key, named[key], count) for key, count in hits]
     result.connections = int(machine.conntrack.count)
+    result.shares = shares(machine, running.offloading)
+    if running.offloading is not None:
+        result.offload = running.offloading.document(result.packets, result.bytes)
     before = running.stats_before
     result.tracker = {name: value - before[name] for name, value in numbers(machine.conntrack.stats).items()}
 

@@ -84,7 +84,13 @@ def _tool_of(line: str) -> str:
 
 
 def _is_script(text: str) -> bool:
-    return any(_tool_of(line) for line in text.split("\n") if not line.lstrip().startswith("#"))
+    """Does the first line that says something begin with a tool's name, or the file with a shell's?"""
+    if text.startswith("#!") and text.split("\n", 1)[0].rstrip().endswith("sh"):
+        return True
+    for line in text.split("\n"):
+        if line.strip() and not line.lstrip().startswith("#") and line.split()[0] not in HARMLESS:
+            return bool(_tool_of(line))
+    return False
 
 
 def _script(session: Session, path: str, text: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tcemu.conntrack.record import fill_table, to_record
 from tcemu.conntrack.settings import Settings
-from tcemu.conntrack.stats import Stats
+from tcemu.conntrack.stats import Stats, Watcher
 from tcemu.engine.lower import lower, sync
 from tcemu.engine.machine import Machine, Sink
 from tcemu.engine.plug import plug
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tcemu.conntrack.entry import Entry
+    from tcemu.offload.profile import Profile
+    from tcemu.session.offloading import Offloading
     from tcemu.session.session import Result, Session
 
 Print = tuple[int, ...]
@@ -46,7 +48,7 @@ def kept_stats(session: Session) -> Stats:
     return stats
 
 
-class _Undo(Exception):  # noqa: N818
+class _Undo(Exception):
     """Leaves a transaction without keeping it."""
 
 
@@ -65,7 +67,8 @@ def undone(session: Session, work: Callable[[], T]) -> T:
 class Running:
     """A machine that runs a session's ruleset. Nothing is written to the session until `sync` or `save`."""
 
-    def __init__(self, session: Session, sink: Sink | None = None, seed: int = 1) -> None:
+    def __init__(self, session: Session, sink: Sink | None = None, seed: int = 1, offload: Profile | None = None) -> None:
+        """``offload``: the profile of a backend that gets the flow tables' flows."""
         self.session = session
         self.machine = Machine(self.settings(), sink)
         self.machine.friendly = not session.strict
@@ -76,9 +79,21 @@ class Running:
         self._kept: dict[int, Print] = {}
         self.machine.conntrack.stats = kept_stats(session)
         self.stats_before = numbers(self.machine.conntrack.stats)
+        self.offloading: Offloading | None = None
+        if offload is not None:
+            from tcemu.session.offloading import Offloading
+
+            self.offloading = Offloading(offload, self.machine)
         self._load_connections()
         self.refresh()
-        self.machine.resume(session.now())
+        self.machine.restore_flows(self.machine.conntrack.entries(), session.now())
+
+    def watch(self, watcher: Watcher) -> None:
+        """Let somebody hear of what happens to connections, beside the backend."""
+        if self.offloading is not None:
+            self.offloading.seen.also = watcher
+        else:
+            self.machine.conntrack.watcher = watcher
 
     def settings(self) -> Settings:
         """The tracker's settings as the session's sysctls have them."""
@@ -94,16 +109,23 @@ class Running:
         self.kinds = {device.index: device.kind for device in devices}
         self.machine.set_tables(plug(self.session.host))
         self.machine.load(lower(self.session.ruleset, self.session.host))
+        if self.offloading is not None:
+            self.offloading.install(self.session.ruleset)
 
     def sync(self) -> None:
         """Write counters back to the ruleset."""
         with self.session.transaction():
-            sync(self.machine.program, self.session.ruleset, self.machine.now)
+            self._sync()
+
+    def _sync(self) -> None:
+        sync(self.machine.program, self.session.ruleset, self.machine.now)
+        if self.offloading is not None:
+            self.offloading.sync(self.session.ruleset)
 
     def save(self, now: int | None = None) -> None:
         """Write counters, connections and devices' counters back; the session's clock stands at ``now`` (ns) from then on."""
         with self.session.transaction():
-            sync(self.machine.program, self.session.ruleset, self.machine.now)
+            self._sync()
             self.save_connections()
             self._save_devices()
             self.session.store.set_meta(STATS, json.dumps(numbers(self.machine.conntrack.stats)))
@@ -139,12 +161,16 @@ class Running:
                 continue
             rows.pop(entry.id, None)
         fill_table(tracker, rows.values())
+        self.machine.restore_flows(
+            [entry for entry in tracker.entries() if str(entry.id) in {row.key for row in rows.values()}], self.machine.now
+        )
         self._kept = {entry.id: _print(entry) for entry in tracker.entries()}
 
     def save_connections(self) -> None:
         """Write the rows of connections that changed, and delete those of connections that ended."""
         shelf = self.session.connections
         tracker = self.machine.conntrack
+        self.machine.note_flows()
         entries = tracker.entries()
         prints = {entry.id: _print(entry) for entry in entries}
         for number in self._kept.keys() - prints.keys():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import tcemu
 from tcemu.clock import SECOND
@@ -23,6 +23,9 @@ from tcemu.session.observed import Observed
 from tcemu.session.rulestate import TRACE_TABLE, RuleState
 from tcemu.session.running import Running
 from tcemu.session.session import Session
+
+if TYPE_CHECKING:
+    from tcemu.offload.profile import Profile
 
 START: Final = 1_700_000_000 * SECOND
 SET_UP: Final = SECOND // 10  # how long before the first packet everything is in place
@@ -54,8 +57,11 @@ class Arrival(NamedTuple):
     data: bytes
 
 
-def run(directory: str | Path, out: str | Path) -> None:
-    """Run the scenario in a directory and write its results into another. Raises StateError and CaptureError."""
+def run(directory: str | Path, out: str | Path, offload: Profile | None = None) -> None:
+    """Run the scenario in a directory, with an offload backend if need be, and write its results into another.
+
+    Raises StateError and CaptureError.
+    """
     source, target = Path(directory), Path(out)
     config = read_config(source)
     try:
@@ -63,7 +69,7 @@ def run(directory: str | Path, out: str | Path) -> None:
     except OSError as slip:
         raise StateError(f"{target} cannot be made: {slip.strerror}") from slip
     with Session(strict=True) as session:
-        Run(source, target, config, session).main()
+        Run(source, target, config, session, offload).main()
 
 
 def read_config(source: Path) -> dict[str, Any]:
@@ -100,8 +106,9 @@ def read_packets(source: Path) -> list[Arrival]:
 class Run:
     """One run of a scenario."""
 
-    def __init__(self, source: Path, target: Path, config: dict[str, Any], session: Session) -> None:
+    def __init__(self, source: Path, target: Path, config: dict[str, Any], session: Session, offload: Profile | None = None) -> None:
         self.source, self.target, self.config, self.session = source, target, config, session
+        self.offload = offload
         self.steps: list[dict[str, Any]] = []
         self.uses_nft = (source / "rules.nft").exists() or bool(config.get("nft"))
         self.uses_tc = (source / "rules.tc").exists() or config["kind"] == "tc"
@@ -118,7 +125,7 @@ class Run:
         self.set_up()
         self.trace_on()
         self.observed.name_devices(session.host, [one["name"] for one in self.config.get("devices", []) if one.get("type", "tap") == "tap"])
-        self.running = Running(session, self.observed)
+        self.running = Running(session, self.observed, offload=self.offload)
         self.running.machine.observer = self.tracer
         machine, listen = self.running.machine, self.config.get("listen", {})
         machine.answers = True

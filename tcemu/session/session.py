@@ -14,6 +14,7 @@ session that cannot be read or written raises `StateError`; anything else that i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from tcemu import clock
 from tcemu.host import model
 from tcemu.host.model import Host
+from tcemu.host.profile import PLAIN, Profile
+from tcemu.host.profile import read as read_profile
 from tcemu.session.rows import TableShelf
 from tcemu.session.store import IN_MEMORY, Store
 
@@ -29,13 +32,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tcemu.conntrack.record import EntryRecord
-    from tcemu.conntrack.stats import Stats
+    from tcemu.conntrack.stats import Stats, Watcher
     from tcemu.ir.ruleset import Ruleset
+    from tcemu.session.offloading import RuleJudge
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.traced import Trace
     from tcemu.world import Reply
 
 CLOCK = "clock"  # meta: the capture time in ns at which the session stands, once it has replayed something
+
+OFFLOAD = "offload"  # meta: the profile of the offload backend in use, as JSON
 
 
 class Result(NamedTuple):
@@ -49,11 +55,12 @@ class Result(NamedTuple):
 class Session:
     """See the module's text. It is the `tcemu.world.World` that commands work on, and the machine that `ip` works on."""
 
-    def __init__(self, path: str | Path | None = None, *, strict: bool = False, namespace: str = "") -> None:
+    def __init__(self, path: str | Path | None = None, *, strict: bool = False, namespace: str = "", profile: str = "") -> None:
         """Open a session.
 
         path: the session's file, made when it is not there; None without a namespace is a session in memory.
         strict: exactly as the kernel has it; else a device or qdisc that a command names first is made, with a note on stderr.
+        profile: which kernel and tc, in the words of `tcemu.host.profile`; where it is empty, those of $TCEMU_PROFILE.
         namespace: the name of a network namespace; its file lies beside ``path``, or under ``$XDG_STATE_HOME/tcemu``.
         """
         if path is None and not namespace:
@@ -63,6 +70,8 @@ class Session:
 
             self.path = locate(str(path) if path is not None else "", namespace)
         self.strict = strict
+        words = profile or os.environ.get("TCEMU_PROFILE", "")
+        self.profile: Profile = read_profile(words) if words else PLAIN
         self.namespace = namespace
         self.store = Store(self.path)
         self.host: Host = _host(self.store)
@@ -99,6 +108,15 @@ class Session:
         from tcemu.session.running import kept_stats
 
         return kept_stats(self)
+
+    @property
+    def hardware(self) -> RuleJudge | None:
+        """The offload backend that the session uses, as tc asks it about filters."""
+        if self.store.meta(OFFLOAD) is None:
+            return None
+        from tcemu.session.offloading import judge
+
+        return judge(self)
 
     def now(self) -> int:
         """The session's time in ns since 1970: where the last replayed capture ended, or the wall clock before any."""
@@ -180,17 +198,38 @@ class Session:
         log_dir: str | Path | None = None,
         queue: str | Callable[[int, bytes], bool] | None = None,
         nft_trace: bool = False,
+        watcher: Watcher | None = None,
+        offload: str | Path | None = None,
     ) -> ReplayResult:
         """Play captures (device → file or files) through the ruleset.
 
         out: a directory for the frames that leave, one capture a device. verdicts: keep one a packet. explain: keep the way of the
         first so many packets, rule by rule. seed: of what the kernel would draw at random. log_dir: a directory for what nft log sees.
         queue: what programs behind nft queues say, ``accept``, ``drop`` or a function of the queue's number and the packet (from its
-        network header on) that gives True to accept. nft_trace: keep what `nft monitor trace` would write. Raises CaptureError.
+        network header on) that gives True to accept. nft_trace: keep what `nft monitor trace` would write. watcher: is told what happens
+        to connections (`tcemu.conntrack.stats.Watcher`). offload: a backend, a profile's name or its
+        file; the result's ``offload`` has what became of each connection. Raises CaptureError, and StateError for an unknown backend.
         """
         from tcemu.session.replayed import replay
 
-        return replay(self, inputs, out, verdicts=verdicts, explain=explain, seed=seed, log_dir=log_dir, queue=queue, nft_trace=nft_trace)
+        profile = None
+        if offload is not None:
+            from tcemu.offload.profile import choose
+
+            profile = choose(str(offload))
+        return replay(
+            self,
+            inputs,
+            out,
+            verdicts=verdicts,
+            explain=explain,
+            seed=seed,
+            log_dir=log_dir,
+            queue=queue,
+            nft_trace=nft_trace,
+            watcher=watcher,
+            offload=profile,
+        )
 
     def trace(self, frame: bytes, device: str) -> Trace:
         """The way of one frame that arrives on a device, step by step; nothing is changed by it."""

@@ -14,11 +14,10 @@ from tcemu.ir.operand import Load
 from tcemu.ir.ruleset import Chain, Rule, Slot
 from tcemu.ir.step import Do, Masked, Match, Step
 from tcemu.ir.verdict import ACCEPT, Verdict
-from tcemu.tc import kinds
+from tcemu.tc import hardware, kinds
 from tcemu.tc.action_apply import bind, unbind
 from tcemu.tc.command import ChainCommand, FilterCommand
 from tcemu.tc.complaint import RefusalError
-from tcemu.tc.flower_keys import SKIP_SW
 from tcemu.tc.names import ETH_ALL
 from tcemu.tc.notes import ChainNote, RuleNote, SlotNote, give, pack, take, unpack
 from tcemu.tc.places import Place, find_block, hold_chain, release_chain
@@ -134,8 +133,6 @@ def _change(
     twin = work.twin(chain.key, tag) if tag else None
     if twin is not None and old is None:
         raise RefusalError("", errno.EEXIST)
-    if made.note.flags & SKIP_SW:
-        raise RefusalError("", errno.EOPNOTSUPP)  # no hardware takes it
     made.note.handle = handle
     steps: list[Step] = []
     if slot.protocol != ETH_ALL:
@@ -143,18 +140,18 @@ def _change(
     steps += made.steps
     steps += [Do(obj=key) for key in bound]
     steps.append(ACCEPTED)
-    work.put(
-        "rules",
-        Rule(
-            key=f"{slot.key}/{handle:08x}",
-            parent=made.parent or chain.key,
-            rank=rank_of(slot.rank, made.order, handle) if made.order >= 0 else (slot.rank << 47) + BACKWARDS + made.order,
-            tag="" if twin is not None and old is not None and twin.key != old.key else tag,
-            slot=slot.rank,
-            steps=steps,
-            note=pack(made.note),
-        ),
+    rule = Rule(
+        key=f"{slot.key}/{handle:08x}",
+        parent=made.parent or chain.key,
+        rank=rank_of(slot.rank, made.order, handle) if made.order >= 0 else (slot.rank << 47) + BACKWARDS + made.order,
+        tag="" if twin is not None and old is not None and twin.key != old.key else tag,
+        slot=slot.rank,
+        steps=steps,
+        hardware=hardware.wish(made.note),
+        note=pack(made.note),
     )
+    hardware.demand(work, rule, slot.kind, made.note)
+    work.put("rules", rule)
     if old is not None:
         unbind(work, old)
 

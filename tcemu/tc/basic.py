@@ -48,7 +48,9 @@ class BasicReader(FilterReader):
     def expression(self, words: tuple[Word, ...]) -> None:
         """``match EXPR``."""
         self.given = True
-        self.terms = ematch.parse([str(word) for word in words], list(self.parse.words[words[-1].place + 1 :]))
+        self.terms, left = ematch.parse([str(word) for word in words], list(self.parse.words[words[-1].place + 1 :]))
+        if left:
+            self.complain(left)
 
     def finish(self) -> Options:
         self.options = Options(self.classid, self.terms, not self.empty)

@@ -23,7 +23,7 @@ from tcemu.tc.writer import Writer
 if TYPE_CHECKING:
     from tcemu.tc.parse import Parse
 
-NO_PROGRAM = "Unable to load program\n"
+NO_PROGRAM = "Unable to parse bpf command line\n"
 
 
 class Options(NamedTuple):
@@ -47,14 +47,13 @@ class BpfReader(FilterReader):
 
     def on_bytecode(self, word: Word) -> None:
         program = bytecode.parse(word)
-        if program is None:
-            raise ComplaintError(f"Error: failed to parse bytecode\n{NO_PROGRAM}")
+        if isinstance(program, str):
+            raise ComplaintError(f"{program}{NO_PROGRAM}")
         self.program = program
 
     def on_bytecode_file(self, word: Word) -> None:
         try:
-            with open(word, encoding="utf-8") as file:
-                self.on_bytecode(Word(file.read(), word.place, word.terminal))
+            self.on_bytecode(Word(bytecode.read_file(word), word.place, word.terminal))
         except OSError as slip:
             raise ComplaintError(f"Error opening bytecode-file {word}: {slip.strerror}\n{NO_PROGRAM}") from None
 

@@ -11,6 +11,7 @@ from tcemu.tc import readers
 from tcemu.tc.complaint import RefusalError
 
 MAX: Final = 4096
+MAX_TEXT: Final = 1 << 20  # of a file; more than any program of 4096 instructions
 RETURNS: Final = (0x06, 0x16)
 JUMP: Final = 0x05
 DIVISIONS: Final = (0x34, 0x94)  # by a constant
@@ -22,22 +23,31 @@ ALLOWED: Final = frozenset(
 )
 
 
-def parse(text: str) -> list[tuple[int, int, int, int]] | None:
-    """The instructions, or None if the text is none."""
-    parts = text.strip().rstrip(",").split(",")
+def read_file(name: str) -> str:
+    """The text of a bytecode file, up to what tc takes. Raises OSError."""
+    with open(name.partition("\0")[0], encoding="utf-8", errors="replace") as file:
+        return file.read(MAX_TEXT)
+
+
+def parse(text: str) -> list[tuple[int, int, int, int]] | str:
+    """The instructions; or, where the text is none, what tc says of it, which may be nothing (bpf_ops_parse)."""
+    parts = text.strip().split(",")
     count = readers.unsigned(parts[0].strip(), MAX)
-    if not count or len(parts) - 1 != count:
-        return None
-    program = []
-    for part in parts[1:]:
+    if not count or len(parts) == 1:
+        return ""
+    program: list[tuple[int, int, int, int]] = []
+    for number, part in enumerate(parts[1:]):
+        if not part and number == len(parts) - 2:
+            break
+        if number >= count:
+            return "Real program length exceeds encoded length parameter!\n"
         words = part.split()
-        if len(words) != 4:
-            return None
-        numbers = [readers.unsigned(word, limit) for word, limit in zip(words, (0xFFFF, 0xFF, 0xFF, 0xFFFFFFFF), strict=True)]
-        if None in numbers:
-            return None
-        program.append(tuple(number for number in numbers if number is not None))
-    return program  # type: ignore[return-value]
+        numbers = [readers.unsigned(word, limit) for word, limit in zip(words, (0xFFFF, 0xFF, 0xFF, 0xFFFFFFFF), strict=False)]
+        if len(words) != 4 or None in numbers:
+            return f"Error at instruction {number}!\n"
+        code, yes, no, value = (number or 0 for number in numbers)
+        program.append((code, yes, no, value))
+    return program if len(program) == count else "Parsed program length is less than encoded length parameter!\n"
 
 
 def check(program: list[tuple[int, int, int, int]]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tcemu.diagnostics import TcemuError
+from tcemu.host import profile
 from tcemu.tc import action_apply, apply, classes, friendly, qdisc, show
 from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand
 from tcemu.tc.complaint import REFUSED, USAGE, ComplaintError, RefusalError, incomplete
@@ -131,10 +132,10 @@ def command(words: Sequence[str], options: Options, world: World) -> Reply:
         with world.transaction():
             perform(parse(words, names), world, out, said)
     except ComplaintError as slip:
-        return Reply(slip.exit_code, out.value(), "".join(said) + slip.text)
+        return Reply(slip.exit_code, out.value(), friendly.undone(said) + slip.text)
     except RefusalError as slip:
         talking = "" if (words[0] and "qdisc".startswith(words[0])) or "class".startswith(words[0]) else TALKING
-        return Reply(REFUSED, out.value(), "".join(said) + slip.text + talking)
+        return Reply(REFUSED, out.value(), friendly.undone(said) + slip.text + talking)
     return Reply(0, out.value(), "".join(said))
 
 
@@ -142,6 +143,7 @@ def printer(options: Options, world: World) -> Writer:
     """A writer that knows which devices there are."""
     out = Writer(options)
     out.exists = lambda name: world.host.devices.get(name) is not None
+    out.zones = profile.of(world).zones
     return out
 
 
@@ -273,15 +275,15 @@ def one(words: Sequence[str], options: Options, world: World) -> Reply:
         with world.transaction():
             perform(parse(words, names), world, out, said)
     except ComplaintError as slip:
-        return Reply(-slip.exit_code if slip.dies else slip.exit_code, out.value(), "".join(said) + slip.text)
+        return Reply(-slip.exit_code if slip.dies else slip.exit_code, out.value(), friendly.undone(said) + slip.text)
     except RefusalError as slip:
         return Reply(
             REFUSED,
             out.value(),
-            "".join(said) + slip.text + ("" if "qdisc".startswith(words[0]) or "class".startswith(words[0]) else TALKING),
+            friendly.undone(said) + slip.text + ("" if "qdisc".startswith(words[0]) or "class".startswith(words[0]) else TALKING),
         )
     except TcemuError as slip:
-        return Reply(slip.exit_code, out.value(), "".join(said) + slip.render())
+        return Reply(slip.exit_code, out.value(), friendly.undone(said) + slip.render())
     return Reply(0, out.value(), "".join(said))
 
 

@@ -18,11 +18,20 @@ from tcemu.world import World
 DEVICES = ("DEV", "M_DEV", "INDEV", "INDEV_WHOLE", "FROMIF")  # what the name of a device follows
 
 
+class Asking(Names):
+    """Every device is there, and none is made."""
+
+    def index(self, name: str) -> int:
+        device = self.world.host.devices.get(name)
+        return 1 if device is None else device.index
+
+    known = index
+
+
 def complete(words: Sequence[str], world: World) -> list[str]:
     """Ways to complete the last of the words (which may be empty)."""
     *before, begun = words
-    names = Names(world)
-    names.strict = True  # to ask makes no devices
+    names = Asking(world)
     reading = Parse()
     reading.reset(words, names)
     table = load("tc")

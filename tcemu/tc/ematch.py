@@ -50,28 +50,36 @@ class Term(NamedTuple):
 
 
 class _Tokens:
-    """The words, cut at parentheses."""
+    """The words, cut at parentheses; each piece knows its word."""
 
     def __init__(self, words: list[str], rest: list[str]) -> None:
         self.words = words
         self.rest = rest
-        self.tokens = re.findall(r'"(?:[^"\\]|\\.)*"|[()]|[^\s()]+', " ".join(words))
+        cut = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|[^\s()]+')
+        self.tokens = [(token, place) for place, word in enumerate(words) for token in cut.findall(word)]
         self.place = 0
 
     def peek(self) -> str:
-        return self.tokens[self.place] if self.place < len(self.tokens) else ""
+        return self.tokens[self.place][0] if self.place < len(self.tokens) else ""
 
     def next(self) -> str:
         self.place += 1
-        return self.tokens[self.place - 1] if self.place <= len(self.tokens) else ""
+        return self.tokens[self.place - 1][0] if self.place <= len(self.tokens) else ""
+
+    def left(self) -> str:
+        """The word that the next piece is of, or nothing."""
+        return self.words[self.tokens[self.place][1]] if self.place < len(self.tokens) else ""
 
     def broken(self) -> NoReturn:
-        """The expression ends too early or has a word out of place."""
-        raise ComplaintError(f'Parse error: syntax error\n... >>{" ".join(self.words)}<< ...\n{usage("ematch")}Illegal "ematch"\n')
+        """The expression ends too early or has a word out of place: what was read, with the last word pointed at."""
+        at = min(self.place - 1, len(self.tokens) - 1)
+        last = self.tokens[at][1] if at >= 0 else 0
+        read = [*self.words[:last], f">>{self.words[last]}<<"]
+        raise ComplaintError(f'Parse error: syntax error\n... {" ".join(read)} ...\n{usage("ematch")}Illegal "ematch"\n')
 
 
-def parse(words: list[str], rest: list[str]) -> list[Term]:
-    """The terms of an expression; parentheses make one term of what they hold."""
+def parse(words: list[str], rest: list[str]) -> tuple[list[Term], str]:
+    """The terms of an expression, parentheses making one term of what they hold; and the word that does not belong to it any more."""
     tokens = _Tokens(words, rest)
     terms: list[Term] = []
     join = ""
@@ -80,11 +88,10 @@ def parse(words: list[str], rest: list[str]) -> list[Term]:
         if negated:
             tokens.next()
         terms.append(_term(tokens, join, negated))
-        join = tokens.next().lower()
-        if not join:
-            return terms
+        join = tokens.peek().lower()
         if join not in ("and", "or"):
-            tokens.broken()
+            return terms, tokens.left()
+        tokens.next()
 
 
 def _term(tokens: _Tokens, join: str, negated: bool) -> Term:

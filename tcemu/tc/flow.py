@@ -12,7 +12,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import ematch, readers
 from tcemu.tc.basic import BasicReader, show_terms
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import ComplaintError, RefusalError, invalid
+from tcemu.tc.complaint import ComplaintError, RefusalError
 from tcemu.tc.filter_base import FilterReader
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
@@ -64,23 +64,23 @@ class FlowReader(BasicReader):
     def _number(self, name: str, word: Word) -> int:
         number = readers.unsigned(word, readers.U32, 0)
         if number is None:
-            if name == "addend":
-                self.illegal(name)
-            raise invalid(f"invalid {name}", word)
+            if name == "addend" and self.set.get("keys") in (["src"], ["dst"]):
+                raise ComplaintError(f'Error: any valid address is expected rather than "{word}".\n', 1, True)
+            self.illegal(name)
         return number
 
     def on_and_key(self, word: Word) -> None:
         self.mask = self._number("mask", word)
 
     def on_or_key(self, word: Word) -> None:
-        number = self._number("mask", word)
+        number = self._number("or", word)
         self.mask, self.xor = ~number & readers.U32, number
 
     def on_xor_key(self, word: Word) -> None:
-        self.mask, self.xor = readers.U32, self._number("mask", word)
+        self.mask, self.xor = readers.U32, self._number("xor", word)
 
     def on_rshift(self, word: Word) -> None:
-        self.set["rshift"] = self._number("shift", word)
+        self.set["rshift"] = self._number("rshift", word)
 
     def read_handle(self, text: str) -> int:
         return FilterReader.read_handle(self, text)

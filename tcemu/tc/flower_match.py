@@ -5,11 +5,13 @@ Source: Linux 6.1 net/sched/cls_flower.c (fl_set_key, fl_change, fl_tmplt_create
 
 from __future__ import annotations
 
+import errno
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import to_builtins
 
+from tcemu.host import profile
 from tcemu.ir.operand import Key, Load
 from tcemu.ir.step import Masked, Match, Range, Step, Test
 from tcemu.tc import names, readers
@@ -135,6 +137,8 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     keys = command.options or Keys({}, {}, None, "", 0, 0, ())
     if keys.flags & SKIP_HW and keys.flags & SKIP_SW:
         raise RefusalError()
+    if "ct.zone" in keys.values and not profile.of(work.world).zones:
+        raise RefusalError("Conntrack zones isn't enabled", errno.EOPNOTSUPP)
     built = build(keys, command.protocol, work.device_index(keys.indev) if keys.indev else 0)
     if template and not fits(template, built.mask):
         raise RefusalError("cls_flower: Mask does not fit the template")

@@ -57,6 +57,8 @@ class FlowerReader(FilterReader):
     def value(self, name: str, word: Word) -> None:
         """A keyword with its value."""
         row = VALUES.get(name)
+        if name in flower_newer.AGES:
+            flower_newer.known(self, name, word)
         if row is not None:
             row[0](self, row[1], row[2], word)
         elif name in flower_newer.KEYS:
@@ -305,7 +307,10 @@ class FlowerReader(FilterReader):
                 value = number
                 break
         else:
-            value = None if self.parse.names.strict else flower_newer.PROTOS.get(word)
+            asked = self.parse.names
+            value = flower_newer.PROTOS.get(word)
+            if value is not None and not asked.profile.knows(flower_newer.PROTO_AGES[str(word)], asked.strict):
+                value = None
             value = readers.unsigned(word, readers.U8, 16) if value is None else value
             if value is None:
                 self.illegal("ip_proto")

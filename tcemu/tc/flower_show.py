@@ -14,6 +14,7 @@ from tcemu.ir.ruleset import Rule
 from tcemu.ir.step import Masked, Match, Range, Step
 from tcemu.tc import names, readers, tunnel_options
 from tcemu.tc.actions.ct import label_text
+from tcemu.tc.hardware import show_place
 from tcemu.tc.names import CT_STATES, ETH_ARP, ETH_IP, ETH_IPV6, ETH_RARP
 from tcemu.tc.notes import RuleNote
 from tcemu.tc.printers import address_text, classid_text, mac_text, mask_length, masked
@@ -71,7 +72,7 @@ def show_flags(out: Writer, flags: int) -> None:
         out.newline()
         out.flag("skip_sw", "  skip_sw")
     out.newline()
-    out.flag("not_in_hw", "  not_in_hw")
+    show_place(out, flags)
 
 
 def show_keys(out: Writer, steps: list[Step], raw: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ from tcemu.tc.work import Work
 from tcemu.world import World
 
 NOTE: Final = "tcemu: note: "
+MADE: Final = "was not there and has been made"
 PROMPTS: Final = ("#", "$", "%", ">")
 ADDRESSES: Final = ("src_ip", "dst_ip")
 BEHIND_ADDRESSES: Final = frozenset(("src_ip", "dst_ip", "id", "dst_port", "tos", "ttl", "csum", "nocsum", "geneve_opts", "action", "pipe"))
@@ -46,13 +47,25 @@ def relaxed(words: Sequence[str], said: list[str]) -> list[str]:
     return found
 
 
+def valid_name(name: str) -> bool:
+    """Can a device be called so (net/core/dev.c dev_valid_name)?"""
+    length = len(name.encode("utf-8", "surrogateescape"))
+    return 0 < length <= 15 and name not in (".", "..") and not any(char in "/:\0" or char.isspace() for char in name)
+
+
 def make_device(world: World, name: str, said: list[str]) -> int:
     """A dummy device of that name; its index."""
+    name = str(name)  # not the word of a command line, which a session does not keep
     last = world.host.devices.last("")
     index = max(last.index if last is not None else 0, 1) + 1
     world.host.devices.put(Device(key=name, rank=index, kind="dummy", mac=0x020000000000 | index))
-    said.append(f"{NOTE}device {name} was not there and has been made (dummy)\n")
+    said.append(f"{NOTE}device {name} {MADE} (dummy)\n")
     return index
+
+
+def undone(said: list[str]) -> str:
+    """What is said of a command that failed: what was made for it is gone again."""
+    return "".join(line for line in said if MADE not in line or not line.startswith(NOTE))
 
 
 def prepare(world: World, command: FilterCommand, said: list[str]) -> None:
@@ -65,4 +78,4 @@ def prepare(world: World, command: FilterCommand, said: list[str]) -> None:
     kind = "clsact" if command.parent & 0xFFFF == 0xFFF3 else "ingress"
     qdisc.add_ingress(work, command.dev, kind, 0, 0)
     work.commit()
-    said.append(f"{NOTE}qdisc {kind} of {command.dev} was not there and has been made\n")
+    said.append(f"{NOTE}qdisc {kind} of {command.dev} {MADE}\n")

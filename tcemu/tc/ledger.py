@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from typing import Any, Final, Generic, TypeVar
 
+from tcemu.host import profile
 from tcemu.host.model import Host
 from tcemu.ir.ruleset import Ruleset
 from tcemu.shelf import Record, Shelf
@@ -123,6 +124,7 @@ class Ledger:
     def __init__(self, world: World) -> None:
         rules, host = world.ruleset, world.host
         self.strict = world.strict
+        self.profile = profile.of(world)
         self.under = world
         self.kept: list[LedgerShelf[Any]] = [
             LedgerShelf(shelf)

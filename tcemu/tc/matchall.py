@@ -14,9 +14,10 @@ from tcemu.ir.stats import Stats
 from tcemu.ir.step import Do
 from tcemu.syntax.words import Word
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import RefusalError
+from tcemu.tc.complaint import ComplaintError, RefusalError, incomplete
 from tcemu.tc.filter_base import FilterReader, any_number
 from tcemu.tc.flower_keys import SKIP_HW, SKIP_SW
+from tcemu.tc.hardware import show_place
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
 from tcemu.tc.work import Filter, Work
@@ -46,11 +47,15 @@ class MatchallReader(FilterReader):
     def read_handle(self, text: str) -> int:
         return any_number(text)
 
-    def flag(self, name: str, _word: Word) -> None:
+    def flag(self, name: str, word: Word) -> None:
         self.given = True
         self.flags |= SKIP_HW if name == "SKIP_HW" else SKIP_SW
+        if word.place == len(self.parse.words) - 1:
+            raise incomplete()  # tc looks for a word behind it
 
     def finish(self) -> Options:
+        if self.flags == SKIP_HW | SKIP_SW:
+            raise ComplaintError("skip_hw and skip_sw are mutually exclusive\n")
         self.options = Options(self.classid, self.flags, not self.empty)
         return Options(self.classid, self.flags, not self.empty)
 
@@ -84,7 +89,7 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
         out.newline()
         out.flag("skip_sw", "  skip_sw")
     out.newline()
-    out.flag("not_in_hw", "  not_in_hw")
+    show_place(out, note.flags)
     show_hits(out, rule)
 
 

@@ -234,6 +234,8 @@ class Parse(ActionReductions, QdiscReductions):
         return ChainCommand(self.command(verb))
 
     def do_chain_get(self, *_items: Any) -> Command:
+        if not self.parent:
+            raise ComplaintError("Must specify filter parent\n", USAGE)
         self.check_place()
         self.device()
         return ChainCommand(self.command("get"))

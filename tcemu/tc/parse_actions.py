@@ -9,7 +9,7 @@ from tcemu.tc import kinds, readers
 from tcemu.tc.command import (
     Control,
 )
-from tcemu.tc.complaint import USAGE, ComplaintError
+from tcemu.tc.complaint import USAGE, ComplaintError, incomplete
 from tcemu.tc.parse_state import Reading
 from tcemu.tc.usage import usage
 
@@ -57,6 +57,8 @@ class ActionReductions(Reading):
 
     def bad_control(self, text: str) -> NoReturn:
         """A control word that does not parse: gact says its usage; the others fall back, and the word is tried as the next action."""
+        if self.act is not None and self.act.KIND == "police":
+            self.act.fail(text)
         if self.act is not None and self.act.KIND != "gact":
             text *= 2
         raise ComplaintError(text + usage("gact"), USAGE, True)
@@ -108,10 +110,14 @@ class ActionReductions(Reading):
     def do_u32_sample(self, _sample: Word, words: tuple[Any, ...], _name: Word | None, divisor: Word | None) -> None:
         self.reader.sample(_flat(words), divisor)
 
-    def do_u32_offset(self, _offset: Word, *items: tuple[Word, ...]) -> None:
+    def do_u32_offset(self, offset: Word, *items: tuple[Word, ...]) -> None:
+        if offset.place == len(self.words) - 1:
+            raise incomplete()
         self.reader.offset(list(items))
 
-    def do_u32_hash(self, _hash: Word, *items: tuple[Word, ...]) -> None:
+    def do_u32_hash(self, hashed: Word, *items: tuple[Word, ...]) -> None:
+        if hashed.place == len(self.words) - 1:
+            raise incomplete()
         self.reader.hashkey(list(items))
 
     def do_ematch(self, _match: Word, *words: Word) -> None:

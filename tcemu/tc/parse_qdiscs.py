@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import errno
+from typing import Any, Final
 
 from tcemu.syntax.words import Word
 from tcemu.tc import qdisc, readers
@@ -11,9 +12,11 @@ from tcemu.tc.command import (
     Command,
     QdiscCommand,
 )
-from tcemu.tc.complaint import USAGE, ComplaintError, duplicate, incomplete, invalid
+from tcemu.tc.complaint import USAGE, ComplaintError, RefusalError, duplicate, incomplete, invalid
 from tcemu.tc.parse_state import INGRESS_PARENT, LISTS, ROOT, Reading
 from tcemu.tc.usage import usage
+
+CLASSES: Final = frozenset(("htb", "hfsc", "drr", "qfq", "cbq", "dsmark", "atm", "ets"))  # kinds whose classes tc has words for
 
 
 class QdiscReductions(Reading):
@@ -63,7 +66,7 @@ class QdiscReductions(Reading):
         self.rest = tuple(str(word) for word in options)
         if not options and any(name.startswith(kind) for name in ("ingress_block", "egress_block", "estimator", "stab")):
             raise incomplete()
-        if options and kind not in qdisc.KNOWN:
+        if options and kind not in qdisc.KNOWN and not self.words[0].startswith("c"):
             raise ComplaintError(f'Unknown qdisc "{self.kind}", hence option "{options[0]}" is unparsable\n')
 
     def do_qdisc_help(self, *_words: Word) -> None:
@@ -95,12 +98,18 @@ class QdiscReductions(Reading):
         return QdiscCommand("list", self.dev, self.kind, dict(self.seen), self.number, self.parent)
 
     def do_class_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
+        if verb == "link":
+            raise ComplaintError('Command "link" is unknown, try "tc class help".\n', USAGE)
+        if "HANDLE" in self.seen:
+            raise ComplaintError('Error: try "classid" instead of "handle"\n', USAGE)
+        if self.kind and self.kind not in CLASSES:
+            raise ComplaintError(f'Error: Qdisc "{self.kind}" is classless.\n')
+        if not self.dev:
+            raise RefusalError("", errno.ENODEV)
         self.device()
         return ClassCommand(verb, self.dev, self.kind, self.number, self.parent, self.rest)
 
     def do_class_list(self, *_items: Any) -> Command:
-        if not self.dev:
-            raise ComplaintError('"dev" is required\n', USAGE)
         self.device()
         return ClassCommand("list", self.dev, "", 0, self.parent, ())
 

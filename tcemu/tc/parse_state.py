@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from tcemu.host import profile
 from tcemu.syntax.words import Word
 from tcemu.tc import friendly
 from tcemu.tc.command import (
@@ -14,6 +15,7 @@ from tcemu.tc.complaint import USAGE, ComplaintError, no_device
 from tcemu.world import World
 
 LISTS: Final = ("list", "show", "lst")
+MAKES_NOTHING: Final = (*LISTS, "get", "delete", "del")
 ROOT: Final = 0xFFFFFFFF
 INGRESS: Final = 0xFFFFFFF2
 EGRESS: Final = 0xFFFFFFF3
@@ -26,6 +28,7 @@ class Names:
     def __init__(self, world: World) -> None:
         self.world = world
         self.strict = world.strict
+        self.profile = profile.of(world)
         self.said: list[str] = []
 
     def index(self, name: str) -> int:
@@ -33,9 +36,16 @@ class Names:
         device = self.world.host.devices.get(name)
         if device is not None:
             return device.index
-        if self.strict:
+        if self.strict or not friendly.valid_name(name):
             raise no_device(name)
         return friendly.make_device(self.world, name, self.said)
+
+    def known(self, name: str) -> int:
+        """The index of a device that must be there, for commands that ask or remove: they make nothing."""
+        device = self.world.host.devices.get(name)
+        if device is None:
+            raise no_device(name)
+        return device.index
 
 
 class Reading:
@@ -72,7 +82,7 @@ class Reading:
     def device(self) -> str:
         """The frame's device, looked up; the empty name if there is none."""
         if self.dev:
-            self.devices(self.dev)
+            (self.names.known if self.verb in MAKES_NOTHING else self.devices)(self.dev)
         return self.dev
 
     def bad_action(self, text: str) -> ComplaintError:

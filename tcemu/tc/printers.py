@@ -13,6 +13,7 @@ from tcemu.ir import verdict as v
 from tcemu.ir.ruleset import Object
 from tcemu.ir.stats import Stats
 from tcemu.ir.verdict import Verdict
+from tcemu.tc.hardware import show_split
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.writer import Writer
 
@@ -119,6 +120,8 @@ def show_counters(out: Writer, stats: Stats, prefix: str) -> None:
     out.number("drops", " (dropped %u", stats.drops)
     out.number("overlimits", ", overlimits %u", stats.overlimits)
     out.number("requeues", " requeues %u) ", 0)
+    if stats.extra:
+        show_split(out, stats, prefix)
     out.newline()
     out.text(prefix)
     out.number("backlog", "backlog %ub", 0)

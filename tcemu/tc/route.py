@@ -12,7 +12,7 @@ from tcemu.ir.step import Step, Unsupported
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.command import FilterCommand
-from tcemu.tc.complaint import RefusalError
+from tcemu.tc.complaint import ComplaintError, RefusalError
 from tcemu.tc.filter_base import FilterReader
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.printers import classid_text
@@ -56,7 +56,10 @@ class RouteReader(FilterReader):
         self._realm("from", word)
 
     def on_fromif(self, word: Word) -> None:
-        self.parse.devices(word)
+        try:
+            self.parse.devices(word)
+        except ComplaintError:
+            self.illegal("fromif")
         self.set["fromif"] = str(word)
 
     def finish(self) -> Options:

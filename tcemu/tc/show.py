@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tcemu.ir.ruleset import Chain, Object, Rule, Slot
 from tcemu.ir.step import Do
-from tcemu.tc import kinds
+from tcemu.tc import hardware, kinds
 from tcemu.tc.action_apply import find
 from tcemu.tc.command import ActionName, ChainCommand, FilterCommand
 from tcemu.tc.complaint import ComplaintError, RefusalError
@@ -104,6 +104,7 @@ def show_filter(out: Writer, world: World, place: Place, view: View, chain: Chai
     show_head(out, place, view, chain, slot)
     module, note = kinds.filter_module(slot.kind), unpack(RuleNote, rule.note)
     keys = [step.obj for step in rule.steps if isinstance(step, Do) and step.obj]
+    hardware.mark(world, rule, slot.kind, note)
     out.open("options")
     module.show(out, rule, note)
     if note.police:
@@ -112,7 +113,7 @@ def show_filter(out: Writer, world: World, place: Place, view: View, chain: Chai
         show_police(out, world, keys.pop())
     if keys and getattr(module, "ACTIONS_LINE", False):
         out.bare("\n")
-    show_actions(out, world, keys)
+    show_actions(out, world, keys, bool(note.flags & hardware.IN_HW))
     out.close()
     if not keys or not out.options.brief:
         out.newline()
@@ -161,8 +162,8 @@ def show_police(out: Writer, world: World, key: str) -> None:
         kinds.action_module("police").show(out, action, unpack(ActionNote, action.note), world.now())
 
 
-def show_actions(out: Writer, world: World, keys: list[str]) -> None:
-    """A filter's list of actions."""
+def show_actions(out: Writer, world: World, keys: list[str], in_hw: bool = False) -> None:
+    """A filter's list of actions; of one in hardware each has its counters from there."""
     if not keys:
         return
     if out.options.brief:
@@ -171,11 +172,11 @@ def show_actions(out: Writer, world: World, keys: list[str]) -> None:
     for order, key in enumerate(keys, 1):
         action = world.ruleset.objects.get(key)
         if action is not None:
-            show_action(out, action, order, world.now())
+            show_action(out, action, order, world.now(), False, in_hw)
     out.close_array()
 
 
-def show_action(out: Writer, action: Object, order: int, now: int, alone: bool = False) -> None:
+def show_action(out: Writer, action: Object, order: int, now: int, alone: bool = False, in_hw: bool = False) -> None:
     """One action of a list."""
     note = unpack(ActionNote, action.note)
     out.open()
@@ -203,6 +204,8 @@ def show_action(out: Writer, action: Object, order: int, now: int, alone: bool =
     _show_flags(out, note, alone)
     if note.hw_stats >= 0:
         show_hw_stats(out, note.hw_stats)
+    if in_hw and out.stats:
+        show_hw_stats(out, 2, "used_hw_stats")
     out.close()
 
 
@@ -250,10 +253,10 @@ def _show_table(out: Writer, world: World, actions: list[Object], total: int, fi
     out.close()
 
 
-def show_hw_stats(out: Writer, bits: int) -> None:
-    """The kind of hardware statistics asked for."""
-    out.text("\thw_stats")
-    out.open_array("hw_stats")
+def show_hw_stats(out: Writer, bits: int, word: str = "hw_stats") -> None:
+    """The kind of hardware statistics asked for, or used."""
+    out.text(f"\t{word}")
+    out.open_array(word)
     for name in [name for bit, name in HW_STATS if bits & bit] or ["disabled"]:
         out.text(f" {name}")
         out.item(name)

@@ -114,7 +114,7 @@ class U32Reader(FilterReader):
         head, rest = words[0].terminal, list(words[1:])
         at = None
         for place, word in enumerate(rest):
-            if word.terminal == "AT":
+            if word.terminal == "AT_WHOLE":
                 at = _at(rest[place + 1 :])
                 if at is None:
                     return False
@@ -249,7 +249,7 @@ class U32Reader(FilterReader):
         self.given = True
         found = self.set.setdefault("offset", {})
         for item in items:
-            name = item[0].terminal
+            name = item[0].terminal.removesuffix("_WORD")
             if name == "EAT":
                 found["eat"] = True
                 continue
@@ -276,7 +276,7 @@ class U32Reader(FilterReader):
             self.illegal("sample" if any(entry.terminal == "SAMPLE_WORD" for entry in words) else "match")
 
     def ended(self, last: str, words: list[Word]) -> None:
-        if not last.endswith("_SEL") and last != "AT" and any(entry.terminal.endswith("_SEL") for entry in words):
+        if not last.endswith("_SEL") and last != "AT_WHOLE" and any(entry.terminal.endswith("_SEL") for entry in words):
             self.illegal("match")
 
     def finish(self) -> Options:

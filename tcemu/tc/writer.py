@@ -33,7 +33,7 @@ class Options(NamedTuple):
 class Writer:
     """Collects what is printed; `value` gives it all."""
 
-    __slots__ = ("_comma", "_depth", "_out", "exists", "json", "options", "pretty", "put", "stats")
+    __slots__ = ("_comma", "_depth", "_out", "exists", "json", "options", "pretty", "put", "stats", "zones")
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -41,6 +41,7 @@ class Writer:
         self.pretty = options.pretty
         self.stats = options.stats > 0
         self.exists: Callable[[str], bool] = bool  # whether there is a device of that name
+        self.zones = True  # whether the kernel has zones of connection tracking, and tells them
         self._out: list[str] = []
         self.put: Callable[[str], None] = self._out.append
         self._depth = 0

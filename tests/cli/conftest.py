@@ -28,7 +28,7 @@ Run = Callable[..., Ended]
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Sessions lie in a directory of the test's own."""
-    for name in ("TCEMU_SESSION", "TCEMU_STRICT", "TCEMU_DEBUG"):
+    for name in ("TCEMU_SESSION", "TCEMU_STRICT", "TCEMU_PROFILE", "TCEMU_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     return tmp_path

@@ -72,7 +72,7 @@ def test_version_says_how_the_engine_runs(tcemu: Run) -> None:
 def test_help_lists_commands_and_examples(tcemu: Run, words: list[str]) -> None:
     done = tcemu(*words)
     assert done.code == 0
-    assert "Commands:\n  replay " in done.out and "Examples:\n" in done.out
+    assert "Commands:\n" in done.out and "\n  replay " in done.out and "Examples:\n" in done.out
 
 
 @pytest.mark.parametrize("command", ["replay", "trace", "scenario", "session"])

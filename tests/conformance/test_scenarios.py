@@ -28,7 +28,7 @@ def test_a_recorded_scenario_gives_the_same_results(name: str, engine: str, tmp_
     config = json.loads((source / "scenario.json").read_text(encoding="utf-8"))
     command = [sys.executable, "-m", "tcemu", "scenario", "run", str(source), "--out", str(tmp_path)]
     environment = {**os.environ, "TCEMU_ENGINE": engine, "TCEMU_SESSION": str(tmp_path / "unused.db"), "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     want, got = results(source / "expected", config), results(tmp_path, config)
     for file in want:

@@ -126,4 +126,4 @@ class TcRules:
 
     def offer(self, p: Packet, skip: bool) -> None:
         if not skip and isinstance(p.ct, Entry):
-            self.flows.offer(p.ct, p.ctinfo, p.ts)
+            self.flows.offer(p.ct, p, p.ts)

@@ -34,7 +34,7 @@ PARTS = {
     "ACTIONS/What happens next": (("control", "act_index"), ()),
     "ACTIONS/Behind an action": (("act",), ("act_body",)),
     **{f"FILTERS/{kind}": ((kind,), ("action_list", "police_filter")) for kind in FILTERS},
-    **{f"ACTIONS/{kind}": ((RULES.get(f"{kind} action", kind),), ("control", "act_index")) for kind in ACTIONS},
+    **{f"ACTIONS/{kind}": ((RULES.get(f"{kind} action", kind),), ("control", "police_verdict", "act_index")) for kind in ACTIONS},
 }
 
 

@@ -235,6 +235,7 @@ def test_a_trace_sees_the_connections_of_a_replay(session: Session, trio: Path) 
         ("r", "link add eth0 type dummy\n", "ip"),
         ("r.sh", "#!/bin/sh\nset -e\nsudo tc qdisc add dev eth0 ingress\n", "script"),
         ("r.tc", "tc qdisc add dev eth0 ingress\n", "script"),
+        ("r.nft", "table inet t {\n\tchain c {\n\t\tip saddr 10.0.0.1 accept\n\t}\n}\n", "nft"),
         ("r", "hello\n", ""),
         ("r", "\n", "tc"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .worlds import Memory
 
 # the listing of the cover letter of "net/sched: introduce act_ct" as it was sent, numbers and all
@@ -49,3 +51,29 @@ def test_egress_gets_clsact() -> None:
     world = Memory(strict=False)
     world.ok("filter add dev eth9 egress prio 1 protocol ip flower action drop")
     assert "qdisc clsact" in world.ok("qdisc show dev eth9")
+
+
+@pytest.mark.parametrize(
+    "line", ["filter show dev eth9 ingress", "chain show dev eth9 ingress", "qdisc show dev eth9", "filter del dev eth9 ingress"]
+)
+def test_who_only_asks_makes_nothing(line: str) -> None:
+    world = Memory(strict=False)
+    assert world.tc(line).stderr == 'Cannot find device "eth9"\n'
+    assert world.host.devices.get("eth9") is None
+
+
+def test_what_was_undone_is_not_said() -> None:
+    world = Memory(strict=False)
+    reply = world.tc("filter add dev eth9")
+    assert reply.exit_code == 2
+    assert "note" not in reply.stderr
+
+
+@pytest.mark.parametrize("name", ["a/b", "", "a b", ".."])
+def test_a_name_that_no_device_can_have_is_none(name: str) -> None:
+    world = Memory("eth0", strict=False)
+    reply = world.tc(
+        ["filter", "add", "dev", "eth0", "ingress", "protocol", "ip", "matchall", "action", "mirred", "egress", "redirect", "dev", name]
+    )
+    assert reply.exit_code != 0
+    assert "has been made" not in reply.stderr

@@ -175,12 +175,12 @@ class TrackOp(Op):
         if not cached:
             if self.flows.lookup(table, p, env.now):
                 skip_add = True
+                env.in_hardware = env.in_hardware and self.flows.in_hardware
             else:
-                if self.zone != 0 or p.ctinfo != UNTRACKED:
-                    # a template of another zone takes the place of what was there; zone 0 has none (tcf_ct_fill_params)
-                    p.ct = None
-                    p.ctinfo = NEW
-                if p.ctinfo != UNTRACKED and table.track(p, self.zone, 3, True) != NF_ACCEPT:
+                env.in_hardware = False
+                p.ct = None
+                p.ctinfo = NEW
+                if table.track(p, self.zone, 3, True) != NF_ACCEPT:
                     return 0
         ct = p.ct
         if not isinstance(ct, Entry):
@@ -199,7 +199,7 @@ class TrackOp(Op):
                 return -1
         now_ct = p.ct
         if not skip_add and isinstance(now_ct, Entry):
-            self.flows.offer(now_ct, p.ctinfo, env.now)
+            self.flows.offer(now_ct, p, env.now)
         return 0
 
     def _cached(self, env: Env, p: Packet) -> bool:

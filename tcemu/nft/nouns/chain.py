@@ -9,7 +9,7 @@ from tcemu.ir.step import Do, Step
 from tcemu.ir.verdict import ACCEPT, DROP, RETURN, Verdict
 from tcemu.nft.define import chain as settings_of
 from tcemu.nft.errors import NftError
-from tcemu.nft.kernel import Kernel, check_name
+from tcemu.nft.kernel import Kernel, check_name, unhinted
 from tcemu.nft.notes import ChainNote, RuleNote, pack, unpack
 from tcemu.nft.refusal import EBUSY, EEXIST, EOPNOTSUPP, KernelError
 from tcemu.nft.tree import Command
@@ -129,7 +129,11 @@ def delete(run: Run, command: Command) -> None:
 
 def flush(run: Run, command: Command) -> None:
     """Remove a chain's rules."""
-    run.kernel.flush(run.kernel.chain(command.spec))
+    try:
+        record = run.kernel.chain(command.spec)
+    except NftError as error:
+        raise unhinted(error) from None
+    run.kernel.flush(record)
 
 
 # ---------------------------------------------------------------- rename

@@ -10,7 +10,7 @@ from tcemu.nft.errors import NftError, NftErrors
 from tcemu.nft.kernel import Kernel
 from tcemu.nft.members import record
 from tcemu.nft.notes import ElementNote, pack, unpack
-from tcemu.nft.refusal import EEXIST, ENFILE, ENOENT, KernelError
+from tcemu.nft.refusal import EEXIST, EINVAL, ENFILE, ENOENT, KernelError
 from tcemu.nft.sets import check_overlap, merge
 from tcemu.nft.tree import At, Command, SetLiteral, Variable, Verdict
 from tcemu.nft.tree import Element as Member
@@ -86,6 +86,8 @@ def put(kernel: Kernel, table: Table, info: SetInfo, members: list[Member], comm
     last = None if new else shelf.last(info.key)
     rank = last.rank if last is not None else 0
     for member in members:
+        if member.timeout is not None and "timeout" not in info.note.flags and not info.note.meter:
+            raise KernelError(EINVAL, member.key.at)
         made = record(info, member, table.key, now)
         _points_to(kernel, table, info, made, member)
         known = None if new and info.anonymous else shelf.get(made.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tcemu.ir.ruleset import Object
-from tcemu.nft.kernel import check_name
+from tcemu.nft.kernel import check_name, missing
 from tcemu.nft.notes import ObjectNote, pack
 from tcemu.nft.objects import evaluate
 from tcemu.nft.refusal import EBUSY, EEXIST, ENOENT, KernelError
@@ -42,7 +42,7 @@ def delete(run: Run, command: Command) -> None:
     if record is None or record.kind != command.what:
         if command.op == "destroy":
             return
-        raise KernelError(ENOENT, spec.name_at)
+        raise missing(run.cache.object_not_found(spec.name, spec.name_at)) if spec.name else KernelError(ENOENT, spec.name_at)
     if record.bound:
         raise KernelError(EBUSY, spec.name_at)
     run.ruleset.objects.delete(record.key)

@@ -8,6 +8,7 @@ from tcemu.ir.ruleset import Chain, Rule, Table
 from tcemu.ir.step import Step
 from tcemu.nft.cache import SetInfo, set_key
 from tcemu.nft.canon import listing
+from tcemu.nft.compat import TABLE
 from tcemu.nft.errors import NftError, NftErrors
 from tcemu.nft.kernel import Kernel
 from tcemu.nft.legal import check, needs
@@ -16,7 +17,7 @@ from tcemu.nft.nouns import chain as chains
 from tcemu.nft.nouns import element, sets
 from tcemu.nft.refusal import EBUSY, ENOENT, EOPNOTSUPP, KernelError
 from tcemu.nft.statements import KINDS
-from tcemu.nft.tree import At, Command, MapOf, SetRef, Spec, Stmt, Value
+from tcemu.nft.tree import At, Command, Key, MapOf, SetRef, Spec, Stmt, Value
 from tcemu.nft.tree import Rule as Parsed
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def add(run: Run, command: Command) -> None:
     """Evaluate a rule and put it into its chain."""
     scope = run.scope(command.spec)
     evaluate(scope, command.body)
-    chain = run.kernel.chain(command.spec.plain())
+    chain = run.kernel.chain_of_rule(command.spec.plain())
     _chains_in_place(run, command, scope)
     make(run, command, chain, scope)
     for key, at, plain in scope.dynamic:
@@ -52,6 +53,25 @@ def evaluate(scope: Scope, rule: Parsed) -> None:
             last = stmt
     if scope.errors:
         raise NftErrors(scope.errors)
+    _reduce(scope)
+
+
+def _reduce(scope: Scope) -> None:
+    """In a table of one network protocol a match on that protocol is left out, unless it is the last (evaluate.c stmt_reduce)."""
+    number = {"ip": 0x0800, "ip6": 0x86DD}.get(scope.family)
+    if number is None:
+        return
+    last = len(scope.done) - 1
+    scope.done = [stmt for place, stmt in enumerate(scope.done) if place == last or not _says(stmt, number)]
+
+
+def _says(stmt: Stmt, number: int) -> bool:
+    if stmt.kind != "match" or stmt.args["op"] not in ("", "=="):
+        return False
+    left, right = stmt.args["left"], stmt.args["right"]
+    return (
+        isinstance(left, Key) and left.kind == "meta" and left.args == ("protocol",) and isinstance(right, Value) and right.value == number
+    )
 
 
 def _chains_in_place(run: Run, command: Command, scope: Scope) -> None:
@@ -67,14 +87,14 @@ def make(run: Run, command: Command, chain: Chain, scope: Scope) -> Rule:
     """Put an evaluated rule (``scope.done`` and ``scope.sets``) into its chain."""
     kernel = run.kernel
     table = kernel.table(command.spec.outer())
-    rank, replaced = place(kernel, command, chain)
     own_sets = _anonymous_sets(kernel, command, table, scope)
-    handle = kernel.next_handle(table)
+    handle = command.spec.handle if command.op == "replace" else kernel.next_handle(table)
+    rank, replaced = place(kernel, command, chain)
     check(scope.done, table.family)
     steps, places = lowered(scope.done, table.key)
     uses = _uses(kernel, table, scope)
     wants = needs(scope.done, table.family)
-    note = RuleNote(handle, listing(scope.done, places, scope.family), command.body.comment, own_sets, uses, wants)
+    note = RuleNote(handle or 0, listing(scope.done, places, scope.family), command.body.comment, own_sets, uses, wants)
     if replaced is not None:
         kernel.drop_rule(replaced)
     rule = Rule(key=f"{chain.key}/{handle}", parent=chain.key, rank=rank, steps=steps, note=pack(note))
@@ -167,7 +187,7 @@ def _anonymous_sets(kernel: Kernel, command: Command, table: Table, scope: Scope
     keys = []
     for info in scope.sets:
         if info.anonymous:
-            info.name = _free_name(kernel, table, info)
+            info.name = kernel.next_name(table, _stem(info))
             info.key = set_key(table.family, table.name, info.name)
             keys.append(info.key)
             sets.make(kernel, table, info, info.at, len(info.elements))
@@ -179,12 +199,9 @@ def _anonymous_sets(kernel: Kernel, command: Command, table: Table, scope: Scope
     return keys
 
 
-def _free_name(kernel: Kernel, table: Table, info: SetInfo) -> str:
-    stem = "__map" if info.note.data_types else "__objmap" if info.note.object else "__set"
-    number = 0
-    while kernel.ruleset.sets.get(set_key(table.family, table.name, f"{stem}{number}")) is not None:
-        number += 1
-    return f"{stem}{number}"
+def _stem(info: SetInfo) -> str:
+    """What the name of an anonymous set begins with."""
+    return "__map" if info.note.data_types else "__objmap" if info.note.object else "__set"
 
 
 def _uses(kernel: Kernel, table: Table, scope: Scope) -> list[str]:
@@ -213,7 +230,7 @@ def _targets(stmt: Stmt, table: str) -> list[tuple[str, At]]:
         found.append((f"{table}/{stmt.args['name']}", stmt.at))
     elif stmt.kind == "objref" and isinstance(stmt.args["expr"], Value):
         found.append((f"{table}/{stmt.args['object']} {stmt.args['expr'].value}", stmt.args["expr"].at))
-    elif stmt.kind == "flow":
+    elif stmt.kind == "flow" and stmt.args["name"] != TABLE:
         found.append((f"{table}/flowtable {stmt.args['name']}", stmt.at))
     for value in stmt.args.values():
         ref = value.mappings if isinstance(value, MapOf) else value
@@ -243,7 +260,7 @@ def _writable(run: Run, key: str, at: At, plain: bool) -> None:
 
 def delete(run: Run, command: Command) -> None:
     """Delete a rule by its handle."""
-    chain = run.kernel.chain(command.spec.plain())
+    chain = run.kernel.chain_of_rule(command.spec.plain())
     rule = run.ruleset.rules.get(f"{chain.key}/{command.spec.handle}")
     if rule is None:
         if command.op == "destroy":

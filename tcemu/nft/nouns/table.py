@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tcemu.ir.ruleset import Table
 from tcemu.nft.errors import NftError
-from tcemu.nft.kernel import Kernel, check_name
+from tcemu.nft.kernel import Kernel, check_name, unhinted
 from tcemu.nft.notes import TableNote, pack, unpack
 from tcemu.nft.refusal import EEXIST, KernelError
 from tcemu.nft.tree import Command
@@ -50,7 +50,7 @@ def make(kernel: Kernel, command: Command) -> None:
         if command.op == "create":
             raise KernelError(EEXIST, spec.table_at)
         note = unpack(record.note, TableNote)
-        if note.flags != flags and body is not None and ("flags" in body.values or note.flags):
+        if note.flags != flags:  # a table without flags wakes one that is dormant (nf_tables_updtable)
             note.flags = flags
             record.note, record.dormant = pack(note), "dormant" in flags
             kernel.ruleset.tables.put(record)
@@ -89,7 +89,10 @@ def drop(kernel: Kernel, table: Table) -> None:
 
 def flush(run: Run, command: Command) -> None:
     """Remove all rules of a table."""
-    table = run.kernel.table(command.spec)
+    try:
+        table = run.kernel.table(command.spec)
+    except NftError as error:
+        raise unhinted(error) from None
     for chain in run.ruleset.chains.children(table.key):
         run.kernel.flush(chain)
 

@@ -34,14 +34,13 @@ class BpfActionReader(ActionReader):
 
     def on_bytecode(self, word: Word) -> None:
         program = bytecode.parse(word)
-        if program is None:
-            self.fail("Error: failed to parse bytecode\nUnable to load program\n")
+        if isinstance(program, str):
+            self.fail(program)
         self.text = bytecode.text(program)
 
     def on_bytecode_file(self, word: Word) -> None:
         try:
-            with open(word, encoding="utf-8") as file:
-                self.on_bytecode(Word(file.read(), word.place, word.terminal))
+            self.on_bytecode(Word(bytecode.read_file(word), word.place, word.terminal))
         except OSError as slip:
             self.fail(f"Error opening bytecode-file {word}: {slip.strerror}\nUnable to load program\n")
 
@@ -55,6 +54,8 @@ class BpfActionReader(ActionReader):
         self.index = index
 
     def finish(self) -> ActionSpec:
+        if self.text is None and self.control is not None:
+            self.fail(f'What mode is "{self.parse.words[self.head.place + 1]}"?\n')
         return self.spec(Other("bpf", msgspec.Raw(msgspec.json.encode({"bytecode": self.text}))))
 
 
@@ -68,7 +69,8 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Othe
     text = msgspec.json.decode(bytes(effect.params))["bytecode"]
     if text is None:
         raise RefusalError()
-    bytecode.check(bytecode.parse(text) or [])
+    program = bytecode.parse(text)
+    bytecode.check([] if isinstance(program, str) else program)
     return effect
 
 

@@ -5,6 +5,7 @@ Source: iproute2 6.1 tc/m_ct.c, man tc-ct(8); net/sched/act_ct.c tcf_ct_fill_par
 
 from __future__ import annotations
 
+import errno
 from typing import Any, Final
 
 from tcemu.ir.effect import NatRange, Track
@@ -12,10 +13,11 @@ from tcemu.ir.ruleset import Object
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
-from tcemu.tc.command import ActionSpec
-from tcemu.tc.complaint import incomplete, invalid
+from tcemu.tc.command import ActionSpec, FilterCommand
+from tcemu.tc.complaint import RefusalError, incomplete, invalid
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import address_text, masked, show_control, show_index
+from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 
 LABEL_SIZE: Final = 16
@@ -46,6 +48,7 @@ class CtReader(ActionReader):
         if zone is None:
             self.fail('ct: Illegal "zone"\n')
         self.zone = zone
+        self.words.add("zone")
 
     def on_mark(self, word: Word) -> None:
         text, slash, tail = word.partition("/")
@@ -97,7 +100,7 @@ class CtReader(ActionReader):
         if self.last is not None and self.ends_early(self.last):
             raise incomplete()
         words, manips = self.words, self.manips
-        if "clear" in words and len(words) > 1:
+        if "clear" in words and len(words - {"zone"}) > 1:
             self.fail("ct: clear can only be used alone\n")
         if len(manips) > 1:
             self.fail("ct: src and dst nat can't be used together\n")
@@ -107,6 +110,8 @@ class CtReader(ActionReader):
             self.fail("ct: src or dst is only valid if commit is set\n")
         spec = self.spec(self.effect())
         spec.extra = {"ported": True} if self.ported else {}
+        if "zone" in words and not self.parse.names.profile.zones and "clear" not in words:
+            spec.extra["refused"] = True
         return spec
 
     def effect(self) -> Track:
@@ -122,6 +127,14 @@ class CtReader(ActionReader):
 
 
 READER = CtReader
+
+
+def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Track:
+    """A kernel without zones takes none (tcf_ct_fill_params)."""
+    if "refused" in spec.extra:
+        raise RefusalError("act_ct: Conntrack zones isn't enabled", errno.EOPNOTSUPP)
+    assert isinstance(spec.effect, Track)
+    return spec.effect
 
 
 def read_label(word: Word, prefix: str) -> tuple[int, int]:
@@ -171,7 +184,8 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     if not track.clear:
         if track.mark_mask:
             masked(out, "mark", track.mark, track.mark_mask, readers.U32, False)
-        out.number("zone", " zone %u", track.zone)
+        if out.zones:
+            out.number("zone", " zone %u", track.zone)
         if track.label_mask:
             out.string("label", " label %s", label_text(track.label, track.label_mask))
         if track.nat is not None:

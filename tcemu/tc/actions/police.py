@@ -74,7 +74,7 @@ class PoliceReader(ActionReader):
         raise invalid("linklayer", word)
 
     def stray(self, word: str, last: str, words: list[Word]) -> bool:
-        if last == "police_head":
+        if not self.given:
             self.fail("")
         return False
 
@@ -87,6 +87,8 @@ class PoliceReader(ActionReader):
         """``conform-exceed EXCEED[/CONFORM]``, in one word or with blanks."""
         self.given = True
         found = [item for item in items[1:] if isinstance(item, Control | Word) and item != "/"]
+        if not found:
+            self.fail("")
         first = found[0]
         if isinstance(first, Word) and "/" in first:
             left, _, right = first.partition("/")
@@ -103,7 +105,7 @@ class PoliceReader(ActionReader):
             self.conform = controls[1]
 
     def _named(self, word: str) -> Control | None:
-        name = next((name for name in CONTROLS if name.lower().startswith(word)), "")
+        name = next((name for name in CONTROLS if word and name.lower().startswith(word)), "")
         if not name:
             number = readers.signed(word, 32)
             if number is None:

@@ -1,0 +1,87 @@
+"""One line in a session, and a filter made again from its listing."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from tcemu import Session
+from tcemu.ir.step import Match
+from tcemu.session.session import Result
+
+from .relisted import commands, shown
+
+CODES = (0, 1, 2, 255)
+DEVICES = ("eth0", "eth1", "eth2", "dummy0")
+BARE = ("skbmod", "simple", "fw", "basic", "cgroup", "flow", "route", "xt", "enc_flags")  # kinds whose JSON tc 6.1 itself breaks
+PLACE = ["dev", "eth0", "ingress"]
+
+
+class FaultError(AssertionError):
+    """Something that may not be."""
+
+
+class World(Session):
+    """A session in memory with devices and a clsact."""
+
+    def __init__(self, strict: bool) -> None:
+        super().__init__(strict=strict)
+        for name in DEVICES:
+            self.ip(["link", "add", "name", name, "type", "dummy"])
+        self.tc(["qdisc", "add", "dev", "eth0", "clsact"])
+
+
+def run_line(world: World, words: list[str], options: list[str]) -> Result:
+    """A line; for one that lists, with options in front. The reply must have an exit code of tc's."""
+    if len(words) > 1 and words[1] in ("show", "list", "ls", "get"):
+        words = [*options, *words]
+    reply = world.tc(words)
+    if reply.exit_code not in CODES:
+        raise FaultError(f"exit {reply.exit_code}")
+    if reply.exit_code and not reply.stderr:
+        raise FaultError(f"exit {reply.exit_code} without a word")
+    return reply
+
+
+def listing(world: World, *options: str) -> str:
+    """What eth0's ingress holds."""
+    reply = world.tc([*options, "filter", "show", *PLACE])
+    if reply.exit_code:
+        raise FaultError(f"listing ends with {reply.exit_code}: {reply.stderr}")
+    return reply.stdout
+
+
+def matches(world: World) -> list[list[Match]]:
+    """What the rules match."""
+    return [[step for step in rule.steps if isinstance(step, Match)] for rule in world.ruleset.rules]
+
+
+def round_trip(words: list[str], strict: bool) -> str:
+    """Make the filter alone in a session, list it, make it again from the listing. What became of it: yes, or no way back."""
+    with World(strict) as world:
+        if world.tc(words).exit_code:
+            return "not alone"
+        text = listing(world)
+        if not text:
+            return "not on eth0"
+        as_json = listing(world, "-j")
+        if not any(re.search(rf"\b{kind}\b", text, re.I) for kind in BARE):
+            try:
+                json.loads(as_json)
+            except ValueError as slip:
+                raise FaultError(f"JSON: {slip}: {as_json[:300]}") from None
+        for options in (("-s", "-d"), ("-br",), ("-o", "-j", "-p"), ("-s", "-j")):
+            listing(world, *options)
+        again = commands(text, PLACE)
+        if not again:
+            return "no way back"
+        with World(strict) as other:
+            for command in again:
+                reply = other.tc(command)
+                if reply.exit_code:
+                    raise FaultError(f"{shown(command)}: {reply.stderr}")
+            if (second := listing(other)) != text:
+                raise FaultError(f"{text}\n{shown(again[0]) if again else ''}\n{second}")
+            if matches(other) != matches(world):
+                raise FaultError(f"{text}\n{shown(again[0])}\n{matches(world)}\n{matches(other)}")
+    return "yes"
