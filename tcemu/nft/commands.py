@@ -197,11 +197,17 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     runner = Run(world, output(options, world))
     runner.as_json, runner.newest = options.has("j"), options.newest
     reading = read(options, name, text)
+    merged, said = "", ""
+    if options.has("o") and not reading.fatal:
+        from tcemu.nft.optimize import optimize
+
+        merged, said = optimize(reading.commands, reading.lexer)
     try:
         with world.transaction():
             runner.all(reading.commands)
             if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
+            runner.close()
     except Abort:
         if not reading.fatal and not runner.errors:
             with world.transaction():
@@ -209,7 +215,7 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     wrong: list[NftError] = runner.errors if reading.fatal else runner.wrong
     stderr = "".join(error.lines(reading.lexer) for error in [*reading.said, *wrong])
     failed = reading.fatal or bool(wrong)
-    return Reply(int(failed), "" if failed else _printed(runner), stderr)
+    return Reply(int(failed), merged + ("" if failed else _printed(runner)), said + stderr)
 
 
 def read(options: Options, name: str, text: str) -> Reading:
