@@ -87,6 +87,8 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
             else:
                 env.in_hardware = False
                 rule.hw_left += 1
+                if watch is not None:
+                    watch.say("hardware", "a miss: software goes on with this rule" if rule.hardware else "the rule is not in hardware")
         if CONTINUE < code < GOTO:
             return code if depth == 0 else _unwind(stack, depth, code)
         lacking = ~p.groups

@@ -247,6 +247,7 @@ def _tell(running: Running, result: ReplayResult) -> None:
     result.connections = int(machine.conntrack.count)
     result.shares = shares(machine, running.offloading)
     if running.offloading is not None:
+        running.offloading.gather()
         result.offload = running.offloading.document(result.packets, result.bytes)
     before = running.stats_before
     result.tracker = {name: value - before[name] for name, value in numbers(machine.conntrack.stats).items()}
