@@ -61,7 +61,7 @@ class Run:
     def close(self) -> None:
         """The end of the process: tables that it owned go with it (nf_tables_api.c nft_rcv_nl_event)."""
         for table in list(self.ruleset.tables):
-            if table.parent != "tc" and "owner" in unpack(table.note, TableNote).flags:
+            if not table.key.startswith("tc ") and "owner" in unpack(table.note, TableNote).flags:
                 drop(self.kernel, table)
 
     def one(self, command: Command) -> None:
