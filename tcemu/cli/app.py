@@ -11,6 +11,9 @@ from tcemu.cli.offload import offload_group
 from tcemu.diagnostics import Diagnostic, TcemuError, near
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tcemu.conntrack.events import EventLog
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.session import Session
 
@@ -106,7 +109,11 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
 @click.option("--conntrack", "show_connections", is_flag=True, help="List the connections at the end.")
 @click.option("--explain", type=click.IntRange(0), default=0, metavar="N", help="Show the way of the first N packets.")
+@click.option("--events", is_flag=True, help="What happens to connections, as conntrack -E says it, and what was wrong with packets.")
 @click.option("--verdicts", is_flag=True, help="With --json: the verdict of each packet.")
+@click.option("--nft-trace", is_flag=True, help="Show what `nft monitor trace` would, of packets whose nftrace is set.")
+@click.option("--log-dir", type=click.Path(), metavar="DIR", help="Write what nft log sees: lines, and a capture a group.")
+@click.option("--queue", type=click.Choice(("accept", "drop")), help="What programs behind nft queues say; without it nobody listens.")
 @click.option(
     "--offload", metavar="WORD", help="A backend of connections, a profile, or its TOML file: software, mlx5, home-router, ebpf …"
 )
@@ -123,7 +130,11 @@ def replay(
     as_json: bool,
     show_connections: bool,
     explain: int,
+    events: bool,
     verdicts: bool,
+    nft_trace: bool,
+    log_dir: str | None,
+    queue: str | None,
     offload: str | None,
     rfc_exact: bool,
     seed: int,
@@ -154,11 +165,33 @@ def replay(
         with progress_bar([path for _, path in inputs]) as progress:
             from tcemu.session.replayed import replay as play
 
+            told: list[str] = []
+            log = event_log(told.append if as_json else write) if events else None
             result = play(
-                session, captures, out, verdicts=verdicts, explain=explain, seed=seed, progress=progress, keep=True, offload=profile
+                session,
+                captures,
+                out,
+                verdicts=verdicts,
+                explain=explain,
+                seed=seed,
+                log_dir=log_dir,
+                queue=queue,
+                nft_trace=nft_trace,
+                progress=progress,
+                keep=True,
+                watcher=log,
+                offload=profile,
             )
-        report(session, result, as_json, show_connections)
+        report(session, result, as_json, show_connections, told if events else None)
     return 1 if result.stopped else 0
+
+
+def event_log(emit: Callable[[str], None]) -> EventLog:
+    """Events as `conntrack -E` writes them, with reasons."""
+    from tcemu.conntrack.events import EventLog
+    from tcemu.conntrack.request import parse
+
+    return EventLog(parse(["-E", "-o", "timestamp"]), emit, reasons=True)
 
 
 def open_for(choice: Choice, scratch: bool) -> Session:
@@ -189,7 +222,7 @@ def set_sysctl(session: Session, name: str, value: str) -> None:
     session.host.sysctls.put(Sysctl(key=dotted, value=value))
 
 
-def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool) -> None:
+def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool, events: list[str] | None = None) -> None:
     """Tables or a document on standard output, warnings on standard error."""
     from tcemu.cli import replaying
 
@@ -202,6 +235,8 @@ def report(session: Session, result: ReplayResult, as_json: bool, show_connectio
         document = result.document()
         if show_connections:
             document["conntrack_table"] = connections.splitlines()
+        if events is not None:
+            document["events"] = [line.rstrip("\n") for line in events]
         write(json.dumps(document) + "\n")
         return
     write(replaying.summary(result))
@@ -216,8 +251,9 @@ def report(session: Session, result: ReplayResult, as_json: bool, show_connectio
 @click.argument("device", metavar="DEV")
 @click.argument("packet", metavar="PACKET")
 @click.option("--json", "as_json", is_flag=True, help="Events as JSON.")
+@click.option("--nft", is_flag=True, help="As `nft monitor trace` writes it: nft's rules only.")
 @pass_choice
-def trace(choice: Choice, device: str, packet: str, as_json: bool) -> int:
+def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) -> int:
     """Show the way of one packet that arrives on DEV, rule by rule; nothing is changed by it.
 
     PACKET is a scapy expression, or the frame's bytes in hex. The expression is read, not evaluated: layers, literal arguments, / and b"".
@@ -233,6 +269,8 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool) -> int:
         events = [event._asdict() for event in way.events]
         sent = [{"device": one.device, "hex": one.data.hex()} for one in way.sent]
         write(json.dumps({"verdict": way.verdict, "events": events, "sent": sent}) + "\n")
+    elif nft:
+        write(way.nft)
     else:
         write(way.text)
     return 0

@@ -160,7 +160,19 @@ def _statistics(request: Request, world: Tracked) -> Reply:
 
 
 def _events(request: Request, world: Tracked) -> Reply:
-    raise ComplaintError("Operation failed: events come with packets, and none are on their way (see tcemu replay --conntrack)", 1)
+    """Events come with packets: those of the captures that --in names, played through the session's ruleset."""
+    play = getattr(world, "replay", None)
+    if not request.inputs or play is None:
+        raise ComplaintError("Operation failed: events come with packets, and none are on their way (see --in, and tcemu replay --events)", 1)
+    if request.table == "expect":
+        raise ComplaintError("Operation failed: there are no events of expectations", 1)
+    from tcemu.conntrack.events import EventLog
+
+    lines: list[str] = []
+    log = EventLog(request, lines.append)
+    play(request.inputs, watcher=log)
+    end = log.finish()
+    return Reply(0, "".join(lines), end)
 
 
 def _version(request: Request, world: Tracked) -> Reply:

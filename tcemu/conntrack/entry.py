@@ -92,12 +92,24 @@ class Side:
         self.flags: i64 = 0  # IP_CT_TCP_FLAG_*
 
 
+class Extra:
+    """What few connections have: a helper's memory, and how far it moved the sequence numbers (struct nf_ct_seqadj).
+
+    adjust: position, offset before and offset after it, for the original and then for the reply direction; empty where no translation
+    has made room for it. memory: numbers that belong to the helper.
+    """
+
+    def __init__(self) -> None:
+        self.adjust: list[int] = []
+        self.memory: list[int] = []
+
+
 @mypyc_attr(acyclic=True)
 class Entry(Conn):
     """A connection; `Conn` holds zone, mark, labels and status. Created and changed only by the tracker."""
 
     __slots__ = (
-        "acct", "expires", "family", "flow_expires", "flow_flags", "flow_table", "has_labels", "hash_orig", "hash_reply", "helper", "id",
+        "acct", "expires", "extra", "family", "flow_expires", "flow_flags", "flow_table", "has_labels", "hash_orig", "hash_reply", "helper", "id",
         "index", "last_ack", "last_dir", "last_end", "last_flags", "last_index", "last_seq", "last_win", "last_wscale", "masquerade",
         "master", "orig", "orig_bytes", "orig_packets", "orig_side", "policy", "proto", "reply", "reply_bytes", "reply_packets",
         "reply_side", "retrans", "stamped", "started", "state", "stream_timeout", "timeout", "vtag_orig", "vtag_reply", "zone_dir",
@@ -141,6 +153,7 @@ class Entry(Conn):
         self.timeout: i64 = 0
         self.master: Entry | None = None
         self.helper: str = ""
+        self.extra: Extra | None = None
         self.masquerade: i64 = 0  # the device whose address it was given (nf_conn_nat.masq_index)
         self.index: i64 = -1  # its place in the table's list, -1 while it is in no table
         self.hash_orig: i64 = 0  # for the table

@@ -11,9 +11,24 @@ from tcemu.conntrack.entry import CONFIRMED, DYING, Entry, Tuple
 PERMANENT: Final = 1  # NF_CT_EXPECT_* flags
 INACTIVE: Final = 2
 
+# why one was not taken
+ADDED: Final = 0
+OVER_LIMIT: Final = 1  # of the helper's policy (-EMFILE)
+CLASH: Final = 2  # another connection expects the like (-EBUSY, -EALREADY)
+TABLE_FULL: Final = 3  # nf_conntrack_expect_max (-EMFILE)
+REASONS: Final = (
+    "",
+    "the helper expects as many as it may",
+    "another connection expects the like",
+    "the table of expectations is full (nf_conntrack_expect_max)",
+)
+
+FOLLOW_NOTHING: Final = 0  # what becomes of the expected connection's addresses (expectfn)
+FOLLOW_MASTER: Final = 1  # nf_nat_follow_master
+
 
 class Expectation:
-    """What is expected. The destination is exact; source address and port count only where the mask says so."""
+    """What is expected. The destination is exact; of the source, what the masks say."""
 
     def __init__(self, master: Entry, family: i64, proto: i64) -> None:
         self.master: Entry = master
@@ -21,6 +36,7 @@ class Expectation:
         self.proto: i64 = proto
         self.tuple: Tuple = Tuple()
         self.any_source: bool = False  # the source address does not matter
+        self.source_mask: i64 = 0xFFFFFFFF  # IPv4: the bits of it that do
         self.any_sport: bool = True
         self.zone: i64 = master.zone
         self.flags: i64 = 0
@@ -28,6 +44,7 @@ class Expectation:
         self.helper: str = ""  # of the expected connection
         self.expires: i64 = 0  # ns
         # where the master's translation leads the expected connection (saved_addr, saved_proto, dir)
+        self.follow: i64 = FOLLOW_NOTHING
         self.saved_high: i64 = 0
         self.saved: i64 = 0
         self.saved_port: i64 = 0
@@ -40,9 +57,37 @@ class Expectation:
             return False
         if t.dst != mine.dst or t.dst_high != mine.dst_high or t.dport != mine.dport:
             return False
-        if not self.any_source and (t.src != mine.src or t.src_high != mine.src_high):
-            return False
+        if not self.any_source:
+            if t.src_high != mine.src_high:
+                return False
+            if t.src != mine.src and (family == 6 or ((t.src ^ mine.src) & self.source_mask) != 0):
+                return False
         return self.any_sport or t.sport == mine.sport
+
+    def same(self, other: Expectation) -> bool:
+        """expect_matches: the same tuple under the same masks."""
+        a, b = self.tuple, other.tuple
+        if self.any_source != other.any_source or self.any_sport != other.any_sport or self.source_mask != other.source_mask:
+            return False
+        if a.src != b.src or a.src_high != b.src_high or a.sport != b.sport:
+            return False
+        return self.fits(b, other.family, other.proto, other.zone)
+
+    def clashes(self, other: Expectation) -> bool:
+        """expect_clash: some packet would be expected by both."""
+        a, b = self.tuple, other.tuple
+        if self.family != other.family or self.proto != other.proto or self.zone != other.zone:
+            return False
+        if a.dst != b.dst or a.dst_high != b.dst_high or a.dport != b.dport:
+            return False
+        if not self.any_source and not other.any_source:
+            if a.src_high != b.src_high:
+                return False
+            if self.family == 6 and a.src != b.src:
+                return False
+            if ((a.src ^ b.src) & self.source_mask & other.source_mask) != 0:
+                return False
+        return self.any_sport or other.any_sport or a.sport == b.sport
 
 
 class Expectations:
@@ -50,16 +95,44 @@ class Expectations:
 
     def __init__(self) -> None:
         self.all: list[Expectation] = []
+        self.made: i64 = 0  # expect_create, expect_new and expect_delete of conntrack -S
+        self.fulfilled: i64 = 0
+        self.gone: i64 = 0
+
+    def relate(self, new: Expectation, most: i64, table_most: i64) -> i64:
+        """nf_ct_expect_related: ADDED, or why not. most: of its class for one master (0: no limit), the oldest gives way."""
+        mine: i64 = 0
+        oldest: Expectation | None = None
+        like: Expectation | None = None
+        for old in self.all:
+            if old.same(new):
+                if old.kind != new.kind or old.master is not new.master:
+                    return CLASH
+                like = old
+                continue
+            if old.clashes(new):
+                return CLASH
+            if old.master is new.master and old.kind == new.kind:
+                mine += 1
+                if oldest is None:
+                    oldest = old
+        if like is not None:
+            self.remove(like)
+        if 0 < most <= mine:
+            if oldest is None:
+                return OVER_LIMIT
+            self.remove(oldest)
+            if mine - 1 >= most:
+                return OVER_LIMIT
+        if len(self.all) >= table_most:
+            return TABLE_FULL
+        self.all.append(new)
+        self.made += 1
+        return ADDED
 
     def add(self, expectation: Expectation) -> None:
-        """nf_ct_expect_related: a like one of the same master gives way."""
-        kept: list[Expectation] = []
-        for old in self.all:
-            same = old.master is expectation.master and old.fits(expectation.tuple, expectation.family, expectation.proto, expectation.zone)
-            if not same:
-                kept.append(old)
-        kept.append(expectation)
-        self.all = kept
+        """As `relate`, without limits: a like one of the same master gives way."""
+        self.relate(expectation, 0, 1 << 40)
 
     def take(self, t: Tuple, family: i64, proto: i64, zone: i64, now: i64) -> Expectation | None:
         """nf_ct_find_expectation: the one that a new connection fulfils; it is used up unless permanent."""
@@ -72,20 +145,30 @@ class Expectations:
                 return None
             if (found.flags & PERMANENT) == 0:
                 self.remove(found)
+            self.fulfilled += 1
             return found
         return None
+
+    def of(self, master: Entry) -> list[Expectation]:
+        """Those of one connection."""
+        return [one for one in self.all if one.master is master]
 
     def remove(self, expectation: Expectation) -> None:
         """Forget one."""
         self.all = [other for other in self.all if other is not expectation]
+        self.gone += 1
 
     def forget(self, master: Entry) -> None:
         """nf_ct_remove_expectations: forget those of a dying connection."""
+        before = len(self.all)
         self.all = [other for other in self.all if other.master is not master]
+        self.gone += before - len(self.all)
 
     def expire(self, now: i64) -> None:
         """Forget what did not come in time; an expectation that cannot expire has 0."""
         for old in self.all:
             if 0 < old.expires <= now:
+                before = len(self.all)
                 self.all = [other for other in self.all if not 0 < other.expires <= now]
+                self.gone += before - len(self.all)
                 return

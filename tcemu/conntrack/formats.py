@@ -45,7 +45,27 @@ def xml(entry: Entry, now: int) -> str:
     return f'<flow>{"".join(rows)}<meta direction="independent">{own}</meta></flow>'
 
 
-def _xml_direction(entry: Entry, t: Tuple, way: str) -> str:
+def xml_event(entry: Entry, now: int, kind: str, protocol_too: bool, when: str) -> str:
+    """One flow element of `conntrack -E`, which has only what the message had."""
+    ended = kind == "destroy"
+    rows = [_xml_direction(entry, entry.orig, "original", ended), _xml_direction(entry, entry.reply, "reply", ended)]
+    own = ""
+    if protocol_too and state(entry):
+        own += f"<state>{TCP_STATES[entry.state] if entry.proto == SCTP else state(entry)}</state>"
+    if left(entry, now) or not ended:
+        own += f"<timeout>{left(entry, now)}</timeout>"
+    own += f"<mark>{entry.mark}</mark>" if entry.mark else ""
+    if entry.zone and entry.zone_dir == ZONE_BOTH:
+        own += f"<zone>{entry.zone}</zone>"
+    own += f"<id>{entry.id}</id>"
+    own += "<assured/>" if entry.status & ASSURED else ""
+    own += "" if entry.status & SEEN_REPLY else "<unreplied/>"
+    if ended and entry.stamped:
+        own += f"<deltatime>{max(now - entry.started, 0) // SECOND}</deltatime>"
+    return f'<flow type="{kind}">{"".join(rows)}<meta direction="independent">{own}</meta>{when}</flow>'
+
+
+def _xml_direction(entry: Entry, t: Tuple, way: str, counters: bool = True) -> str:
     family = entry.family
     three = f"<src>{address(family, t.src_high, t.src)}</src><dst>{address(family, t.dst_high, t.dst)}</dst>"
     four = f"<sport>{t.sport}</sport><dport>{t.dport}</dport>" if has_ports(entry.proto) else ""
@@ -55,18 +75,18 @@ def _xml_direction(entry: Entry, t: Tuple, way: str) -> str:
     out += f'<layer4 protonum="{entry.proto}" protoname="{protocol(entry)}">{four}</layer4>'
     if entry.zone and entry.zone_dir == (ZONE_ORIGINAL if way == "original" else ZONE_REPLY):
         out += f"<zone>{entry.zone}</zone>"
-    if entry.acct:
+    if entry.acct and counters:
         packets, size = (entry.orig_packets, entry.orig_bytes) if way == "original" else (entry.reply_packets, entry.reply_bytes)
         out += f"<counters><packets>{packets}</packets><bytes>{size}</bytes></counters>"
     return f'<meta direction="{way}">{out}</meta>'
 
 
-def save(entry: Entry, now: int) -> str:
+def save(entry: Entry, now: int, command: str = "-A", protocol_too: bool = True) -> str:
     """One line that `conntrack` takes back as its arguments; the tool leaves the mark out, and so do we."""
     family, orig, reply, status = entry.family, entry.orig, entry.reply, entry.status
     known = {"SEEN_REPLY": SEEN_REPLY, "ASSURED": ASSURED, "FIXED_TIMEOUT": FIXED_TIMEOUT, "EXPECTED": EXPECTED}
     flags = ",".join(name for name, bit in known.items() if status & bit) or "UNSET"
-    words = ["-A", f"-t {left(entry, now)}", f"-u {flags}"]
+    words = [command, f"-t {left(entry, now)}", f"-u {flags}"]
     if entry.zone:
         words.append({ZONE_BOTH: "-w", ZONE_ORIGINAL: "--orig-zone", ZONE_REPLY: "--reply-zone"}[entry.zone_dir] + f" {entry.zone}")
     words += [f"-s {address(family, orig.src_high, orig.src)}", f"-d {address(family, orig.dst_high, orig.dst)}"]
@@ -80,7 +100,7 @@ def save(entry: Entry, now: int) -> str:
         words.append(f"--srckey {orig.sport} --dstkey {orig.dport} --reply-key-src {reply.sport} --reply-key-dst {reply.dport}")
     elif has_ports(entry.proto):
         words.append(f"--sport {orig.sport} --dport {orig.dport} --reply-port-src {reply.sport} --reply-port-dst {reply.dport}")
-    if state(entry):
+    if state(entry) and protocol_too:
         words.append(f"--state {state(entry)}")
     if entry.proto == SCTP:
         words.append(f"--orig-vtag {entry.vtag_orig} --reply-vtag {entry.vtag_reply}")

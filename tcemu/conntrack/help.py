@@ -17,6 +17,7 @@ Commands:
   -F [table]			delete all
   -C [table]			count
   -S				show statistics
+  -E [options] --in DEV=FILE	play captures and show events (--in is tcemu's own)
   -V				show the version
 
 Tables: conntrack, expect, dying, unconfirmed
@@ -39,7 +40,8 @@ Which connections:
   -j, --any-nat [ip[:port]]		one of them is
 
 How to show, what to set:
-  -o, --output word[,...]		extended, id, ktimestamp, xml, save
+  -o, --output word[,...]		extended, id, timestamp, ktimestamp, xml, save
+  -e, --event-mask word[,...]		NEW, UPDATES, DESTROY, ALL (-E)
   -z, --zero				set counters to zero while showing
   -t, --timeout seconds			time that is left (-I, -U)
 """

@@ -22,6 +22,7 @@ from tcemu.conntrack.entry import CONFIRMED, DST_NAT, DST_NAT_DONE, NAT_DONE_MAS
 from tcemu.conntrack.hashing import zone_of
 from tcemu.conntrack.linux import icmp, icmpv6
 from tcemu.conntrack.linux.sums import is_intact
+from tcemu.conntrack.seqadj import make_room
 from tcemu.conntrack.table import NF_ACCEPT, NF_DROP, Conntrack
 from tcemu.conntrack.tuples import GRE, ICMP, ICMPV6, copy, equal, has_ports, invert
 from tcemu.fields import G_IP4, ICMP_TYPE, L4PROTO
@@ -89,6 +90,8 @@ def setup(table: Conntrack, entry: Entry, wanted: NatRange, manip: i64, now: i64
     if not equal(chosen, current):
         invert(entry.proto, chosen, entry.reply)
         entry.status |= SRC_NAT if manip == SRC else DST_NAT
+        if entry.helper != "":
+            make_room(entry)
     entry.status |= SRC_NAT_DONE if manip == SRC else DST_NAT_DONE
     return True
 

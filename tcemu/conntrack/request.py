@@ -57,6 +57,8 @@ class Request:
         self.mark: tuple[int, int] | None = None  # value, mask
         self.status = 0
         self.unreplied = False
+        self.events: set[str] = set()  # -e: NEW, UPDATE, DESTROY; empty: all
+        self.inputs: dict[str, list[str]] = {}  # --in, which is tcemu's own: captures by device
         self.zones: dict[str, int] = {}  # zone, orig-zone, reply-zone
         self.timeout: int | None = None
         self.id: int | None = None
@@ -172,6 +174,7 @@ STATUS_WORDS: Final = {
     "OFFLOAD": 1 << 14,
     "HW_OFFLOAD": 1 << 15,
 }
+EVENT_WORDS: Final = {"ALL": {"NEW", "UPDATE", "DESTROY"}, "NEW": {"NEW"}, "UPDATES": {"UPDATE"}, "DESTROY": {"DESTROY"}}
 OUTPUT_WORDS: Final = ("xml", "extended", "timestamp", "id", "ktimestamp", "labels", "userspace", "save")
 # protocols that only /etc/protocols names; the others have words of their own
 MORE_PROTOCOLS: Final = {"ip": 0, "igmp": 2, "ipip": 4, "esp": 50, "ah": 51, "ospf": 89, "pim": 103, "vrrp": 112, "l2tp": 115}
@@ -206,6 +209,10 @@ def parse(argv: list[str]) -> Request:
 
 def _long(request: Request, word: str, words: list[str]) -> None:
     name, equals, value = word[2:].partition("=")
+    if name == "in" and request.command == "E":
+        device, _, path = (value if equals else _argument(word, words)).partition("=")
+        request.inputs.setdefault(device, []).append(path)
+        return
     own = OWN_OPTIONS.get(request.proto or 0, {})
     known = {text: letter for letter, texts in COMMANDS.items() for text in texts}
     known |= {text: names[0] for _, names, _ in OPTIONS for text in names}
@@ -289,6 +296,9 @@ def _option(request: Request, name: str, value: str | None, word: str, words: li
         request.timeout = number(value or "")
     elif name == "id":
         request.id = number(value or "") & 0xFFFFFFFF
+    elif name == "event-mask":
+        for part in (value or "").split(","):
+            request.events |= EVENT_WORDS[_prefixed(part, tuple(EVENT_WORDS))]
     elif name == "label":
         raise ComplaintError(f"unknown label '{value}'", before=NO_LABELS)
 

@@ -41,15 +41,44 @@ def line(entry: Entry, now: int, output: Output = PLAIN) -> str:
     if entry.stamped:
         words.append(f"delta-time={max(now - entry.started, 0) // SECOND}")
         if output.ktimestamp:
-            from time import gmtime, strftime
-
-            words.append(f"[start={strftime('%a %b %e %H:%M:%S %Y', gmtime(entry.started // SECOND))}]")
+            words.append(_moment("start", entry.started))
     if entry.helper:
         words.append(f"helper={entry.helper}")
     words.append(f"use={uses(entry)}")
     if output.id:
         words.append(f"id={entry.id}")
     return " ".join(words)
+
+
+def event_line(entry: Entry, now: int, output: Output, ended: bool, protocol_too: bool) -> str:
+    """What `conntrack -E` says behind the kind of event: what was not sent is not said (counters and times come with the end)."""
+    words = [f"{'ipv4' if entry.family == 4 else 'ipv6':<8} {2 if entry.family == 4 else 10}"] if output.extended else []
+    words.append(f"{protocol(entry):<8} {entry.proto}")
+    time = left(entry, now)
+    if not entry.status & OFFLOADED and (time or not ended):
+        words.append(str(time))
+    if protocol_too:
+        words += filter(None, (state(entry),))
+    words += _both(entry, _address, ended)
+    if entry.mark:
+        words.append(f"mark={entry.mark}")
+    if entry.zone and entry.zone_dir == ZONE_BOTH:
+        words.append(f"zone={entry.zone}")
+    if ended and entry.stamped:
+        words.append(f"delta-time={max(now - entry.started, 0) // SECOND}")
+        if output.ktimestamp:
+            words += [_moment("start", entry.started), _moment("stop", now)]
+    if entry.helper:
+        words.append(f"helper={entry.helper}")
+    if output.id:
+        words.append(f"id={entry.id}")
+    return " ".join(words)
+
+
+def _moment(word: str, now: int) -> str:
+    from time import gmtime, strftime
+
+    return f"[{word}={strftime('%a %b %e %H:%M:%S %Y', gmtime(now // SECOND))}]"
 
 
 def proc_line(entry: Entry, now: int) -> str:
@@ -90,13 +119,13 @@ def ports(entry: Entry, t: Tuple) -> str:
     return f"sport={t.sport} dport={t.dport}" if has_ports(entry.proto) else ""
 
 
-def _both(entry: Entry, show: _Show) -> list[str]:
+def _both(entry: Entry, show: _Show, counters: bool = True) -> list[str]:
     """Tuples, zones and counters of both directions with the bracketed words between and behind."""
     status = entry.status
-    words = _direction(entry, entry.orig, True, show)
+    words = _direction(entry, entry.orig, True, show, counters)
     if not status & SEEN_REPLY:
         words.append("[UNREPLIED]")
-    words += _direction(entry, entry.reply, False, show)
+    words += _direction(entry, entry.reply, False, show, counters)
     if status & HW_OFFLOADED:
         words.append("[HW_OFFLOAD]")
     elif status & OFFLOADED:
@@ -106,12 +135,12 @@ def _both(entry: Entry, show: _Show) -> list[str]:
     return words
 
 
-def _direction(entry: Entry, t: Tuple, original: bool, show: _Show) -> list[str]:
+def _direction(entry: Entry, t: Tuple, original: bool, show: _Show, counters: bool) -> list[str]:
     words = [f"src={show(entry.family, t.src_high, t.src)}", f"dst={show(entry.family, t.dst_high, t.dst)}"]
     words += filter(None, (ports(entry, t),))
     if entry.zone and entry.zone_dir != ZONE_BOTH and (entry.zone_dir == ZONE_ORIGINAL) == original:
         words.append(f"zone-{'orig' if original else 'reply'}={entry.zone}")
-    if entry.acct:
+    if entry.acct and counters:
         packets = entry.orig_packets if original else entry.reply_packets
         words.append(f"packets={packets} bytes={entry.orig_bytes if original else entry.reply_bytes}")
     return words

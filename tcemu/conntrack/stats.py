@@ -7,6 +7,7 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from tcemu.conntrack.entry import Entry
+from tcemu.packet.packet import Packet
 
 # kinds of events, as `conntrack -E` names them
 EVENT_NEW: Final = 0
@@ -30,10 +31,16 @@ class Stats:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Watcher:
-    """Told of every connection that begins, changes state or ends; the base class does nothing with it."""
+    """Told of every connection that begins, of its packets and of its end; the base class does nothing with it."""
 
     def __init__(self) -> None:
         self.seen: i64 = 0
 
     def event(self, kind: i64, entry: Entry, now: i64) -> None:
-        """kind: EVENT_NEW, EVENT_UPDATE or EVENT_DESTROY; now: ns."""
+        """It began (EVENT_NEW) or ended (EVENT_DESTROY); now: ns, -1 where nobody knows."""
+
+    def passed(self, entry: Entry, now: i64) -> None:
+        """A packet of a confirmed connection is through: what it changed can be told (nf_ct_deliver_cached_events)."""
+
+    def judged(self, p: Packet, valid: bool) -> None:
+        """A packet belongs to no connection, or to one that it leaves as it is; ``p.reason`` says why."""

@@ -23,8 +23,10 @@ from tcemu.conntrack.entry import (
     EXPECTED,
     FIXED_TIMEOUT,
     NAT_CLASH,
+    NAT_DONE_MASK,
     OFFLOADED,
     SEEN_REPLY,
+    SEQ_ADJUST,
     SRC_NAT_DONE,
     ZONE_BOTH,
     Entry,
@@ -32,18 +34,20 @@ from tcemu.conntrack.entry import (
 )
 from tcemu.conntrack.expect import Expectations
 from tcemu.conntrack.hashing import Buckets, zone_of
+from tcemu.conntrack.helper import Helping, load
 from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, dccp, generic, gre, icmp, icmpv6, sctp, tcp, udp
 from tcemu.conntrack.linux.icmp_error import ABOUT, NEVER, PLAIN
 from tcemu.conntrack.linux.icmp_error import judge as judge_icmp
+from tcemu.conntrack.seqadj import follow_sequence
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.sources import Sources
-from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, Stats, Watcher
+from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, Stats, Watcher
 from tcemu.conntrack.timeouts import SECOND
 from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, copy, equal, from_packet, hash_of, invert, l3_length
 from tcemu.conntrack.wheel import Wheel
 from tcemu.fields import G_IP4, G_PORTS, L4PROTO
 from tcemu.packet.numbers import COMPILED
-from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, UNTRACKED, Packet
+from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, RELATED_REPLY, UNTRACKED, Packet
 
 NF_DROP: Final = 0  # include/uapi/linux/netfilter.h
 NF_ACCEPT: Final = 1
@@ -64,6 +68,7 @@ class Conntrack:
         self.sources: Sources = Sources()  # for NAT
         self.chance: Chance = Chance()
         self.watcher: Watcher | None = None
+        self.helping: Helping | None = None
         self.count: i64 = 0  # confirmed entries
         self.serial: i64 = 0  # the last id that was given
         self.found_reply: bool = False  # the last tuple that was found was a reply tuple
@@ -120,7 +125,7 @@ class Conntrack:
                         way = 0
         if entry is None:
             if not from_packet(p, self.key):
-                return self.invalid()
+                return self.invalid(p)
             if (proto == ICMP and family == 4) or (proto == ICMPV6 and family == 6):
                 judged = judge_icmp(p, family, verify, self.other, self.scratch)
                 if judged != PLAIN:
@@ -133,7 +138,7 @@ class Conntrack:
             if entry is None:
                 entry = self.begin(p, family, proto, zone, zone_dir, now)
                 if entry is None:
-                    return NF_DROP if p.reason == TABLE_FULL else self.invalid()
+                    return NF_DROP if p.reason == TABLE_FULL else self.invalid(p)
                 if (entry.status & EXPECTED) != 0:
                     info = RELATED
             elif way != 0:
@@ -142,7 +147,6 @@ class Conntrack:
                 info = ESTABLISHED
             elif (entry.status & EXPECTED) != 0:
                 info = RELATED
-            state = entry.state
             status = entry.status
             if proto == TCP:
                 code = tcp.packet(s, entry, p, way, length, verify, now)
@@ -171,13 +175,13 @@ class Conntrack:
                 self.stats.drop += 1
                 return NF_DROP
             elif code != IGNORED:
-                return self.invalid()
+                return self.invalid(p)
             p.ct = entry
             p.ctinfo = info
             if way != 0 and (entry.status & SEEN_REPLY) == 0:
                 entry.status |= SEEN_REPLY
-            if self.watcher is not None and (status & CONFIRMED) != 0:
-                self.tell_change(entry, state, status, now)
+            if code == IGNORED and self.watcher is not None:
+                self.watcher.judged(p, True)
             return NF_ACCEPT
 
     def judge(self, s: Settings, entry: Entry, p: Packet, way: i64, length: i64, verify: bool, now: i64) -> i64:
@@ -226,6 +230,8 @@ class Conntrack:
                 entry.master = expected.master
                 entry.helper = expected.helper
                 entry.mark = expected.master.mark
+                if expected.follow != 0:
+                    self.protocols().follow(self, entry, expected, now)
         return entry
 
     def relate(self, p: Packet, judged: i64, family: i64, zone: i64, zone_dir: i64, now: i64) -> i64:
@@ -244,25 +250,55 @@ class Conntrack:
                 p.reason = "icmp: the error is about no connection that is known"
         if entry is None:
             self.stats.error += 1
-            return self.invalid()
+            return self.invalid(p)
         t = entry.reply if self.found_reply else entry.orig
         if t.dst != self.key.dst or t.dst_high != self.key.dst_high:
             p.reason = "icmp: outer daddr != inner (the error does not go to the sender of what it is about)"
             self.stats.error += 1
-            return self.invalid()
+            return self.invalid(p)
         p.ct = entry
         p.ctinfo = RELATED + IS_REPLY if self.found_reply else RELATED
         return NF_ACCEPT
 
-    def invalid(self) -> i64:
+    def protocols(self) -> Helping:
+        """The helpers."""
+        if self.helping is None:
+            self.helping = load()
+        return self.helping
+
+    def finish(self, p: Packet) -> i64:
+        """nf_confirm: the helper looks at the packet, sequence numbers follow what it changed before, then a new connection is confirmed."""
+        entry = p.ct
+        if isinstance(entry, Entry) and (entry.helper != "" or (entry.status & SEQ_ADJUST) != 0) and p.ctinfo != RELATED_REPLY:
+            moved = (entry.status & SEQ_ADJUST) != 0
+            if entry.helper != "":
+                helper = self.protocols().helper(entry.helper, entry.proto)
+                if helper is not None and p.l4 >= 0 and helper.help(self, p, entry, 1 if p.ctinfo >= IS_REPLY else 0) != NF_ACCEPT:
+                    p.reason = p.reason or f"{entry.helper} helper: the packet is dropped"
+                    return NF_DROP
+            if moved and not follow_sequence(p, entry, 1 if p.ctinfo >= IS_REPLY else 0):
+                self.stats.drop += 1
+                p.reason = "conntrack: the sequence numbers cannot be adjusted"
+                return NF_DROP
+        return self.confirm(p)
+
+    def invalid(self, p: Packet) -> i64:
         """Count a packet that belongs to no connection; it goes on, without one."""
         self.stats.invalid += 1
+        watcher = self.watcher
+        if watcher is not None:
+            watcher.judged(p, False)
         return NF_ACCEPT
 
     def confirm(self, p: Packet) -> i64:
         """nf_conntrack_confirm: the packet's new connection enters the table; NF_DROP when it may not."""
         entry = p.ct
-        if not isinstance(entry, Entry) or (entry.status & CONFIRMED) != 0 or p.ctinfo >= IS_REPLY:
+        if not isinstance(entry, Entry):
+            return NF_ACCEPT
+        if (entry.status & CONFIRMED) != 0 or p.ctinfo >= IS_REPLY:
+            watcher = self.watcher
+            if watcher is not None and (entry.status & (CONFIRMED | DYING)) == CONFIRMED:
+                watcher.passed(entry, p.ts)
             return NF_ACCEPT
         now = p.ts
         if (entry.status & DYING) != 0:
@@ -329,11 +365,14 @@ class Conntrack:
         return NF_DROP
 
     def join(self, p: Packet, mine: Entry, other: Entry) -> bool:
-        """__nf_ct_resolve_clash: the same tuples both ways are the same connection."""
-        if mine.zone != other.zone or mine.zone_dir != other.zone_dir or (other.status & DYING) != 0:
+        """__nf_ct_resolve_clash: the same tuples both ways are the same connection, and without translation one tuple is enough."""
+        if (other.status & DYING) != 0:
             return False
-        if not equal(mine.orig, other.orig) or not equal(mine.reply, other.reply):
-            return False
+        if (other.status & NAT_DONE_MASK) != 0:
+            if mine.zone != other.zone or mine.zone_dir != other.zone_dir:
+                return False
+            if not equal(mine.orig, other.orig) or not equal(mine.reply, other.reply):
+                return False
         if mine.acct and other.acct:
             other.orig_packets += 1
             other.orig_bytes += mine.orig_bytes
@@ -529,14 +568,6 @@ class Conntrack:
                 self.stats.early_drop += 1
                 return True
         return dropped
-
-    def tell_change(self, entry: Entry, state: i64, status: i64, now: i64) -> None:
-        """Tell the watcher when a packet changed what people look at: state, reply seen, assured."""
-        watcher = self.watcher
-        if watcher is None or (entry.status & DYING) != 0:
-            return
-        if ((entry.status ^ status) & (SEEN_REPLY | ASSURED)) != 0 or (entry.state != state and entry.proto != UDP):
-            watcher.event(EVENT_UPDATE, entry, now)
 
 
 TABLE_FULL: Final = "conntrack: the table is full (nf_conntrack_max)"

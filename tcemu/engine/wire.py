@@ -39,6 +39,7 @@ from tcemu.fields import (
     PKT_LEN,
     PKTTYPE,
     SLOTS,
+    VLAN_ETHTYPE,
     VLAN_ID,
     VLAN_TPID,
 )
@@ -46,6 +47,7 @@ from tcemu.ir.verdict import ACCEPT, DROP, QUEUE, REDIRECT, STOLEN, TRAP
 from tcemu.offload.nft_flows import FlowTable
 from tcemu.packet.decode import decode
 from tcemu.packet.packet import BROADCAST, HOST, LINK_ETHER, MULTICAST, OTHERHOST, Packet
+from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6
 from tcemu.packet.rewrite import fragment, vlan_pop, vlan_push
 
 XMIT_DROP: Final = 1  # NET_XMIT_DROP
@@ -75,8 +77,17 @@ class Sink:
     def dropped(self, reason: str) -> None:
         """A packet ended here."""
 
-    def log(self, line: str, group: int, data: bytes) -> None:
-        """A packet came by an nft log statement: the line of the system log, or the group of a listener (-1 for none)."""
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Programs:
+    """Programs in user space that the ruleset hands packets to. The base class is nobody."""
+
+    def log(self, prefix: str, level: str, group: int, iif: int, oif: int, link: bytes, data: bytes) -> None:
+        """A packet came by an nft log statement; group -1 is the system log, ``link`` the link-layer header if there is one."""
+
+    def queued(self, queue: int, data: bytes) -> int:
+        """What becomes of a queued packet: a code of `tcemu.ir.verdict`, or -1 where nobody listens."""
+        return -1
 
 
 class Wire(Env):
@@ -86,6 +97,7 @@ class Wire(Env):
         super().__init__(Conntrack(settings if settings is not None else Settings()))
         self.sink: Sink = sink if sink is not None else Sink()
         self.frames: bool = self.sink.wants_frames
+        self.programs: Programs | None = None
         self.program: Program = Program()
         self.in_ways: list[Way | None] = []
         self.out_ways: list[Way | None] = []
@@ -178,7 +190,7 @@ class Wire(Env):
         hook, before = self.nf_hook, self.family
         self.family = family
         groups, proto = p.groups, f[L4PROTO]
-        hides = p.broken != "" and p.broken.startswith("IPv")
+        hides = p.lies
         if hides:
             hide_transport(p)
         if self.hook == AT_EGRESS:
@@ -217,7 +229,10 @@ class Wire(Env):
                 return self.to_bridge(p, port)
             if not self.friendly:
                 p.reason = "no device has that VLAN"
-                return DROP if f[VLAN_ID] != 0 else self.to_network(p, port)
+                if f[VLAN_ID] == 0:
+                    return self.to_network(p, port)
+                # IP is another host's then, and ip_rcv drops it; what no protocol takes ends without a word
+                return DROP if f[VLAN_ETHTYPE] in (ETH_P_IP, ETH_P_IPV6) else ACCEPT
             return self.to_network(p, port)
         if self.frames:
             self.sink.stack(port.index, p.data[p.start : p.end])
@@ -264,11 +279,23 @@ class Wire(Env):
         if not ingress:
             code = self.transmit(packet, port)
         else:
-            code = 0 if self.ingress(packet, device) != DROP else XMIT_DROP
+            verdict = self.ingress(packet, device)
+            code = XMIT_DROP if verdict == DROP or (verdict == ACCEPT and self.is_unwanted(packet)) else 0
         self.in_hardware = in_hardware
         if copy:
             self.spare.append(packet)
         return code
+
+    def is_unwanted(self, p: Packet) -> bool:
+        """Did ip_rcv_core or ip6_rcv_core drop, as another host's, what ingress let pass?"""
+        groups = p.groups
+        if (
+            (groups & (G_IP4 | G_IP6)) == 0
+            or (groups & (G_MPLS | G_PPPOE | G_CVLAN)) != 0
+            or (self.friendly and not self.tables.configured)
+        ):
+            return False
+        return p.f[PKTTYPE] == OTHERHOST
 
     def copied(self, p: Packet) -> Packet:
         """skb_clone: a packet of its own with the same bytes and marks."""
@@ -280,6 +307,7 @@ class Wire(Env):
             at += 1
         other.groups, other.number = p.groups, p.number
         other.l3, other.l4, other.l3_end, other.payload, other.broken = p.l3, p.l4, p.l3_end, p.payload, p.broken
+        other.lies = p.lies
         other.ct, other.ctinfo, other.tracked, other.track_zone = p.ct, p.ctinfo, p.tracked, p.track_zone
         other.tunnel, other.mru, other.loops, other.reason = p.tunnel, p.mru, p.loops, p.reason
         other.traced, other.summed = p.traced, p.summed

@@ -121,10 +121,10 @@ def samples() -> dict[str, bytes]:
     return raw
 
 
-def taken(raw: bytes, link: int = LINK_ETHER, iif: int = 3) -> Packet:
-    """A packet just loaded."""
+def taken(raw: bytes, link: int = LINK_ETHER, iif: int = 3, wire: int = 0) -> Packet:
+    """A packet just loaded; ``wire`` bytes long where the capture cut it."""
     p = Packet()
-    load(p, raw, 0, len(raw), len(raw), 1, link, iif)
+    load(p, raw, 0, len(raw), max(wire, len(raw)), 1, link, iif)
     return p
 
 

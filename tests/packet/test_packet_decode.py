@@ -360,7 +360,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("raw", "broken", "groups"), [pytest.param(*row, id=name) for name, *row in BROKEN])
 def test_a_broken_header_says_why_and_shows_no_group(raw: bytes, broken: str, groups: int) -> None:
-    p = taken(raw)
+    p = taken(raw, wire=0 if "past the end" in broken else 1514)  # cut by the capture, unless it is the length that lies
     assert (p.broken, p.groups) == (broken, groups)
 
 

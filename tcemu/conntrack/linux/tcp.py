@@ -26,10 +26,11 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcemu.conntrack.entry import ASSURED, CONFIRMED, FIXED_TIMEOUT, SEEN_REPLY, Entry, Side
+from tcemu.conntrack.entry import ASSURED, CONFIRMED, FIXED_TIMEOUT, SEEN_REPLY, SEQ_ADJUST, Entry, Side
 from tcemu.conntrack.linux import FINISHED, IGNORED, INVALID, REPEAT
 from tcemu.conntrack.linux.sums import is_intact
 from tcemu.conntrack.linux.tcp_options import read_options, read_sack
+from tcemu.conntrack.seqadj import sequence_offset
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.timeouts import SECOND, TCP_RETRANS, TCP_UNACK
 from tcemu.fields import G_TCP, TCP_ACK, TCP_DOFF, TCP_FLAGS, TCP_SEQ, TCP_WINDOW
@@ -183,7 +184,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
     flags = f[TCP_FLAGS] & 0xFF
     a = ct.orig_side
     b = ct.reply_side
-    if (flags & TH_JUDGED) == TH_ACK and ct.state == ES and (ct.status & CONFIRMED) != 0 and a is not None and b is not None:
+    if (flags & TH_JUDGED) == TH_ACK and ct.state == ES and (ct.status & (CONFIRMED | SEQ_ADJUST)) == CONFIRMED and a is not None and b is not None:
         # Nearly all segments: an acknowledgement, perhaps with data, on an established connection and inside its window. What
         # `in_window` and `settle` would do is done in one stretch; until all four inequalities hold, nothing is written.
         sender = a
@@ -435,6 +436,11 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
     window = raw
     if (receiver.flags & SACK_PERM) != 0 and f[TCP_DOFF] > 5:
         sack = read_sack(p, ack)
+    if (ct.status & SEQ_ADJUST) != 0:
+        # what it acknowledges was moved on its way by a helper (nf_ct_seq_offset)
+        moved = sequence_offset(ct, 1 - way, (ack - 1) & M32)
+        ack = (ack - moved) & M32
+        sack = (sack - moved) & M32
     state = ct.state
     if sender.max_window == 0:
         if (flags & TH_SYN) != 0:

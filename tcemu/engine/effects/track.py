@@ -178,11 +178,9 @@ class TrackOp(Op):
                 env.in_hardware = env.in_hardware and self.flows.in_hardware
             else:
                 env.in_hardware = False
-                if self.zone != 0 or p.ctinfo != UNTRACKED:
-                    # a template of another zone takes the place of what was there; zone 0 has none (tcf_ct_fill_params)
-                    p.ct = None
-                    p.ctinfo = NEW
-                if p.ctinfo != UNTRACKED and table.track(p, self.zone, 3, True) != NF_ACCEPT:
+                p.ct = None
+                p.ctinfo = NEW
+                if table.track(p, self.zone, 3, True) != NF_ACCEPT:
                     return 0
         ct = p.ct
         if not isinstance(ct, Entry):

@@ -1,0 +1,50 @@
+"""Protocols that announce other connections, one file each; loaded when the first connection has a helper.
+
+ftp tftp irc amanda sane sip pptp netbios-ns snmp. H.323 (RAS, Q.931) is known by name and looks at nothing: its messages are ASN.1.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from tcemu.conntrack.helper import Helper, Helping
+
+if TYPE_CHECKING:
+    from tcemu.conntrack.entry import Entry
+    from tcemu.conntrack.expect import Expectation
+    from tcemu.conntrack.table import Conntrack
+
+TCP, UDP = 6, 17
+# name and transport protocol -> module and class
+KNOWN: Final = {
+    ("ftp", TCP): ("ftp", "Ftp"),
+    ("tftp", UDP): ("tftp", "Tftp"),
+    ("irc", TCP): ("irc", "Irc"),
+    ("amanda", UDP): ("amanda", "Amanda"),
+    ("sane", TCP): ("sane", "Sane"),
+    ("sip", UDP): ("sip", "Sip"),
+    ("sip", TCP): ("sip", "Sip"),
+    ("pptp", TCP): ("pptp", "Pptp"),
+    ("netbios-ns", UDP): ("broadcast", "NetbiosNames"),
+    ("snmp", UDP): ("broadcast", "Snmp"),
+}
+
+
+class Protocols(Helping):
+    """See `tcemu.conntrack.helper`."""
+
+    def __init__(self) -> None:
+        self.made: dict[tuple[str, int], Helper | None] = {}
+
+    def helper(self, name: str, proto: int) -> Helper | None:
+        key = (name, proto)
+        if key not in self.made:
+            where = KNOWN.get(key)
+            self.made[key] = getattr(import_module(f"tcemu.conntrack.helpers.{where[0]}"), where[1])() if where else None
+        return self.made[key]
+
+    def follow(self, table: Conntrack, entry: Entry, expected: Expectation, now: int) -> None:
+        from tcemu.conntrack.helpers.common import follow_master
+
+        follow_master(table, entry, expected, now)
