@@ -209,6 +209,11 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     runner.as_json, runner.newest = options.has("j"), options.newest
     reading = read(options, name, text)
     seen = _look(options, world)
+    merged, said = "", ""
+    if options.has("o") and not reading.fatal:
+        from tcemu.nft.optimize import optimize
+
+        merged, said = optimize(reading.commands, reading.lexer)
     try:
         with world.transaction():
             runner.all(reading.commands)
@@ -224,7 +229,7 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     wrong: list[NftError] = runner.errors if reading.fatal else runner.wrong
     stderr = "".join(error.lines(reading.lexer) for error in [*reading.said, *wrong])
     failed = reading.fatal or bool(wrong)
-    return Reply(int(failed), "" if failed else _printed(runner), stderr)
+    return Reply(int(failed), merged + ("" if failed else _printed(runner)), said + stderr)
 
 
 def read(options: Options, name: str, text: str) -> Reading:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from mutations import limited, mutated, seeds, wrong
+
 from tcemu import Session
 
 TEXTS = seeds("")
