@@ -45,6 +45,7 @@ class Run:
         self.text: list[str] = []
         self.json: list[Any] = []
         self.as_json = False
+        self.lists = True  # rules are kept as they will be listed; who never lists them goes without
         self.newest = True
         self.listed = False  # a listing in JSON is one, even of nothing
 
@@ -60,7 +61,7 @@ class Run:
     def close(self) -> None:
         """The end of the process: tables that it owned go with it (nf_tables_api.c nft_rcv_nl_event)."""
         for table in list(self.ruleset.tables):
-            if "owner" in unpack(table.note, TableNote).flags:
+            if not table.key.startswith("tc ") and "owner" in unpack(table.note, TableNote).flags:
                 drop(self.kernel, table)
 
     def one(self, command: Command) -> None:

@@ -19,7 +19,7 @@ SAMPLE = [
     "tc-ct-offload-teardown",
     "tc-ct-expiry-offloaded",
     "tc-ct-nat-src",
-    "tc-ct-zones",
+    "tc-ct-zone-isolated",
     "flowtable-tcp",
     "flowtable-snat",
     "flowtable-timeout",
