@@ -183,7 +183,11 @@ class Lowering:
             flows.counts = flowtable.counter
             flows.hardware = flowtable.hardware
             flows.devices = {self.devices[name] for name in flowtable.devices if name in self.devices}
-        if any(isinstance(step, Do) and step.effect == effects.Offload(effects.FIRST_FORM) for rule in self.ruleset.rules for step in rule.steps):
+        if any(
+            isinstance(step, Do) and step.effect == effects.Offload(effects.FIRST_FORM)
+            for rule in self.ruleset.rules
+            for step in rule.steps
+        ):
             self._first_form()
         for table in self.ruleset.tables:
             nft = table.family in NFT
