@@ -53,6 +53,7 @@ NF_DROP: Final = 0  # include/uapi/linux/netfilter.h
 NF_ACCEPT: Final = 1
 
 DAY: Final = 86_400 * SECOND
+LOOKED_AT: Final = 256  # connections whose time may be over, a packet
 EVICTION_RANGE: Final = 32  # slots that are searched for a victim; NF_CT_EVICTION_RANGE is 8 chains of about four
 
 
@@ -457,7 +458,12 @@ class Conntrack:
 
     def turn(self, now: i64) -> None:
         """gc_worker: let go what expired until ``now``, of what the wheel comes by."""
-        for entry in self.wheel.turn(now):
+        wheel = self.wheel
+        wheel.turn(now)
+        for _ in range(LOOKED_AT):
+            entry = wheel.next()
+            if entry is None:
+                break
             if entry.index < 0:
                 continue
             if (entry.status & OFFLOADED) != 0:
@@ -466,7 +472,8 @@ class Conntrack:
             elif entry.expires <= now:
                 self.kill_at(entry, entry.expires)
                 continue
-            self.wheel.place(entry)
+            wheel.place(entry)
+        wheel.hurry()
 
     def expire(self, now: i64) -> None:
         """Let time pass without a packet. What has just expired may stay up to a minute, unseen: lookups and listings know."""
