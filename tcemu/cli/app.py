@@ -111,6 +111,9 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
 @click.option("--explain", type=click.IntRange(0), default=0, metavar="N", help="Show the way of the first N packets.")
 @click.option("--events", is_flag=True, help="What happens to connections, as conntrack -E says it, and what was wrong with packets.")
 @click.option("--verdicts", is_flag=True, help="With --json: the verdict of each packet.")
+@click.option("--nft-trace", is_flag=True, help="Show what `nft monitor trace` would, of packets whose nftrace is set.")
+@click.option("--log-dir", type=click.Path(), metavar="DIR", help="Write what nft log sees: lines, and a capture a group.")
+@click.option("--queue", type=click.Choice(("accept", "drop")), help="What programs behind nft queues say; without it nobody listens.")
 @click.option(
     "--offload", metavar="WORD", help="A backend of connections, a profile, or its TOML file: software, mlx5, home-router, ebpf …"
 )
@@ -129,6 +132,9 @@ def replay(
     explain: int,
     events: bool,
     verdicts: bool,
+    nft_trace: bool,
+    log_dir: str | None,
+    queue: str | None,
     offload: str | None,
     rfc_exact: bool,
     seed: int,
@@ -168,6 +174,9 @@ def replay(
                 verdicts=verdicts,
                 explain=explain,
                 seed=seed,
+                log_dir=log_dir,
+                queue=queue,
+                nft_trace=nft_trace,
                 progress=progress,
                 keep=True,
                 watcher=log,
@@ -242,8 +251,9 @@ def report(session: Session, result: ReplayResult, as_json: bool, show_connectio
 @click.argument("device", metavar="DEV")
 @click.argument("packet", metavar="PACKET")
 @click.option("--json", "as_json", is_flag=True, help="Events as JSON.")
+@click.option("--nft", is_flag=True, help="As `nft monitor trace` writes it: nft's rules only.")
 @pass_choice
-def trace(choice: Choice, device: str, packet: str, as_json: bool) -> int:
+def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) -> int:
     """Show the way of one packet that arrives on DEV, rule by rule; nothing is changed by it.
 
     PACKET is a scapy expression, or the frame's bytes in hex. The expression is read, not evaluated: layers, literal arguments, / and b"".
@@ -259,6 +269,8 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool) -> int:
         events = [event._asdict() for event in way.events]
         sent = [{"device": one.device, "hex": one.data.hex()} for one in way.sent]
         write(json.dumps({"verdict": way.verdict, "events": events, "sent": sent}) + "\n")
+    elif nft:
+        write(way.nft)
     else:
         write(way.text)
     return 0

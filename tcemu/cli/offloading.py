@@ -141,11 +141,28 @@ def share_table(shares: list[dict[str, Any]], packets: int, octets: int) -> str:
     return tabulate(rows, heads, tablefmt="simple", disable_numparse=True, colalign=("left", *("right",) * 4))
 
 
+def met_table(report: dict[str, Any]) -> str:
+    """Where packets left hardware: filters that are not there, and those whose connection was not."""
+    from tabulate import tabulate
+
+    from tcemu.session.labels import place_of
+
+    rows = []
+    for one in report["met"]:
+        refusal = report["rules"].get(one["rule"])
+        why = refusal["text"] if refusal else "the connection was not in hardware" if one["left"] else ""
+        rows.append((place_of(one["rule"]), f"{one['packets']:,}", f"{one['left']:,}", why))
+    heads = ("filter", "in hardware", "left it", "")
+    return tabulate(rows, heads, tablefmt="simple", disable_numparse=True, colalign=("left", "right", "right", "left"))
+
+
 def stats(report: dict[str, Any]) -> str:
     """Counters of the backend, shares, and the estimate of the profile."""
     parts = [f"backend {report['backend']}, profile {report['profile']['name'] or '-'}"]
     parts.append(", ".join(f"{name} {value:,}" for name, value in report["stats"].items()))
     parts.append(share_table(report["shares"], report["packets"], report["bytes"]))
+    if report["met"]:
+        parts.append(met_table(report))
     costs = report["costs"]
     if costs["without_ns"]:
         saved = 100 * (1 - costs["with_ns"] / costs["without_ns"])

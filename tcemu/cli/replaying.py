@@ -66,6 +66,8 @@ def summary(result: ReplayResult) -> str:
 
         names = {rule.key: f"{rule.label.place}: {rule.label.text}".rstrip(": ") for rule in result.rules}
         parts.append(f"packet {way.number} on {way.device}: {way.verdict}\n" + render(way.events, names).rstrip("\n"))
+    if result.nft_trace:
+        parts.append(result.nft_trace.rstrip("\n"))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -80,7 +80,7 @@ class Bridged(Stack):
             p.reason = "the frame comes from no station's address"
             return DROP
         f[PKT_LEN] = self.length_in(p)
-        if p.broken and p.broken.startswith("IPv"):
+        if p.lies:
             hide_transport(p)
         if LINK_LOCAL < target <= LINK_LOCAL | 0xF:
             if target == PAUSE:
@@ -213,7 +213,7 @@ class Bridged(Stack):
             p.ctinfo = UNTRACKED
             show_ct(p)
             return ACCEPT
-        if p.broken and p.broken.startswith("IPv"):
+        if p.lies:
             return ACCEPT
         if p.end > p.l3_end and self.cut <= 0:
             trim_to_ip(p)

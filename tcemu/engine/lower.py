@@ -183,6 +183,12 @@ class Lowering:
             flows.counts = flowtable.counter
             flows.hardware = flowtable.hardware
             flows.devices = {self.devices[name] for name in flowtable.devices if name in self.devices}
+        if any(
+            isinstance(step, Do) and step.effect == effects.Offload(effects.FIRST_FORM)
+            for rule in self.ruleset.rules
+            for step in rule.steps
+        ):
+            self._first_form()
         for table in self.ruleset.tables:
             nft = table.family in NFT
             for record in self.ruleset.chains.children(table.key):
@@ -192,6 +198,16 @@ class Lowering:
         self._attachments()
         self.program.sets = list(self.sets.tables.values())
         return self.program
+
+    def _first_form(self) -> None:
+        """The one flow table of the 2017 patch set: at ingress of every device, whatever table its rules are in."""
+        flows = self.program.nft_flows[effects.FIRST_FORM] = FlowTable(effects.FIRST_FORM, crc32(effects.FIRST_FORM.encode()), 0)
+        flows.first_form = True
+        flows.devices = set(self.devices.values())
+        for device in sorted(flows.devices):
+            way = Way(Chain(effects.FIRST_FORM, 3, 0), 0, "flowtable", device)
+            way.family, way.flows = PF_NETDEV, flows
+            self.program.ingress.setdefault(device, []).insert(0, way)
 
     def _objects(self, table: str, family: str) -> None:
         """Conntrack objects load connection tracking, whether or not a rule uses them."""

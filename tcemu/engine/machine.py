@@ -25,14 +25,14 @@ from tcemu.engine.bridge import Bridged
 from tcemu.engine.ports import UNICAST, HostTables
 from tcemu.engine.program import Program, Way
 from tcemu.engine.stages import build
-from tcemu.engine.wire import Sink
+from tcemu.engine.wire import Programs, Sink
 from tcemu.ir.verdict import ACCEPT, DROP, REDIRECT, TRAP
 from tcemu.offload.nft_flows import NUMBERS
 from tcemu.offload.watch import Watch
 from tcemu.packet.decode import load
 from tcemu.packet.packet import UNTRACKED, Packet
 
-__all__ = ["Machine", "Sink"]
+__all__ = ["Machine", "Programs", "Sink"]
 
 TICK: Final = 100_000_000
 

@@ -77,6 +77,13 @@ class Observer:
     def __init__(self) -> None:
         self.depth: i64 = 0
 
+    def begin(self, env: Env, p: Packet, chain: str) -> bool:
+        """A chain is about to be run from a hook; True to hear its `end`, and then this is asked again and must say False."""
+        return False
+
+    def end(self, env: Env, p: Packet, chain: str, code: i64) -> None:
+        """It has been run, with that verdict."""
+
     def chain(self, name: str) -> None:
         """The packet enters a chain."""
 

@@ -21,9 +21,13 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
     f = p.f
     lacking = ~p.groups
     watch = env.observer
-    entry.entered += 1
     if watch is not None:
+        if watch.begin(env, p, entry.key):
+            final = evaluate(env, p, entry)
+            watch.end(env, p, entry.key, final)
+            return final
         watch.chain(entry.key)
+    entry.entered += 1
     rule = entry.first
     while True:
         if rule is None:
@@ -83,6 +87,8 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
             else:
                 env.in_hardware = False
                 rule.hw_left += 1
+                if watch is not None:
+                    watch.say("hardware", "a miss: software goes on with this rule" if rule.hardware else "the rule is not in hardware")
         if CONTINUE < code < GOTO:
             return code if depth == 0 else _unwind(stack, depth, code)
         lacking = ~p.groups

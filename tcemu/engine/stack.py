@@ -66,6 +66,7 @@ from tcemu.fields import (
     FRAG_FLAGS,
     G_ARP,
     G_CVLAN,
+    G_ETH,
     G_FRAG,
     G_ICMP,
     G_ICMP6,
@@ -166,7 +167,6 @@ class Stack(Wire):
         self.udp_ports: set[int] = set()
         self.raw_protocols: set[int] = set()  # that local programs read from raw sockets, so that nobody answers "unreachable"
         self.reroute: bool = False  # a hook on the way out changed what the route was chosen by
-        self.queue_verdict: i64 = -1  # what programs behind nft queues say; -1: there are none
 
     # ------------------------------------------------------------ in
 
@@ -181,8 +181,8 @@ class Stack(Wire):
         f = p.f
         if not placeless and f[PKTTYPE] == OTHERHOST:
             return ACCEPT  # promiscuous taps saw it; ip_rcv lets it go without a word
-        if p.broken and p.broken.startswith("IPv"):
-            p.reason = p.broken
+        if p.lies:
+            p.reason = p.broken if p.broken.startswith("IPv") else "the packet is shorter than its IP header says"
             return DROP
         cut = self.cut
         end = p.end
@@ -928,7 +928,7 @@ class Stack(Wire):
     def reset(self, p: Packet, attached: bool) -> None:
         """nf_send_reset, tcp_v4_send_reset; ``attached``: the answer belongs to the packet's connection (nf_ct_attach)."""
         tos: i64 = 0 if attached else p.f[IP_TOS] & ~3  # tcp_v4_send_reset takes it over, reject does not
-        data = tcp_reset(p, 64, False, not (p.summed and self.nf_hook not in (NF_PREROUTING, NF_INPUT)), tos)
+        data = tcp_reset(p, 64, False, not self.is_seen_to(p), tos)
         if data and attached:
             self.send_about(p, data)
         elif data:
@@ -942,13 +942,16 @@ class Stack(Wire):
         if how == RESET:
             self.reset(p, True)
             return
-        known = p.summed and self.nf_hook not in (NF_PREROUTING, NF_INPUT)
-        if not known and not reject_verifies(p):
+        if not self.is_seen_to(p) and not reject_verifies(p):
             return
         if how == ICMP4:
             self.icmp4(p, DEST_UNREACH, code, 0, self.is_local4(p))
         else:
             self.icmp6(p, DEST_UNREACH6, code, 0)
+
+    def is_seen_to(self, p: Packet) -> bool:
+        """nf_ip_checksum: conntrack has looked at the sum, whatever came out, and forwarding has not forgotten it (skb_forward_csum)."""
+        return p.summed and self.nf_hook not in (NF_PREROUTING, NF_INPUT, NF_FORWARD)
 
     def is_local4(self, p: Packet) -> bool:
         """Is the packet for this machine?"""
@@ -1094,17 +1097,25 @@ class Stack(Wire):
         return True
 
     def ask_user(self, p: Packet, queue: i64, bypass: bool) -> i64:
-        if self.queue_verdict >= 0:
-            return self.queue_verdict
+        programs = self.programs
+        if programs is not None:
+            verdict = programs.queued(queue, p.data[p.l3 if p.l3 >= 0 else p.start : p.end])
+            if verdict >= 0:
+                if verdict == DROP:
+                    p.reason = "the program behind the queue says so"
+                return verdict
         p.reason = "nobody listens at the queue"
         return ACCEPT if bypass else DROP
 
     def log(self, p: Packet, prefix: str, level: str, group: i64, size: i64) -> None:
         if self.observer is not None:
             self.observer.say("log", prefix)
-        if self.frames:
-            end = p.end if size <= 0 or p.l3 + size > p.end else p.l3 + size
-            self.sink.log(prefix, group, p.data[p.l3 if p.l3 >= 0 else p.start : end])
+        programs = self.programs
+        if programs is not None:
+            at = p.l3 if p.l3 >= 0 else p.start
+            end = p.end if size <= 0 or at + size > p.end else at + size
+            link = p.data[p.start : at] if (p.groups & G_ETH) != 0 else b""
+            programs.log(prefix, level, group, p.f[IIF], p.f[OIF], link, p.data[at:end])
 
     def tunnel(self, p: Packet, port: Port) -> i64:
         """A tunnel device: wrap, route the outer packet, send it on."""

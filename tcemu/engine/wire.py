@@ -77,8 +77,17 @@ class Sink:
     def dropped(self, reason: str) -> None:
         """A packet ended here."""
 
-    def log(self, line: str, group: int, data: bytes) -> None:
-        """A packet came by an nft log statement: the line of the system log, or the group of a listener (-1 for none)."""
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Programs:
+    """Programs in user space that the ruleset hands packets to. The base class is nobody."""
+
+    def log(self, prefix: str, level: str, group: int, iif: int, oif: int, link: bytes, data: bytes) -> None:
+        """A packet came by an nft log statement; group -1 is the system log, ``link`` the link-layer header if there is one."""
+
+    def queued(self, queue: int, data: bytes) -> int:
+        """What becomes of a queued packet: a code of `tcemu.ir.verdict`, or -1 where nobody listens."""
+        return -1
 
 
 class Wire(Env):
@@ -88,6 +97,7 @@ class Wire(Env):
         super().__init__(Conntrack(settings if settings is not None else Settings()))
         self.sink: Sink = sink if sink is not None else Sink()
         self.frames: bool = self.sink.wants_frames
+        self.programs: Programs | None = None
         self.program: Program = Program()
         self.in_ways: list[Way | None] = []
         self.out_ways: list[Way | None] = []
@@ -180,7 +190,7 @@ class Wire(Env):
         hook, before = self.nf_hook, self.family
         self.family = family
         groups, proto = p.groups, f[L4PROTO]
-        hides = p.broken != "" and p.broken.startswith("IPv")
+        hides = p.lies
         if hides:
             hide_transport(p)
         if self.hook == AT_EGRESS:
@@ -297,6 +307,7 @@ class Wire(Env):
             at += 1
         other.groups, other.number = p.groups, p.number
         other.l3, other.l4, other.l3_end, other.payload, other.broken = p.l3, p.l4, p.l3_end, p.payload, p.broken
+        other.lies = p.lies
         other.ct, other.ctinfo, other.tracked, other.track_zone = p.ct, p.ctinfo, p.tracked, p.track_zone
         other.tunnel, other.mru, other.loops, other.reason = p.tunnel, p.mru, p.loops, p.reason
         other.traced, other.summed = p.traced, p.summed

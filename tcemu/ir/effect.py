@@ -199,8 +199,11 @@ class Quota(Struct, tag="quota", omit_defaults=True):
     stats: Stats | None = None
 
 
+FIRST_FORM = "flow offload"
+
+
 class Offload(Struct, frozen=True, tag="offload"):
-    """Offer the connection to a flowtable (nft flow add)."""
+    """Offer the connection to a flowtable (nft flow add), by its key; `FIRST_FORM` is the one table of the 2017 patch set."""
 
     flowtable: str
 

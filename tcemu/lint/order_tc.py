@@ -45,7 +45,7 @@ def walk_block(order: Order, block: str) -> None:
                 order.met(Meeting(rule, base, tuple(live), found, tuple(live)))
             else:
                 order.met(Meeting(rule, base, tuple(live), ()))
-            if hardware_only(rule.rule.note):
+            if rule.key in order.view.subject.hardware or hardware_only(rule.rule.note):
                 continue
             code = rule.verdict.code if rule.verdict is not None else 0
             if code and code not in (CONTINUE, RECLASSIFY, JUMP):

@@ -4,24 +4,58 @@ from __future__ import annotations
 
 import gc
 import os
+import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
+from tcemu.host.devices import valid_name
 from tcemu.lint.subject import NftText, Origin, Subject
 from tcemu.nft.commands import Options, output
 from tcemu.nft.evaluate import Scope
+from tcemu.nft.friendly import make_device
+from tcemu.nft.names import Names
 from tcemu.nft.parse import Parser
 from tcemu.nft.run import Run
 from tcemu.nft.tree import Body, Command, Spec
+from tcemu.world import World
 
 NOUNS: Final = {"set": "set", "map": "set", "flowtable": "flowtable", "chain": ""}
+
+
+class Guessed(Names):
+    """Names of a machine that nobody described: devices, users, groups and labels are taken to be there."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.host)
+        self.world = world
+
+    def device_index(self, name: str) -> int | None:
+        found = super().device_index(name)
+        if found is None and valid_name(name):
+            make_device(self.world, name)
+            found = super().device_index(name)
+        return found
+
+    def user(self, name: str) -> int | None:
+        found = super().user(name)
+        return zlib.crc32(name.encode()) if found is None else found
+
+    def group(self, name: str) -> int | None:
+        found = super().group(name)
+        return zlib.crc32(name.encode()) if found is None else found
+
+    def label(self, name: str) -> int | None:
+        return zlib.crc32(name.encode()) & 127
 
 
 class LintRun(Run):
     """A run that keeps which rule came from where and does not stop at ten mistakes."""
 
     def __init__(self, subject: Subject, text: NftText) -> None:
-        super().__init__(subject.world, output(Options(), subject.world))
+        out = output(Options(), subject.world)
+        if not subject.known_host:
+            out.names = Guessed(subject.world)
+        super().__init__(subject.world, out)
         self.subject, self.text_read = subject, text
         self.scopes: list[Scope] = []
 
@@ -41,15 +75,16 @@ class LintRun(Run):
         if command.what != "rule" or watched is None:
             super().attempt(act, command)
             return
-        self.scopes.clear()
+        outer, self.scopes = self.scopes, []  # a rule may bring a chain with rules of its own
         super().attempt(act, command)
         scope = self.scopes[0] if self.scopes else None
+        self.scopes = outer
         for key in watched.take():
             if key in self.subject.places:
                 continue
-            span = self.subject.span(self.text_read, command.body.at if command.body is not None else command.at)
-            if span is not None:
-                self.subject.places[key] = span
+            at = command.body.at if command.body is not None else command.at
+            if at[0] >= 0:
+                self.subject.places[key] = (self.text_read, at)
             if scope is not None:
                 self.subject.written[key] = (self.text_read, scope.done)
 
@@ -75,6 +110,11 @@ def apply(subject: Subject, parser: Parser, errors: list[Any], origins: list[Ori
     finally:
         if collecting:
             gc.enable()
+    for error in list(text.errors):
+        if "File not found" in error.message or "Could not open file" in error.message:
+            text.errors.remove(error)  # what is on the machine that will load it, nobody knows here
+            place = subject.span(text, error.places[0]) if error.places else None
+            subject.doubt("what an include brings", error.message, place)
     text.errors += [*run.errors, *run.refusals, *run.unreachable]
     subject.nft.append(text)
     for command in parser.commands:
@@ -94,9 +134,8 @@ def _keep_places(subject: Subject, text: NftText, command: Command, table: Spec)
         kind = NOUNS.get(command.what, command.what)
         key = f"{key}/{kind} {name}" if kind else f"{key}/{name}"
         at = spec.name_at if spec.name_at[0] >= 0 else command.at
-    span = subject.span(text, at)
-    if span is not None:
-        subject.places.setdefault(key, span)
+    if at[0] >= 0:
+        subject.places.setdefault(key, (text, at))
     if command.what == "table" and isinstance(command.body, Body):
         for member in command.body.members:
             if isinstance(member, Command):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 from tcemu.diagnostics import Span, TcemuError
 from tcemu.lint.subject import Call, Subject, TcLine
 
-OPTIONS: Final = ("-force", "-s", "-stats", "-d", "-details", "-p", "-pretty", "-j", "-json", "-o", "-4", "-6", "-br")
+MISSING: Final = re.compile(r'Cannot find device "([^"]+)"')
 
 
 def load_batch(subject: Subject, path: str, content: str, kind: str) -> None:
@@ -46,12 +47,43 @@ def line_of(subject: Subject, tool: str, words: Sequence[str], span: Span) -> No
 
 
 def _ip(subject: Subject, words: Sequence[str]) -> None:
+    """A command of ip; on a machine that nobody described, devices that it names are made, and gateways are taken to be near."""
+    from tcemu.host.devices import ensure
     from tcemu.host.ip.commands import run
 
-    try:
-        run(list(words), "", subject.world)
-    except (TcemuError, AttributeError):
-        return
+    given = list(words)
+    for _ in range(6):
+        try:
+            said = run(given, "", subject.world)[2]
+        except (TcemuError, AttributeError):
+            return
+        missing = MISSING.search(said)
+        if subject.known_host or not said:
+            return
+        if missing is not None:
+            if not ensure(subject.host, missing[1]):
+                return
+        elif "gateway" in said and "nexthop" in given:
+            _several(subject, given)
+            return
+        elif "gateway" in said and "onlink" not in given:
+            given = [
+                part
+                for number, word in enumerate(given)
+                for part in ((word, "onlink") if number and given[number - 1] == "dev" else (word,))
+            ]
+        else:
+            return
+
+
+def _several(subject: Subject, words: Sequence[str]) -> None:
+    """A default route over several next hops, whose gateways the script leaves to be found."""
+    from tcemu.host import routes
+    from tcemu.host.model import Hop, Route
+
+    hops = tuple(Hop(number, words[at + 1]) for number, at in enumerate(range(len(words) - 1), 1) if words[at] == "dev")
+    if hops and "default" in words:
+        routes.add(subject.host, Route(key="", parent="4", device=hops[0].device, hops=hops))
 
 
 def _tc(subject: Subject, words: Sequence[str], span: Span) -> None:
@@ -86,6 +118,11 @@ def _tc(subject: Subject, words: Sequence[str], span: Span) -> None:
         key = _existing(subject, command)
         if key:
             subject.places[key] = span
+    if refused and "skip_sw" in given and error == "Operation not supported" and not subject.known_host:
+        _tc(subject, [word for word in given if word != "skip_sw"], span)  # nobody said what the device can do: it is taken to take it
+        made = subject.tc.pop()
+        subject.hardware.add(made.key)
+        command, error, refused, key = made.command, made.error, made.refused, made.key
     subject.tc.append(TcLine(span, tuple(given), command, error, refused, key))
 
 

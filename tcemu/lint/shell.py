@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from tcemu.diagnostics import Span
 from tcemu.lint.subject import Call, Origin, Subject
 
-TOOLS: Final = ("tc", "nft", "ip")
+TOOLS: Final = ("tc", "nft", "ip", "conntrack", "ethtool", "ovs-vsctl", "systemctl", "docker", "sysctl", "service")
 ASSIGN: Final = re.compile(r"^\s*(?:export\s+|local\s+|readonly\s+|declare\s+(?:-\w+\s+)*)?([A-Za-z_]\w*)=(.*)$", re.S)
 VARIABLE: Final = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-=])([^}]*))?\}|(.))")
 HERE: Final = re.compile(r"<<(-?)\s*(['\"]?)([A-Za-z_]\w*)\2")

@@ -35,6 +35,16 @@ class NftText:
         self.parser = parser
         self.errors = errors
         self.origins = origins
+        self._starts: dict[int, list[int]] = {}
+
+    def starts(self, base: int, text: str) -> list[int]:
+        """Where each line of one of its sources begins, worked out once."""
+        found = self._starts.get(base)
+        if found is None:
+            from tcemu.nft.lexer import line_starts
+
+            found = self._starts[base] = line_starts(text)
+        return found
 
     @property
     def commands(self) -> list[Command]:
@@ -72,9 +82,11 @@ class Subject:
         self.nft: list[NftText] = []
         self.tc: list[TcLine] = []
         self.calls: list[Call] = []
-        self.places: dict[str, Span] = {}
+        self.places: dict[str, Span | tuple[NftText, At]] = {}  # as they are known: `place` makes spans of them
         self.written: dict[str, tuple[NftText, list[Any]]] = {}  # rules of nft: the text and the evaluated statements
         self.based: set[str] = set()  # keys of tables that were there before (--base)
+        self.hardware: set[str] = set()  # filters that only hardware is to run (skip_sw), which no device here has
+        self.owners: set[str] = set()  # names of tables and chains that were there before
         self.doubts: list[Doubt] = []
         self.asserts: list[tuple[str, str]] = []  # what must get in: protocol and port (--assert)
         self.peak = 0  # predicted connections at a time (--peak)
@@ -113,20 +125,23 @@ class Subject:
 
     def place(self, key: str) -> Span | None:
         """Where the noun of that key was written."""
-        return self.places.get(key)
+        known = self.places.get(key)
+        if known is None or isinstance(known, Span):
+            return known
+        return self.span(*known)
 
     def step_place(self, key: str, step: int) -> Span | None:
         """Where the statement was written that became that step of a rule, else the rule."""
         entry = self.written.get(key)
         if entry is None:
-            return self.places.get(key)
+            return self.place(key)
         text, stmts = entry
         from tcemu.nft.nouns.rule import lowered
 
         starts = lowered(stmts, key.split("/", maxsplit=1)[0])[1]
         number = bisect_right(starts, step) - 1
         span = self.span(text, stmts[number].at) if 0 <= number < len(stmts) else None
-        return span or self.places.get(key)
+        return span or self.place(key)
 
     def doubt(self, about: str, why: str, span: Span | None = None) -> None:
         """Say that something could not be decided."""
@@ -139,11 +154,9 @@ def place_of(text: NftText, at: At, texts: dict[str, list[str]]) -> Span | None:
     """See `Subject.span`: clamped to the first line, the end excluded."""
     if at[0] < 0:
         return None
-    from tcemu.nft.lexer import line_starts
-
     sources = text.parser.lexer.sources
     source = next(source for source in reversed(sources) if source.base <= at[0])
-    starts = line_starts(source.text)
+    starts = text.starts(source.base, source.text)
     begin = at[0] - source.base
     line = bisect_right(starts, begin)
     column = begin - starts[line - 1] + 1

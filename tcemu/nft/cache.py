@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tcemu.ir.effect import Effect
 from tcemu.ir.ruleset import Ruleset, Table
 from tcemu.nft.datatypes import TYPES, Datatype, concat_of, padded
 from tcemu.nft.errors import NftError, closest
@@ -30,6 +31,7 @@ class SetInfo:
         self.size = 0
         self.elements: list[Element] = []
         self.stmts: list[Stmt] = []
+        self.effects: list[Effect] = []  # of the statements of a set that was there before
         self.dtype, self.bits, self.concat = types_of(note.types, note.bits, note.orders)
         self.data: Datatype | None
         self.data, self.data_bits, self.data_concat = types_of(note.data_types, note.data_bits, note.data_orders)
@@ -96,6 +98,7 @@ class Cache:
                 return None
             known = self._sets[key] = SetInfo(key, record.name, unpack(record.note, SetNote), record.anonymous)
             known.at = KERNEL
+            known.effects = record.effects
         return known
 
     def set(self, scope: Scope, name: str, at: At) -> SetInfo:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tcemu.nft.compat import compatible
 from tcemu.nft.errors import NftError
 from tcemu.nft.names import Names
 from tcemu.world import Reply, World
@@ -196,11 +197,17 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     runner = Run(world, output(options, world))
     runner.as_json, runner.newest = options.has("j"), options.newest
     reading = read(options, name, text)
+    merged, said = "", ""
+    if options.has("o") and not reading.fatal:
+        from tcemu.nft.optimize import optimize
+
+        merged, said = optimize(reading.commands, reading.lexer)
     try:
         with world.transaction():
             runner.all(reading.commands)
             if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
+            runner.close()
     except Abort:
         if not reading.fatal and not runner.errors:
             with world.transaction():
@@ -208,14 +215,14 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     wrong: list[NftError] = runner.errors if reading.fatal else runner.wrong
     stderr = "".join(error.lines(reading.lexer) for error in [*reading.said, *wrong])
     failed = reading.fatal or bool(wrong)
-    return Reply(int(failed), "" if failed else _printed(runner), stderr)
+    return Reply(int(failed), merged + ("" if failed else _printed(runner)), said + stderr)
 
 
 def read(options: Options, name: str, text: str) -> Reading:
     """The commands of a text. With ``-j`` it is JSON; what is no JSON at all is read as text, as nft does."""
     from tcemu.nft.parse import Parser
 
-    parser = Parser(name, text, options.includes)
+    parser = Parser(name, compatible(text), options.includes)
     parser.newest = options.newest
     if options.has("j") and text.lstrip()[:1] in ("{", "["):
         from tcemu.nft.json_reader import Unreadable, load

@@ -8,7 +8,7 @@ from tcemu.nft import priorities
 from tcemu.nft.blocks import Priority
 from tcemu.nft.cache import SetInfo
 from tcemu.nft.datatypes import INVALID, TYPES
-from tcemu.nft.errors import NftError
+from tcemu.nft.errors import NftError, NftErrors
 from tcemu.nft.forms import form as form_of
 from tcemu.nft.notes import ChainNote, SetNote
 from tcemu.nft.tree import Body, Command, Concat, Element, Expr, Key, SetLiteral, Symbol, Variable
@@ -53,7 +53,13 @@ def priority(written: Priority, family: str, hook: str, where: str = "") -> int:
             return int(text) + written.offset
     elif isinstance(base, Expr):
         raise NftError(f"invalid priority expression {base.what}{where}.", written.at)
-    value = priorities.lookup(family, hook, text)
+    name, sign, amount = text, "", ""
+    words = text.split()
+    if len(words) == 3 and words[1] in ("+", "-") and words[2].isdigit():  # a quoted "filter - 100"
+        name, sign, amount = words
+    value = priorities.lookup(family, hook, name)
+    if value is not None and amount:
+        value += int(sign + amount)
     if value is None:
         raise NftError(f"invalid priority expression value{where}.", written.at)
     return value + written.offset
@@ -61,10 +67,12 @@ def priority(written: Priority, family: str, hook: str, where: str = "") -> int:
 
 def policy(expr: Expr, command: Command) -> str:
     """accept or drop."""
+    written = expr
     while isinstance(expr, Variable):
         expr = expr.value
     if not isinstance(expr, Symbol):
-        raise NftError(f"invalid policy expression {expr.what}", command.spec.name_at)
+        wrong = NftError(f"invalid policy expression {written.what}", command.spec.name_at)
+        raise NftErrors([NftError("wrong policy", expr.at), wrong]) if expr is not written else wrong
     if expr.text not in ("accept", "drop"):
         raise NftError("wrong policy", expr.at)
     return expr.text

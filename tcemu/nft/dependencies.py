@@ -268,7 +268,9 @@ def _learn_payload(scope: Scope, header: Header, number: int, at: At) -> None:
         elif header.name == "icmpv6":
             context.icmp_type = 128 if number == 129 else number
         return
-    if HEADERS[name].base == now.base and now.base == LL:
+    if HEADERS[name].base == now.base:
+        if now.base != LL:  # headers without a length cannot be stacked: nft 1.0.6 aborts
+            raise conflict(now.name, name, at)
         context.stacked.append(now.name)
     context.update(HEADERS[name].base, name, at)
 

@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tcemu.nft.compat import compatible
+
 if TYPE_CHECKING:
     from tcemu.nft.parse import Parser
 
@@ -27,7 +29,7 @@ def include(p: Parser, name: str) -> None:
             text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
         except OSError as slip:
             raise p.error(f'Could not open file "{path}": {slip.strerror}', at) from slip
-        p.lexer.include(path, text, at)
+        p.lexer.include(path, compatible(text), at)
 
 
 def paths(p: Parser, name: str, at: tuple[int, int]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from tcemu.ir.ruleset import Chain, Object, Rule, Ruleset, Table
-from tcemu.nft.cache import Cache
+from tcemu.nft.cache import Cache, set_key
 from tcemu.nft.errors import NftError
 from tcemu.nft.notes import ChainNote, FlowtableNote, RuleNote, SetNote, TableNote, pack, unpack
 from tcemu.nft.reach import Reach
@@ -109,6 +109,29 @@ class Kernel:
         self._given[table.key] = (note.handle, note.next)
         return note.next
 
+    def next_name(self, table: Table, stem: str) -> str:
+        """The first name of a stem and a number that no set of the table has (nf_tables_set_alloc_name)."""
+        note = unpack(table.note, TableNote)
+        number = note.taken.get(stem, 0)
+        while self.ruleset.sets.get(set_key(table.family, table.name, f"{stem}{number}")) is not None:
+            number += 1
+        note.taken[stem] = number + 1
+        table.note = pack(note)
+        self.ruleset.tables.put(table)
+        return f"{stem}{number}"
+
+    def _free_name(self, key: str) -> None:
+        """The name of an anonymous set may be given again."""
+        parent, _slash, name = key.rpartition("/set ")
+        table = self.ruleset.tables.get(parent)
+        if table is None:
+            return
+        stem = name.rstrip("0123456789")
+        note = unpack(table.note, TableNote)
+        note.taken[stem] = min(note.taken.get(stem, 0), int(name[len(stem) :]))
+        table.note = pack(note)
+        self.ruleset.tables.put(table)
+
     def keep_handles(self) -> None:
         """After a run that was undone: handles that were given are not given again (nf_tables_alloc_handle)."""
         for key, (handle, last) in self._given.items():
@@ -198,6 +221,7 @@ class Kernel:
             self.ruleset.elements.clear(key)
             self.ruleset.sets.delete(key)
             self.cache.forget(key)
+            self._free_name(key)
 
 
 def unhinted(error: NftError) -> NftError:

@@ -88,6 +88,14 @@ class Lexer:
         self.sources.append(self._source)
         self._at = 0
 
+    def rest(self) -> tuple[str, int, int]:
+        """The text that is read, how far it has been, and the place of its first character."""
+        return self._source.text, self._at, self._source.base
+
+    def go_on(self, at: int) -> None:
+        """Read on from there."""
+        self._at = at
+
     @property
     def depth(self) -> int:
         """How many includes deep we are."""

@@ -83,7 +83,7 @@ def _check(run: Run, what: str, spec: Spec) -> None:
         raise run.cache.chain_not_found(spec.name, spec.name_at)
     if what in ("set", "map", "meter"):
         record = run.ruleset.sets.get(f"{table.key}/set {spec.name}")
-        if record is None:
+        if record is None or record.anonymous:
             raise run.cache.set_not_found(spec.name, spec.name_at)
         if kind_of_set(unpack(record.note, SetNote)) != what:
             raise NftError("No such file or directory", spec.name_at)

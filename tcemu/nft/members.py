@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tcemu.ir.effect import Effect
+from msgspec.structs import replace
+
+from tcemu.ir.effect import Count, Effect, Last, Limit, Quota
 from tcemu.ir.ruleset import Element
+from tcemu.ir.stats import Stats
 from tcemu.ir.step import Do
 from tcemu.nft.cache import SetInfo
 from tcemu.nft.datatypes import padded
+from tcemu.nft.elements import form_of_state
 from tcemu.nft.forms import form as form_of
 from tcemu.nft.notes import ElementNote, pack
 from tcemu.nft.sets import bounds, number, parts_of
@@ -89,7 +93,19 @@ def _states(info: SetInfo, member: Member) -> tuple[list[Effect], list[Any]]:
     from tcemu.nft.statements import KINDS
 
     stmts = member.stmts or info.stmts
+    if not stmts and info.effects:  # the set was there before
+        made = [anew(effect) for effect in info.effects]
+        return made, [form_of_state(effect) for effect in made]
     return effects_of(stmts), [KINDS[stmt.kind].form(stmt, 0) for stmt in stmts]
+
+
+def anew(effect: Effect) -> Effect:
+    """A statement of a set as each new member gets it: with counters of its own."""
+    if isinstance(effect, Count | Last):
+        return replace(effect, stats=Stats())
+    if isinstance(effect, Limit | Quota):
+        return replace(effect, stats=Stats() if effect.stats is not None else None)
+    return effect
 
 
 def effects_of(stmts: list[Stmt]) -> list[Effect]:

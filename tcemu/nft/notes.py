@@ -15,12 +15,13 @@ Form = list[Any]
 
 
 class TableNote(Struct, array_like=True):
-    """handle; next: the last handle given out in the table."""
+    """handle; next: the last handle given out in the table; taken: of names with a number, below which all numbers are."""
 
     handle: int = 0
     next: int = 0
     flags: list[str] = []
     comment: str | None = None
+    taken: dict[str, int] = {}
 
 
 class ChainNote(Struct, array_like=True):

@@ -82,7 +82,7 @@ def _conntrack(command: Command, kind: str, values: dict[str, Any], family: str)
         config["policy"] = _policy(config["l4proto"], values.get("policy", []))
     else:
         if not all(values.get(key) for key in ("l4proto", "dport", "timeout", "size")):
-            raise NftError("missing options", command.spec.name_at)
+            raise NftError("missing options", (command.spec.name_at[1] - 1, command.spec.name_at[1]))
         config.update({key: values[key] for key in ("dport", "timeout", "size")})
     return config
 

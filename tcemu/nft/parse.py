@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tcemu.nft.errors import NftError, closest
 from tcemu.nft.lexer import Lexer
+from tcemu.nft.members_fast import take
 from tcemu.nft.tree import At, Body, Command, Expr
 from tcemu.syntax.driver import Driver
 from tcemu.syntax.table import load
@@ -95,7 +96,7 @@ class Parser:
 
     def _loop(self) -> None:
         driver, lexer = self.driver, self.lexer
-        ends = driver.table.number["_EOF"]
+        ends, comma, names = driver.table.number["_EOF"], driver.table.number["COMMA"], driver.table.symbol_of
         terminal = -1
         while not driver.accepted:
             try:
@@ -103,6 +104,9 @@ class Parser:
                 if terminal < 0:
                     terminal = lexer.next()
                 if driver.push(terminal, lexer.value, lexer.start, lexer.end):
+                    if terminal == comma and names[driver.states[-2]] == "element_list":
+                        end = take(lexer, driver.values[-2])
+                        driver.ends[-1] = max(end, driver.ends[-1])
                     terminal = 0 if terminal == ends else -1
                     self._quiet = max(self._quiet - 1, 0)
                     continue

@@ -15,8 +15,9 @@ from tcemu.nft.errors import NftError, NftErrors
 from tcemu.nft.evaluate import Scope
 from tcemu.nft.kernel import Kernel
 from tcemu.nft.names import Names
-from tcemu.nft.notes import unpack
+from tcemu.nft.notes import TableNote, unpack
 from tcemu.nft.nouns import action
+from tcemu.nft.nouns.table import drop
 from tcemu.nft.refusal import ENOENT, KernelError
 from tcemu.nft.tree import At, Command, SetLiteral, Spec
 
@@ -49,11 +50,18 @@ class Run:
 
     def all(self, commands: list[Command]) -> None:
         """Do all commands."""
-        for command in collapsed(commands):
+        ordered = sorted(collapsed(commands), key=lambda command: command.op == "list")  # listings come when all else is done
+        for command in ordered:
             self.one(command)
             if len(self.errors) >= MAX_ERRORS:
                 break
         self.kernel.save()
+
+    def close(self) -> None:
+        """The end of the process: tables that it owned go with it (nf_tables_api.c nft_rcv_nl_event)."""
+        for table in list(self.ruleset.tables):
+            if not table.key.startswith("tc ") and "owner" in unpack(table.note, TableNote).flags:
+                drop(self.kernel, table)
 
     def one(self, command: Command) -> None:
         """Do one command; what is wrong with it is kept."""

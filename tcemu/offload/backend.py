@@ -82,6 +82,9 @@ class Backend(Protocol):
     ) -> Hit | None:
         """The flow that a packet of ``length`` bytes on a device belongs to, if it is here by now; the backend counts the packet."""
 
+    def holds(self, entry: Entry, now_ns: int) -> bool:
+        """Is the flow here by now? Pure; the engine lists it as hardware's from then on."""
+
     def remove(self, entry: Entry) -> None:
         """Forget a flow; one that is not here is no error."""
 

@@ -15,7 +15,7 @@ from tcemu.conntrack.tuples import l3_length
 from tcemu.fields import IIF
 from tcemu.offload.journal import Journal, Mark, Reason, Story
 from tcemu.offload.table import key_of
-from tcemu.offload.watch import Watch
+from tcemu.offload.watch import BY_END, BY_ROUTE, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tcemu.offload.backend import Backend
     from tcemu.packet.packet import Packet
 
+BY_PACKET: Final = (BY_END, BY_ROUTE)  # ends that a packet brings about; the others come by time or by command
 NOT_HANDED_ON: Final = 'the nft flow table has no "flags offload", and stays in software'
 
 
@@ -33,13 +34,25 @@ class Seen(Watcher):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk, self.journal = desk, desk.journal
+        self.also: Watcher | None = None  # who else wants to hear
+
+    def passed(self, entry: Entry, now: int) -> None:
+        self.journal.readied(entry, self.desk.number(), now)
+        if self.also is not None:
+            self.also.passed(entry, now)
+
+    def judged(self, p: Packet, valid: bool) -> None:
+        if self.also is not None:
+            self.also.judged(p, valid)
 
     def event(self, kind: int, entry: Entry, now: int) -> None:
-        packet = self.desk.number()
+        if self.also is not None:
+            self.also.event(kind, entry, now)
         if kind != EVENT_DESTROY:
-            self.journal.readied(entry, packet, now)
+            self.journal.readied(entry, self.desk.number(), now)
             return
         self.desk.forget(entry)
+        now = now if now >= 0 else self.desk.moment()
         story = self.journal.story(entry, 0, now)
         if story is not None and not story.over:
             story.over, story.offloaded = True, False
@@ -47,14 +60,15 @@ class Seen(Watcher):
 
 
 class Desk(Watch):
-    """See the module's text. ``number`` gives the number of the packet in hand, 0 between packets."""
+    """See the module's text. ``number`` gives the number of the packet in hand, ``moment`` the time (ns) at which the machine stands."""
 
-    def __init__(self, backend: Backend, journal: Journal, number: Callable[[], int]) -> None:
+    def __init__(self, backend: Backend, journal: Journal, number: Callable[[], int], moment: Callable[[], int]) -> None:
         super().__init__()
-        self.backend, self.journal, self.number = backend, journal, number
+        self.backend, self.journal, self.number, self.moment = backend, journal, number, moment
         given = backend.capabilities()
         self.name = given.name
         self.hardware, self.snoop = given.hardware, given.snoop
+        self.waiting: list[Entry] = []  # not yet listed as hardware's
         self.here: set[int] = set()  # ids of connections that the backend has
         self.devices: dict[int, tuple[int, int]] = {}  # of connections in flow tables
         self.turned_away = 0
@@ -85,6 +99,8 @@ class Desk(Watch):
             if story is not None:
                 note(story.slow, self.name, f"not taken: {why}", number)
             return
+        if self.hardware:
+            self.waiting.append(entry)
         self.backend.add(entry, self.devices.get(entry.id, (0, 0)), now)
         self.here.add(entry.id)
         if story is not None:
@@ -115,8 +131,6 @@ class Desk(Watch):
         if story is not None:
             story.taken_packets += 1
             story.taken_bytes += length
-        if self.hardware and entry.status & OFFLOADED:
-            entry.status |= HW_OFFLOADED
         return self.hardware
 
     def passed(self, table: str, entry: Entry, why: str, p: Packet, now: int) -> None:
@@ -127,7 +141,7 @@ class Desk(Watch):
     def torn(self, table: str, entry: Entry, why: str, now: int) -> None:
         self.forget(entry)
         self.devices.pop(entry.id, None)
-        number = self.number()
+        number = self.number() if why in BY_PACKET else 0
         story = self.journal.story(entry, number, now)
         if story is not None:
             story.offloaded = False
@@ -141,12 +155,22 @@ class Desk(Watch):
         entry.status &= ~HW_OFFLOADED
 
     def tick(self, now: int) -> None:
+        self.waiting = [entry for entry in self.waiting if not self.settled(entry, now)]
         for entry in self.backend.expire(now):
             self.here.discard(entry.id)
             entry.status &= ~HW_OFFLOADED
             story = self.journal.story(entry, 0, now)
             if story is not None:
                 story.marks.append(Mark(0, now, "aged", self.name, "the backend forgot a flow that was not used"))
+
+    def settled(self, entry: Entry, now: int) -> bool:
+        """A connection that waited for hardware is there now, and listed so (flow_offload_work_add), or need not wait any more."""
+        if entry.id not in self.here or not entry.status & OFFLOADED:
+            return True
+        if not self.backend.holds(entry, now):
+            return False
+        entry.status |= HW_OFFLOADED
+        return True
 
 
 def note(reasons: dict[tuple[str, str], Reason], table: str, text: str, packet: int) -> None:

@@ -176,7 +176,9 @@ class ActCtTable:
             gone = (entry.flow_flags & TEARDOWN) != 0
             if not gone and (entry.flow_expires <= tick or (entry.status & DYING) != 0):
                 dying = (entry.status & DYING) != 0
-                self.teardown(table, entry, tick, BY_CONNTRACK if dying else BY_TIME)
+                # of the ticks that went by since the last packet, the first behind its expiry was the one
+                due = tick if dying else self.started + (entry.flow_expires - self.started + SECOND - 1) // SECOND * SECOND
+                self.teardown(table, entry, due, BY_CONNTRACK if dying else BY_TIME)
                 gone = True
             if gone:
                 if (entry.status & OFFLOADED) == 0:

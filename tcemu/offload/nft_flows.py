@@ -17,7 +17,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from tcemu.clock import SECOND
-from tcemu.conntrack.entry import CONFIRMED, DYING, NAT_CLASH, NAT_MASK, OFFLOADED, SEQ_ADJUST, Entry, Tuple
+from tcemu.conntrack.entry import CONFIRMED, DST_NAT, DYING, NAT_CLASH, NAT_MASK, OFFLOADED, SEEN_REPLY, SEQ_ADJUST, Entry, Tuple
 from tcemu.conntrack.table import DAY, Conntrack
 from tcemu.conntrack.tuples import GRE, TCP, UDP, equal, hash_of, l3_length
 from tcemu.fields import (
@@ -76,6 +76,7 @@ class FlowTable:
         self.key: str = key
         self.number: i64 = NUMBERS + number
         self.counts: bool = False
+        self.first_form: bool = False  # the table of the 2017 patch set, see `refuses_first`
         self.hardware: bool = False  # flags offload: its flows go to a backend that is hardware too
         self.watch: Watch | None = None
         self.bytes: i64 = 0
@@ -183,6 +184,10 @@ class FlowTable:
 
     def refuses(self, entry: Entry, p: Packet) -> str:
         """nft_flow_offload_eval's conditions but for the route; why not, or nothing."""
+        if self.first_form:
+            why = refuses_first(entry)
+            if why != "":
+                return why
         f = p.f
         status = entry.status
         if (p.groups & G_IP4) != 0 and f[IP_IHL] > 5:
@@ -270,7 +275,9 @@ class FlowTable:
         for flow in self.flows:
             if not flow.torn and (flow.expires <= tick or (flow.entry.status & DYING) != 0):
                 dying = (flow.entry.status & DYING) != 0
-                self.teardown(table, flow, tick, BY_CONNTRACK if dying else BY_TIME)
+                # of the ticks that went by since the last packet, the first behind its expiry was the one
+                due = tick if dying else self.started + (flow.expires - self.started + SECOND - 1) // SECOND * SECOND
+                self.teardown(table, flow, due, BY_CONNTRACK if dying else BY_TIME)
             if not flow.torn:
                 kept.append(flow)
         self.flows = kept
@@ -281,6 +288,17 @@ class FlowTable:
             if not flow.torn and device in (0, flow.there.iif, flow.back.iif):
                 self.teardown(table, flow, now, BY_TABLE if device == 0 else BY_DEVICE)
         self.flows = [flow for flow in self.flows if not flow.torn]
+
+
+def refuses_first(entry: Entry) -> str:
+    """What the 2017 patch set adds to the conditions: its cover letter's list of what is missing. Source: the letter, 3 December 2017."""
+    if entry.family != 4:
+        return "the first patch set knows IPv4 only"
+    if (entry.status & SEEN_REPLY) == 0:
+        return "no reply yet: the first patch set offloads what has been seen in both directions"
+    if (entry.status & DST_NAT) != 0:
+        return "the first patch set translates sources only"
+    return ""
 
 
 def place_of(t: Tuple, family: i64, proto: i64, iif: i64) -> i64:

@@ -103,6 +103,10 @@ class TableBackend:
         self.bytes += length
         return hit
 
+    def holds(self, entry: Entry, now_ns: int) -> bool:
+        flow = self.flows.get(entry.id)
+        return flow is not None and flow.ready <= now_ns
+
     def remove(self, entry: Entry) -> None:
         flow = self.flows.pop(entry.id, None)
         if flow is not None:

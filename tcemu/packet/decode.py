@@ -194,6 +194,7 @@ def load(p: Packet, data: bytes, start: i64, end: i64, wire: i64, ts: i64, link:
                 p.l3_end = last
                 p.payload = behind
                 p.broken = ""
+                p.lies = False
                 p.ct = None
                 p.tracked = False
                 p.track_zone = 0
@@ -231,6 +232,7 @@ def decode(p: Packet) -> None:
     p.l3_end = -1
     p.payload = -1
     p.broken = ""
+    p.lies = False
     if p.link == LINK_ETHER:
         if end - start >= 14:
             f[ETH_DST] = (read_i64_be(d, start) >> 16) & MAC_MASK

@@ -49,6 +49,7 @@ def ipv4(p: Packet, f: vec[i64], d: bytes, at: i64, end: i64) -> i64:
     """Decode the IPv4 packet at ``d[at:end]``; ``end`` is the window's."""
     if end - at < 20:
         p.broken = "IPv4 header cut"
+        p.lies = True
         return 0
     w = read_i64_be(d, at)
     first = (w >> 56) & 0xFF
@@ -57,9 +58,11 @@ def ipv4(p: Packet, f: vec[i64], d: bytes, at: i64, end: i64) -> i64:
         ihl = (first & 0xF) * 4
         if ihl < 20:
             p.broken = "IPv4 header length below 20"
+            p.lies = True
             return 0
         if first >> 4 != 4:
             p.broken = "IPv4 version is not 4"  # ip_rcv drops it, but neither flower nor tc ct looks at the version
+            p.lies = True
     total = (w >> 32) & 0xFFFF
     fragment = w & 0xFFFF
     f[IP_TOS] = (w >> 48) & 0xFF
@@ -84,10 +87,12 @@ def ipv4(p: Packet, f: vec[i64], d: bytes, at: i64, end: i64) -> i64:
     if l3_end > end:
         if total > p.wire - (at - p.start):
             p.broken = "IPv4 total length past the end"
+            p.lies = True
         l3_end = end
     l4 = at + ihl
     if l4 > l3_end:
         p.broken = "IPv4 total length below the header's" if total < ihl else "IPv4 options cut"
+        p.lies = True
         p.l3_end = l4 if l4 < end else end
         return groups
     p.l3_end = l3_end
@@ -102,10 +107,12 @@ def ipv6(p: Packet, f: vec[i64], d: bytes, at: i64, end: i64) -> i64:
     """Decode the IPv6 packet at ``d[at:end]``; ``end`` is the window's."""
     if end - at < 40:
         p.broken = "IPv6 header cut"
+        p.lies = True
         return 0
     w = read_i64_be(d, at)
     if (w >> 60) & 0xF != 6:
         p.broken = "IPv6 version is not 6"
+        p.lies = True
     length = (w >> 16) & 0xFFFF
     proto = (w >> 8) & 0xFF
     f[IP_TOS] = (w >> 52) & 0xFF
@@ -122,6 +129,7 @@ def ipv6(p: Packet, f: vec[i64], d: bytes, at: i64, end: i64) -> i64:
     if l3_end > end:
         if length + 40 > p.wire - (at - p.start):
             p.broken = "IPv6 payload length past the end"
+            p.lies = True
         l3_end = end
     elif length == 0 and proto == IPPROTO_HOPOPTS:
         l3_end = end  # a jumbogram (RFC 2675) has its length in an option

@@ -94,6 +94,7 @@ class Packet:
         self.l4: i64 = -1
         self.l3_end: i64 = -1  # end of the network layer packet by its own length field, never past the window
         self.payload: i64 = -1  # behind the transport header
+        self.lies: bool = False  # the IP header is cut or does not tell the truth about lengths: the IP layer drops the packet unseen
         self.broken: str = ""  # why decoding stopped early: "IPv4 header cut", …; empty when all is well
         # what the kernel keeps in the skb
         self.ct: Conn | None = None

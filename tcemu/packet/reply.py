@@ -107,7 +107,7 @@ def icmp_error6(p: Packet, kind: i64, code: i64, rest: i64, source_high: i64, so
 def unreachable4(p: Packet, code: i64, ttl: i64 = TTL) -> bytes:
     """Destination unreachable, as if the packet's target said so itself."""
     f = p.f
-    if p.groups & G_IP4 == 0 or f[FRAG_FLAGS] == 1 or p.broken.startswith("IPv4") or not reject_verifies(p):
+    if p.groups & G_IP4 == 0 or f[FRAG_FLAGS] == 1 or p.lies or not reject_verifies(p):
         return b""
     if p.groups & G_ICMP and f[ICMP_TYPE] == DEST_UNREACH:
         return b""
@@ -118,7 +118,7 @@ def unreachable4(p: Packet, code: i64, ttl: i64 = TTL) -> bytes:
 def unreachable6(p: Packet, code: i64, ttl: i64 = TTL) -> bytes:
     """The same for IPv6."""
     f = p.f
-    if p.groups & G_IP6 == 0 or p.broken.startswith("IPv6") or not reject_verifies(p):
+    if p.groups & G_IP6 == 0 or p.lies or not reject_verifies(p):
         return b""
     if f[L4PROTO] == IPPROTO_ICMPV6 and f[FRAG_FLAGS] == 0 and p.l4 >= 0 and p.l4 < p.l3_end and p.data[p.l4] == DEST_UNREACH6:
         return b""

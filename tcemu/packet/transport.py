@@ -80,7 +80,7 @@ def transport(p: Packet, f: vec[i64], d: bytes, proto: i64, at: i64, end: i64) -
     room = end - at
     if proto == IPPROTO_TCP:
         if room < 20:
-            p.broken = p.broken or "TCP header cut"
+            p.broken = "TCP header cut"
             return _ports(f, d, at, room)
         w = read_i64_be(d, at)
         f[SPORT] = (w >> 48) & 0xFFFF
@@ -89,7 +89,7 @@ def transport(p: Packet, f: vec[i64], d: bytes, proto: i64, at: i64, end: i64) -
         w = read_i64_be(d, at + 8)
         doff = (w >> 28) & 0xF
         if doff < 5:
-            p.broken = p.broken or "TCP data offset below 5"
+            p.broken = "TCP data offset below 5"
             return G_PORTS
         f[TCP_SEQ] = sequence
         f[TCP_ACK] = (w >> 32) & 0xFFFFFFFF
@@ -101,7 +101,7 @@ def transport(p: Packet, f: vec[i64], d: bytes, proto: i64, at: i64, end: i64) -
         f[TCP_URG] = w & 0xFFFF
         doff *= 4
         if doff > room:
-            p.broken = p.broken or "TCP options cut"
+            p.broken = "TCP options cut"
             return G_PORTS | G_TCP
         p.payload = at + doff
         return G_L4 | G_PORTS | G_TCP
@@ -123,7 +123,7 @@ def transport(p: Packet, f: vec[i64], d: bytes, proto: i64, at: i64, end: i64) -
 def _udp(p: Packet, f: vec[i64], d: bytes, at: i64, room: i64, whole: i64) -> i64:
     """UDP and UDP-Lite: whether the length field tells the truth is for those who check sums (conntrack)."""
     if room < 8:
-        p.broken = p.broken or "UDP header cut"
+        p.broken = "UDP header cut"
         return _ports(f, d, at, room)
     w = read_i64_be(d, at)
     f[SPORT] = (w >> 48) & 0xFFFF
@@ -137,7 +137,7 @@ def _udp(p: Packet, f: vec[i64], d: bytes, at: i64, room: i64, whole: i64) -> i6
 def _icmp(p: Packet, f: vec[i64], d: bytes, at: i64, room: i64, whole: i64) -> i64:
     """ICMP and ICMPv6; id and sequence are the second word, whatever the type makes of it."""
     if room < 8:
-        p.broken = p.broken or "ICMP header cut"
+        p.broken = "ICMP header cut"
         return 0
     w = read_i64_be(d, at)
     f[ICMP_TYPE] = (w >> 56) & 0xFF
@@ -166,7 +166,7 @@ def _seldom(p: Packet, f: vec[i64], d: bytes, proto: i64, at: i64, room: i64) ->
     """The rarer protocols; the caller has set ``p.payload`` to the header's start."""
     if proto == IPPROTO_SCTP:
         if room < 12:
-            p.broken = p.broken or "SCTP header cut"
+            p.broken = "SCTP header cut"
             return _ports(f, d, at, room)
         f[SCTP_VTAG] = _word(d, at + 4)
         p.payload = at + 12
@@ -177,27 +177,27 @@ def _seldom(p: Packet, f: vec[i64], d: bytes, proto: i64, at: i64, room: i64) ->
         return _gre(p, f, d, at, room)
     if proto == IPPROTO_ESP:
         if room < 8:
-            p.broken = p.broken or "ESP header cut"
+            p.broken = "ESP header cut"
             return 0
         f[SPI] = _word(d, at)
         return G_L4 | G_ESP
     if proto == IPPROTO_AH:
         if room < 12:
-            p.broken = p.broken or "AH header cut"
+            p.broken = "AH header cut"
             return 0
         f[SPI] = _word(d, at + 4)
         return G_L4 | G_AH
     if proto == IPPROTO_L2TP:
         if room < 4:
-            p.broken = p.broken or "L2TP header cut"
+            p.broken = "L2TP header cut"
             return 0
         f[L2TP_SID] = _word(d, at)
         return G_L4 | G_L2TP
     if proto == IPPROTO_IGMP and room < 8:
-        p.broken = p.broken or "IGMP header cut"
+        p.broken = "IGMP header cut"
         return 0
     if proto == IPPROTO_COMP and room < 4:
-        p.broken = p.broken or "IPComp header cut"
+        p.broken = "IPComp header cut"
         return 0
     return G_L4 | (G_IGMP if proto == IPPROTO_IGMP else G_COMP if proto == IPPROTO_COMP else 0)
 
@@ -206,11 +206,11 @@ def _dccp(p: Packet, d: bytes, at: i64, room: i64) -> i64:
     """RFC 4340, 5.1: the header's length is a field; at least 12 bytes, 16 with long sequence numbers."""
     least: i64 = 16 if room >= 12 and (d[at + 8] & 1) != 0 else 12
     if room < least:
-        p.broken = p.broken or "DCCP header cut"
+        p.broken = "DCCP header cut"
         return 0
     length: i64 = d[at + 4] * 4
     if length < least or length > room:
-        p.broken = p.broken or "DCCP data offset lies"
+        p.broken = "DCCP data offset lies"
         return G_DCCP
     p.payload = at + length
     return G_L4 | G_DCCP
@@ -222,7 +222,7 @@ def _gre(p: Packet, f: vec[i64], d: bytes, at: i64, room: i64) -> i64:
     The key of version 1 holds the payload length in its high half and the call id in its low half.
     """
     if room < 4:
-        p.broken = p.broken or "GRE header cut"
+        p.broken = "GRE header cut"
         return 0
     flags: i64 = d[at] << 8 | d[at + 1]
     key: i64 = 0
@@ -238,7 +238,7 @@ def _gre(p: Packet, f: vec[i64], d: bytes, at: i64, room: i64) -> i64:
     f[GRE_FLAGS] = flags
     f[GRE_KEY] = key
     if length > room:
-        p.broken = p.broken or "GRE header cut"
+        p.broken = "GRE header cut"
         return G_GRE
     p.payload = at + length
     return G_L4 | G_GRE

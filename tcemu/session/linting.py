@@ -62,6 +62,7 @@ def open_subject(wanted: Wanted) -> Subject:
     for path in wanted.bases:
         load_path(subject, path)
     subject.based = {table.key for table in subject.ruleset.tables}
+    subject.owners = {table.name for table in subject.ruleset.tables} | {chain.name for chain in subject.ruleset.chains}
     subject.nft.clear()
     subject.tc.clear()
     subject.calls.clear()

@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tcemu.ir.step import Do
-from tcemu.offload.backend import Backend, FlowStats, Refusal, find
+from tcemu.offload.backend import Backend, FlowStats, Refusal, actions_of, find
 from tcemu.offload.desk import Desk, Seen
 from tcemu.offload.journal import Journal, Story, from_document
 from tcemu.offload.profile import Profile, read
@@ -39,12 +38,13 @@ class Offloading:
     def __init__(self, profile: Profile, machine: Machine) -> None:
         self.profile, self.machine = profile, machine
         self.backend: Backend = find(profile.backend or profile.name, profile)
-        self.desk = Desk(self.backend, Journal(), lambda: int(machine.packet.number) if machine.received else 0)
+        self.desk = Desk(self.backend, Journal(), lambda: int(machine.packet.number), lambda: int(machine.now))
         self.given = self.backend.capabilities()
         self.refusals: dict[str, Refusal] = {}
+        self.met: dict[str, tuple[int, int]] = {}  # rule → packets that met it in hardware, and that came so and went on in software
         machine.watch = self.desk
-        if machine.conntrack.watcher is None:
-            machine.conntrack.watcher = Seen(self.desk)
+        self.seen = Seen(self.desk)
+        machine.conntrack.watcher = self.seen
 
     def install(self, ruleset: Ruleset) -> None:
         """Give the backend the rules, and mark in the program those that it took, and its devices."""
@@ -56,23 +56,27 @@ class Offloading:
             if port is not None:
                 port.hardware = hardware and (not self.profile.devices or port.name in self.profile.devices)
 
-    def sync(self, ruleset: Ruleset) -> None:
-        """Write what hardware counted to the actions of its rules: each action of a filter has the filter's counter (tcf_exts_hw_stats_update)."""
+    def gather(self) -> dict[str, tuple[int, int]]:
+        """Packets and bytes of the program's rules since the last time, taken off them and added to what is told."""
+        moved: dict[str, tuple[int, int]] = {}
         for rule in self.machine.program.rules:
-            if not rule.hw_packets:
-                continue
-            packets, octets = int(rule.hw_packets), int(rule.hw_bytes)
-            rule.hw_packets = rule.hw_bytes = 0
-            record = ruleset.rules.get(rule.key)
-            for step in record.steps if record is not None else ():
-                action = ruleset.objects.get(step.obj) if isinstance(step, Do) and step.obj else None
-                if action is not None:
-                    extra = action.stats.extra
-                    action.stats.extra = extra | {
-                        HW_PACKETS: extra.get(HW_PACKETS, 0) + packets,
-                        HW_BYTES: extra.get(HW_BYTES, 0) + octets,
-                    }
-                    ruleset.objects.put(action)
+            packets, left = int(rule.hw_packets), int(rule.hw_left)
+            if packets or left:
+                seen = self.met.get(rule.key, (0, 0))
+                self.met[rule.key] = (seen[0] + packets, seen[1] + left)
+                moved[rule.key] = (packets, int(rule.hw_bytes))
+                rule.hw_packets = rule.hw_bytes = rule.hw_left = 0
+        return moved
+
+    def sync(self, ruleset: Ruleset) -> None:
+        """Write what hardware counted to its rules' actions: each action of a filter has the filter's counter (tcf_exts_hw_stats_update)."""
+        for key, (packets, octets) in self.gather().items():
+            record = ruleset.rules.get(key) if packets else None
+            for action in actions_of(ruleset, record) if record is not None else ():
+                extra = action.stats.extra
+                new = {HW_PACKETS: extra.get(HW_PACKETS, 0) + packets, HW_BYTES: extra.get(HW_BYTES, 0) + octets}
+                action.stats.extra = extra | new
+                ruleset.objects.put(action)
 
     def stats(self) -> FlowStats:
         """The backend's counters, with how often it was not willing."""
@@ -88,6 +92,7 @@ class Offloading:
             "shares": [share._asdict() for share in shares(self.machine, self)],
             "stats": self.stats()._asdict(),
             "costs": costs(self.profile, total, self.taken()),
+            "met": [{"rule": key, "packets": packets, "left": left} for key, (packets, left) in self.met.items()],
             "tables": [[name, lines] for name, lines in self.backend.tables()],
             "rules": {key: refusal._asdict() for key, refusal in self.refusals.items()},
             "flows": [story.document() for story in self.desk.journal.stories],

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from tcemu.diagnostics import CaptureError, Refused
 from tcemu.engine.machine import Machine, Sink
+from tcemu.engine.nftrace import NfTracer
 from tcemu.engine.replay import Listener, Progress, Replay
 from tcemu.engine.trace import Event, Tracer
 from tcemu.host.kinds import KINDS, PLAIN
 from tcemu.ir.verdict import NAMES
 from tcemu.session.labels import Label, labels
+from tcemu.session.listening import Listening
 from tcemu.session.moment import enter_capture_time
+from tcemu.session.nftraced import text_of
 from tcemu.session.offloading import Share, shares, used
 from tcemu.session.offloading import keep as keep_report
 from tcemu.session.running import Running, numbers, undone
@@ -69,6 +72,8 @@ class ReplayResult:
         self.notes: list[str] = []
         self.each: list[str] | None = None  # one verdict a packet, if asked for
         self.ways: list[Way] = []
+        self.logged: dict[str, int] = {}  # packets by capture in the folder for logs
+        self.nft_trace = ""  # what `nft monitor trace` would have written, if asked for
         self.stopped = False
         self.shares: list[Share] = []  # packets and bytes of each flow table, and of the backend
         self.offload: dict[str, Any] | None = None  # with a backend: see `tcemu.session.offloading.Offloading.document`
@@ -84,6 +89,10 @@ class ReplayResult:
         shown |= {"warnings": self.warnings, "notes": self.notes}
         if self.each is not None:
             shown["each"] = self.each
+        if self.logged:
+            shown["logged"] = self.logged
+        if self.nft_trace:
+            shown["nft_trace"] = self.nft_trace
         if self.ways:
             shown["ways"] = [way._asdict() | {"events": [event._asdict() for event in way.events]} for way in self.ways]
         return shown
@@ -101,6 +110,9 @@ def replay(
     verdicts: bool = False,
     explain: int = 0,
     seed: int = 1,
+    log_dir: str | Path | None = None,
+    queue: str | Callable[[int, bytes], bool] | None = None,
+    nft_trace: bool = False,
     progress: Progress | None = None,
     keep: bool = True,
     watcher: Watcher | None = None,
@@ -127,18 +139,28 @@ def replay(
 
         running = undone(session, begin)
         machine = running.machine
-        machine.conntrack.watcher = watcher
+        if watcher is not None:
+            running.watch(watcher)
         sender = Sender(running, out) if out is not None else None
         if sender is not None:
             machine.sink, machine.frames = sender, True
+        programs = Listening(machine, running.names, log_dir, queue) if log_dir is not None or queue is not None else None
+        machine.programs = programs
+        tracer = NfTracer() if nft_trace else None
         try:
-            _play(running, sources, result, progress, verdicts, explain)
+            _play(running, sources, result, progress, verdicts, explain, tracer)
             if sender is not None:
                 result.sent, result.files = sender.finish()
+            if programs is not None:
+                programs.finish()
+                result.logged = programs.counts
         except BaseException:
-            if sender is not None:
-                sender.abort()
+            for open_files in (sender, programs):
+                if open_files is not None:
+                    open_files.abort()
             raise
+        if tracer is not None:
+            result.nft_trace = text_of(session, tracer.messages)
         result.warnings += sources.warnings()
     if keep:
         with session.transaction():
@@ -150,7 +172,15 @@ def replay(
     return result
 
 
-def _play(running: Running, sources: Sources, result: ReplayResult, progress: Progress | None, verdicts: bool, explain: int) -> None:
+def _play(
+    running: Running,
+    sources: Sources,
+    result: ReplayResult,
+    progress: Progress | None,
+    verdicts: bool,
+    explain: int,
+    told: NfTracer | None,
+) -> None:
     """Run the loop: first the packets that are explained, then the rest at full speed."""
     from tcemu.capture.merge import Merge
 
@@ -161,12 +191,18 @@ def _play(running: Running, sources: Sources, result: ReplayResult, progress: Pr
     bar = progress if progress is not None else Progress()
     for number in range(1, explain + 1):
         tracer = Tracer()
-        machine.observer = tracer
+        if told is None:
+            machine.observer = tracer
+        else:
+            told.other = tracer
+            machine.observer = told
         if not loop.run(None, listener, 1):
             break
         device = names[int(loop.merge.index)]
         result.ways.append(Way(number, int(machine.now), device, tracer.events, verdict_name(machine)))
-    machine.observer = None
+    if told is not None:
+        told.other = None
+    machine.observer = told
     if not explain or len(result.ways) == explain:
         loop.run(bar, listener)
     result.packets, result.bytes, result.stopped = int(loop.packets), int(loop.bytes), loop.stopped
@@ -211,6 +247,7 @@ def _tell(running: Running, result: ReplayResult) -> None:
     result.connections = int(machine.conntrack.count)
     result.shares = shares(machine, running.offloading)
     if running.offloading is not None:
+        running.offloading.gather()
         result.offload = running.offloading.document(result.packets, result.bytes)
     before = running.stats_before
     result.tracker = {name: value - before[name] for name, value in numbers(machine.conntrack.stats).items()}

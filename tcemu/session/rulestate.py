@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tcemu.ir.ruleset import Rule, Slot
     from tcemu.session.session import Session
 
+TRACE_TABLE: Final = "oracle_trace"  # the recorder's own, which is not looked at
 COUNTERS: Final = ("packets", "bytes", "drops", "overlimits")
 WITH_ACTIONS: Final = ("flower", "matchall", "u32", "basic", "fw")  # kinds of filter whose actions the recorder finds
 
@@ -113,6 +114,8 @@ def nft_counters(session: Session) -> dict[tuple[str, str], Any]:
         return state
     for item in json.loads(listing.stdout)["nftables"]:
         ((kind, thing),) = item.items()
+        if thing.get("table") == TRACE_TABLE:
+            continue
         where = f"{thing.get('family')} {thing.get('table')} "
         if kind == "rule":
             _rule_counters(state, f"{where}{thing['chain']} handle {thing['handle']}", thing["expr"])

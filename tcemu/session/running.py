@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tcemu.conntrack.record import expectation_of, expectation_record, fill_table, to_record
 from tcemu.conntrack.settings import Settings
-from tcemu.conntrack.stats import Stats
+from tcemu.conntrack.stats import Stats, Watcher
 from tcemu.engine.lower import lower, sync
 from tcemu.engine.machine import Machine, Sink
 from tcemu.engine.plug import plug
@@ -87,6 +87,13 @@ class Running:
         self._load_connections()
         self.refresh()
         self.machine.restore_flows(self.machine.conntrack.entries(), session.now())
+
+    def watch(self, watcher: Watcher) -> None:
+        """Let somebody hear of what happens to connections, beside the backend."""
+        if self.offloading is not None:
+            self.offloading.seen.also = watcher
+        else:
+            self.machine.conntrack.watcher = watcher
 
     def settings(self) -> Settings:
         """The tracker's settings as the session's sysctls have them."""

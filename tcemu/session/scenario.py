@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import tcemu
 from tcemu.clock import SECOND
 from tcemu.diagnostics import Diagnostic, StateError
+from tcemu.engine.nftrace import NfTracer
 from tcemu.host import devices
 from tcemu.host.model import Device, Sysctl
+from tcemu.session.nftraced import text_of
 from tcemu.session.observed import Observed
-from tcemu.session.rulestate import RuleState
+from tcemu.session.rulestate import TRACE_TABLE, RuleState
 from tcemu.session.running import Running
 from tcemu.session.session import Session
 
@@ -114,14 +116,17 @@ class Run:
             stack=(self.uses_tc and config["kind"] == "tc") or bool(config.get("stack")), local=bool(config.get("local"))
         )
         self.rules = RuleState(session, self.uses_tc, self.uses_nft)
+        self.tracer = NfTracer() if config.get("trace") else None
 
     def main(self) -> None:
         """Set up, run, write."""
         session = self.session
         session.set_now(START - SET_UP)
         self.set_up()
+        self.trace_on()
         self.observed.name_devices(session.host, [one["name"] for one in self.config.get("devices", []) if one.get("type", "tap") == "tap"])
         self.running = Running(session, self.observed, offload=self.offload)
+        self.running.machine.observer = self.tracer
         machine, listen = self.running.machine, self.config.get("listen", {})
         machine.answers = True
         machine.tcp_ports, machine.udp_ports = set(listen.get("tcp", ())), set(listen.get("udp", ()))
@@ -237,6 +242,22 @@ class Run:
         if words[0] in ("tc", "nft", "ip"):
             self.rules.restart()  # a command may reset, replace or remove rules: deltas start over
 
+    # ------------------------------------------------------------ tracing
+
+    def trace_on(self) -> None:
+        """The recorder's own table, which has packets traced."""
+        if self.tracer is not None:
+            chain = "chain {0} {{ type filter hook {0} priority -500; meta nftrace set 1; }};"
+            chains = " ".join(chain.format(hook) for hook in self.config.get("trace_hooks", ["prerouting", "output"]))
+            self.session.nft([f"table {self.config.get('trace_family', 'inet')} {TRACE_TABLE} {{ {chains} }}"])
+
+    def trace_off(self) -> None:
+        """What was told, and the table away."""
+        if self.tracer is not None:
+            text = text_of(self.session, self.tracer.messages)
+            (self.target / "nft_trace.txt").write_text(text, encoding="utf-8")
+            self.session.nft(["delete", "table", self.config.get("trace_family", "inet"), TRACE_TABLE])
+
     # ------------------------------------------------------------ the end
 
     def final(self) -> None:
@@ -250,6 +271,7 @@ class Run:
             self.listing("tc_filter.txt", [f"tc -s filter show {hook}" for hook in hooks])
             self.listing_json("tc_filter.json", [f"tc -s -j filter show {hook}" for hook in hooks])
             self.listing_json("tc_chain.json", [f"tc -j chain show {hook}" for hook in hooks])
+        self.trace_off()
         if self.uses_nft:
             self.listing("nft_ruleset.txt", ["nft -a list ruleset"])
             self.listing_json("nft_ruleset.json", ["nft -j list ruleset"])

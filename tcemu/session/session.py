@@ -205,14 +205,19 @@ class Session:
         verdicts: bool = False,
         explain: int = 0,
         seed: int = 1,
+        log_dir: str | Path | None = None,
+        queue: str | Callable[[int, bytes], bool] | None = None,
+        nft_trace: bool = False,
         watcher: Watcher | None = None,
         offload: str | Path | None = None,
     ) -> ReplayResult:
         """Play captures (device → file or files) through the ruleset.
 
         out: a directory for the frames that leave, one capture a device. verdicts: keep one a packet. explain: keep the way of the
-        first so many packets, rule by rule. seed: of what the kernel would draw at random. watcher: is told what happens to connections
-        (`tcemu.conntrack.stats.Watcher`). offload: a backend, a profile's name or its
+        first so many packets, rule by rule. seed: of what the kernel would draw at random. log_dir: a directory for what nft log sees.
+        queue: what programs behind nft queues say, ``accept``, ``drop`` or a function of the queue's number and the packet (from its
+        network header on) that gives True to accept. nft_trace: keep what `nft monitor trace` would write. watcher: is told what happens
+        to connections (`tcemu.conntrack.stats.Watcher`). offload: a backend, a profile's name or its
         file; the result's ``offload`` has what became of each connection. Raises CaptureError, and StateError for an unknown backend.
         """
         from tcemu.session.replayed import replay
@@ -222,7 +227,19 @@ class Session:
             from tcemu.offload.profile import choose
 
             profile = choose(str(offload))
-        return replay(self, inputs, out, verdicts=verdicts, explain=explain, seed=seed, watcher=watcher, offload=profile)
+        return replay(
+            self,
+            inputs,
+            out,
+            verdicts=verdicts,
+            explain=explain,
+            seed=seed,
+            log_dir=log_dir,
+            queue=queue,
+            nft_trace=nft_trace,
+            watcher=watcher,
+            offload=profile,
+        )
 
     def trace(self, frame: bytes, device: str) -> Trace:
         """The way of one frame that arrives on a device, step by step; nothing is changed by it."""

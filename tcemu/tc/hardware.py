@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from tcemu.tc.writer import Writer
 
 IN_HW: Final = 1 << 2  # TCA_CLS_FLAGS_IN_HW
+COUNT_AT: Final = 8  # where a listing's flags hold the number of devices
 OFFERED: Final = ("flower", "matchall")  # kinds of filter that drivers are offered (cls_flower.c, cls_matchall.c)
 
 
-def mark(world: World, rule: Rule, kind: str, note: RuleNote) -> None:
-    """Set the flag of a filter that hardware has, for its listing."""
+def mark(world: World, rule: Rule, kind: str, note: RuleNote, count: int) -> None:
+    """Set the flag of a filter that hardware has, for its listing, with the number of devices that have it."""
     if note.flags & SKIP_HW or kind not in OFFERED:
         return
     judge = hardware_of(world)
     if judge is not None and judge.refusal(rule, _actions(rule, world.ruleset.objects.get)) is None:
-        note.flags |= IN_HW
+        note.flags |= IN_HW | max(count, 1) << COUNT_AT
 
 
 def wish(note: RuleNote) -> str:
@@ -59,7 +60,7 @@ def show_place(out: Writer, flags: int) -> None:
     """``in_hw in_hw_count N`` or ``not_in_hw`` (f_flower.c, m_… flower_print_opt)."""
     if flags & IN_HW:
         out.flag("in_hw", "  in_hw")
-        out.number("in_hw_count", " in_hw_count %u", 1)
+        out.number("in_hw_count", " in_hw_count %u", flags >> COUNT_AT)
     else:
         out.flag("not_in_hw", "  not_in_hw")
 

@@ -104,7 +104,7 @@ def show_filter(out: Writer, world: World, place: Place, view: View, chain: Chai
     show_head(out, place, view, chain, slot)
     module, note = kinds.filter_module(slot.kind), unpack(RuleNote, rule.note)
     keys = [step.obj for step in rule.steps if isinstance(step, Do) and step.obj]
-    hardware.mark(world, rule, slot.kind, note)
+    hardware.mark(world, rule, slot.kind, note, place.note.users if place.note.index else 1)
     out.open("options")
     module.show(out, rule, note)
     if note.police:

@@ -31,6 +31,7 @@ from tcemu.tc.u32_read import Options, U32Reader, handle_text
 
 ROOT: Final = 0xFFF00000
 TERMINAL: Final = 1
+BUCKET: Final = 0xFFFFF000  # of a handle: table and bucket, within which nodes are numbered
 NODES: Final = ((0x800, 0xFFF), (1, 0x7FF))  # where node numbers are taken from, in this order (gen_new_kid)
 
 READER = U32Reader
@@ -128,7 +129,7 @@ def _new_handle(work: Work, wanted: int, htid: int, slot: SlotNote) -> int:
     """A node's handle: the wanted one in its bucket, or the first free from 800 on (gen_new_kid)."""
     if wanted and wanted & ROOT and (wanted ^ htid) & ROOT:
         raise RefusalError("cls_u32: Handle specified hash table address mismatch")
-    free = slot.extra.setdefault("free", {}).setdefault(f"{htid & ROOT:x}", [[1, 0xFFF]])
+    free = slot.extra.setdefault("free", {}).setdefault(f"{htid & BUCKET:x}", [[1, 0xFFF]])
     stretches = [(low, high) for low, high in free]
     node = wanted & 0xFFF
     if node:
@@ -140,7 +141,7 @@ def _new_handle(work: Work, wanted: int, htid: int, slot: SlotNote) -> int:
             if node:
                 break
         take(stretches, node)
-    slot.extra["free"][f"{htid & ROOT:x}"] = [list(stretch) for stretch in stretches]
+    slot.extra["free"][f"{htid & BUCKET:x}"] = [list(stretch) for stretch in stretches]
     return htid | node
 
 
@@ -168,11 +169,11 @@ def _node(work: Work, options: Options, handle: int, parent: str) -> Filter:
 
 def released(slot: SlotNote, note: RuleNote) -> None:
     """A node went: its number is free."""
-    free = slot.extra.get("free", {}).get(f"{note.handle & ROOT:x}")
+    free = slot.extra.get("free", {}).get(f"{note.handle & BUCKET:x}")
     if free is not None and note.handle & 0xFFF:
         stretches = [(low, high) for low, high in free]
         give(stretches, note.handle & 0xFFF)
-        slot.extra["free"][f"{note.handle & ROOT:x}"] = [list(stretch) for stretch in stretches]
+        slot.extra["free"][f"{note.handle & BUCKET:x}"] = [list(stretch) for stretch in stretches]
 
 
 def listed(rules: list[Rule]) -> list[Rule]:

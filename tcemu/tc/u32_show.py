@@ -60,8 +60,8 @@ def _show_body(out: Writer, rule: Rule, note: RuleNote) -> None:
     if extra.get("mark"):
         value, mask = extra["mark"]
         out.newline()
-        out.string("fwmark_value", f"  mark 0x{value:04x} ", f"0x{value:x}")
-        out.string("fwmark_mask", f"0x{mask:04x} ", f"0x{mask:x}")
+        out.string("fwmark_value", f"  mark 0x{value:04x} ", _alternate(value))
+        out.string("fwmark_mask", f"0x{mask:04x} ", _alternate(mask))
         out.number("fwmark_success", "(success %d)", 0)
     for place, (offset, behind, value, mask) in enumerate(extra["keys"]):
         _show_key(out, extra.get("protocol", 0), offset, behind, value, mask)
@@ -78,11 +78,17 @@ def _show_body(out: Writer, rule: Rule, note: RuleNote) -> None:
         out.newline()
 
 
+def _alternate(value: int) -> str:
+    """As C's %#x prints it: zero has no 0x."""
+    return f"{value:#x}" if value else "0"
+
+
 def _show_offset(out: Writer, offset: dict[str, Any], given: bool) -> None:
     moving = {"at", "mask", "shift"} & offset.keys()
     if given and (moving or "plus" in offset):
         out.newline()
         out.text("    offset ")
+        out.item("    offset ")  # a value without a key: so tc prints it
         if moving:
             out.hexadecimal("offset_mask", "%04x", offset.get("mask", 0))
             out.number("offset_shift", ">>%d ", offset.get("shift", 0))
@@ -91,6 +97,7 @@ def _show_offset(out: Writer, offset: dict[str, Any], given: bool) -> None:
             out.number("plus", "plus %d ", offset["plus"])
     if offset.get("eat"):
         out.text(" eat ")
+        out.item(" eat ")
 
 
 def _show_key(out: Writer, protocol: int, offset: int, behind: bool, value: int, mask: int) -> None:
@@ -116,7 +123,7 @@ def _show_pretty(out: Writer, protocol: int, offset: int, value: int, mask: int)
         out.number("ip_ihl", "  match IP ihl %u", value >> 24)
     elif line == (0, 0x00FF0000):
         out.newline()
-        out.string("ip_dsfield", f"  match IP dsfield {value >> 16:#x}", f"{value >> 16:#x}")
+        out.string("ip_dsfield", f"  match IP dsfield {_alternate(value >> 16)}", _alternate(value >> 16))
     elif line == (8, 0x00FF0000):
         out.newline()
         out.number("ip_protocol", "  match IP protocol %d", value >> 16)

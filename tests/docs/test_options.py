@@ -134,6 +134,7 @@ REPLAY = mdoc.read("tcemu-replay.1")
 def test_the_page_of_replay_describes_the_document() -> None:
     result = ReplayResult()
     result.each, result.ways = [], [Way(1, 0, "eth0", [], "accept")]
+    result.logged, result.nft_trace = {"log.pcap": 1}, "trace id 00000001 …"
     assert set(mdoc.words(REPLAY, "THE DOCUMENT", "Li")) == {*result.document(), "conntrack_table"}
 
 

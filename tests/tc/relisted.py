@@ -62,6 +62,7 @@ def _protocol(text: str) -> str:
 
 def _plain(rest: list[str], body: list[str]) -> list[str]:
     words = [*rest, *(word for line in body for word in line.split())]
+    words.sort(key=lambda word: not word.startswith("skip_"))  # tc looks for a word behind these
     return ["classid" if word == "flowid" else word for word in words if word not in ("not_in_hw", "???")]
 
 

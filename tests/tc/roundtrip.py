@@ -52,8 +52,8 @@ def listing(world: World, *options: str) -> str:
 
 
 def matches(world: World) -> list[list[Match]]:
-    """What the rules match."""
-    return [[step for step in rule.steps if isinstance(step, Match)] for rule in world.ruleset.rules]
+    """What the rules match, but for keys under an empty mask, which tc does not list."""
+    return [[step for step in rule.steps if isinstance(step, Match) and not step.implied] for rule in world.ruleset.rules]
 
 
 def round_trip(words: list[str], strict: bool) -> str:

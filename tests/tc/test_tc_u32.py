@@ -34,3 +34,25 @@ def test_a_match_lies_where_at_says(selector: str, listed: list[str]) -> None:
 def test_a_place_that_cannot_be(selector: str) -> None:
     reply = ingress().tc(f"filter add dev eth0 ingress protocol ip prio 1 u32 match {selector}")
     assert (reply.exit_code, reply.stderr) == (1, 'Illegal "match"\n')
+
+
+def test_a_mark_of_zero_has_no_prefix_in_json() -> None:
+    """As iproute2 6.1.0 prints it on Linux 6.1."""
+    world = ingress()
+    world.ok("filter add dev eth0 ingress protocol all prio 1 u32 match mark 0 0xffff action drop")
+    assert '"fwmark_value":"0","fwmark_mask":"0xffff"' in world.ok("-j filter show dev eth0 ingress")
+    assert "  mark 0x0000 0xffff (success 0)\n" in world.ok("filter show dev eth0 ingress")
+
+
+def test_nodes_are_numbered_within_their_bucket() -> None:
+    """As Linux numbers them (recorded: iproute2 6.1.0 on Linux 6.18)."""
+    world = ingress()
+    for rest in (
+        "handle 1: u32 divisor 256",
+        "u32 ht 1:5: match tcp dst 80 0xffff",
+        "u32 ht 1: sample ip src 1.2.3.4 match ip dst 5.6.7.8",
+    ):
+        world.ok(f"filter add dev eth0 ingress protocol ip prio 5 {rest}")
+    listing = world.ok("filter show dev eth0 ingress")
+    assert "fh 1:4:800 order 2048" in listing
+    assert "fh 1:5:800 order 2048" in listing

@@ -200,7 +200,14 @@ def _followed(subject: Subject, rule: Rule, done: set[str]) -> Iterator[Finding]
         for key in view.below(base.chain):
             rules = view.rules(key)
             for one, other in itertools.pairwise(rules):
-                if one.key in done or not _plain(one) or not _outcome(one) or _outcome(one) != _outcome(other) or not _plain(other):
+                if (
+                    one.key in done
+                    or other.key in done
+                    or not _plain(one)
+                    or not _outcome(one)
+                    or _outcome(one) != _outcome(other)
+                    or not _plain(other)
+                ):
                     continue
                 if _loaded_before(subject, one) or not one.boxes[0].dims or len(one.boxes) > 8:
                     continue

@@ -5,15 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from tcemu.ir.effect import Offload
+from tcemu.ir.effect import Count, Offload
+from tcemu.ir.step import Do
+from tcemu.lint.asks import ESTABLISHED, UNTRACKED, drops, has, looks_at, one, states
 from tcemu.lint.catalogue import Rule, rule
-from tcemu.lint.finding import Finding
+from tcemu.lint.finding import Finding, Fix
 from tcemu.lint.rules.hooks import chain, table_of
+from tcemu.lint.source import rules as written_rules
+from tcemu.lint.space import Box, covers, meet
+from tcemu.lint.view import RuleView
 
 if TYPE_CHECKING:
+    from tcemu.ir.ruleset import Flowtable
     from tcemu.lint.subject import Subject
 
 FT: Final = "flowtable ft {\n    hook ingress priority 0\n    devices = { lan, wan }\n    counter\n  }"
+ADD: Final = "ct state established meta l4proto { tcp, udp } flow add @ft"
+
+
+def offloads(subject: Subject) -> Iterator[tuple[RuleView, int, Offload]]:
+    """Rules that offer flows, with the step."""
+    for found in subject.view.all:
+        for step, effect in found.effects(Offload):
+            assert isinstance(effect, Offload)
+            yield found, step, effect
+
+
+def table_key(found: RuleView, effect: Offload) -> str:
+    """The key of the flowtable that an effect names."""
+    return effect.flowtable if " flowtable " in f" {effect.flowtable.replace('/', ' ')}" else f"{found.table}/flowtable {effect.flowtable}"
+
+
+def flowtables(subject: Subject) -> Iterator[Flowtable]:
+    """The flowtables that the texts define."""
+    for record in subject.ruleset.flowtables:
+        if record.parent not in subject.based:
+            yield record
 
 
 @rule(
@@ -34,13 +61,398 @@ FT: Final = "flowtable ft {\n    hook ingress priority 0\n    devices = { lan, w
     source="Linux net/netfilter/nft_flow_offload.c (nft_flow_offload_validate); man nft, FLOWTABLES",
 )
 def offload_hook(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for one in subject.view.all:
-        for step, _effect in one.effects(Offload):
-            wrong = [base for base in subject.view.bases_of(one) if base.hook != "forward"]
-            if wrong or one.family in ("bridge", "arp", "netdev"):
-                where = f"hook {wrong[0].hook}" if wrong else f"family {one.family}"
-                spans = (subject.step_place(one.key, step), subject.place(wrong[0].chain) if wrong else None)
-                yield rule.at(subject, spans, f"flow add in {where}: the kernel takes it in forward only", one.key)
+    for found, step, _effect in offloads(subject):
+        wrong = [base for base in subject.view.bases_of(found) if base.hook != "forward"]
+        if wrong or found.family in ("bridge", "arp", "netdev"):
+            where = f"hook {wrong[0].hook}" if wrong else f"family {found.family}"
+            spans = (subject.step_place(found.key, step), subject.place(wrong[0].chain) if wrong else None)
+            yield rule.at(subject, spans, f"flow add in {where}: the kernel takes it in forward only", found.key)
 
 
-RULES: Final = (offload_hook,)
+@rule(
+    "FT002",
+    "warning",
+    "what stands behind flow add is mostly skipped",
+    why="""`flow add` ends the rule (as a match that fails does) for every packet whose flow cannot be offloaded now: the first packets of a connection, ICMP,
+        packets with helpers. A counter or an accept behind it in the same rule is not run for them.""",
+    bad=(
+        table_of(FT, chain("forward", "ct state established meta l4proto tcp flow add @ft counter accept")),
+        table_of(FT, chain("forward", "meta l4proto { tcp, udp } flow add @ft counter")),
+    ),
+    good=(
+        table_of(FT, chain("forward", "ct state established meta l4proto tcp counter flow add @ft")),
+        table_of(FT, chain("forward", ADD, "ct state established counter accept")),
+    ),
+    fix="put counters in front of it, and accept in a rule of its own",
+    source="Linux net/netfilter/nft_flow_offload.c (nft_flow_offload_eval: NFT_BREAK)",
+)
+def behind_offload(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for found, step, _effect in offloads(subject):
+        behind = [number for number, other in enumerate(found.rule.steps) if number > step and isinstance(other, Do)]
+        if behind:
+            message = "this is not run for packets whose flow is not offloaded"
+            yield rule.at(subject, (subject.step_place(found.key, behind[0]), subject.step_place(found.key, step)), message, found.key)
+
+
+@rule(
+    "FT003",
+    "warning",
+    "flows are offloaded before they are filtered",
+    why="""A connection that is offloaded passes by all rules of forward. Where flow add stands in front of rules that drop, and takes packets of every state, a connection is
+        in the flowtable before those rules have seen its answers.""",
+    bad=(
+        table_of(FT, chain("forward", "meta l4proto { tcp, udp } flow add @ft", "tcp dport 25 drop", "ct state established accept")),
+        table_of(FT, chain("forward", "ip protocol tcp flow add @ft", "ip saddr 10.0.0.66 drop"), head="table ip f"),
+    ),
+    good=(
+        table_of(FT, chain("forward", "tcp dport 25 drop", "meta l4proto { tcp, udp } ct state established flow add @ft")),
+        table_of(
+            FT, chain("forward", "ct state established meta l4proto tcp flow add @ft", "tcp dport 25 ct state new drop", policy="accept")
+        ),
+    ),
+    fix="put it behind the rules that drop, or add `ct state established`",
+    source="Linux nf_flow_table_ip.c; man nft, FLOWTABLES",
+)
+def before_filters(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for found, step, _effect in offloads(subject):
+        if states(found) is not None:
+            continue
+        rules = subject.view.rules(found.chain)
+        at = next(number for number, other in enumerate(rules) if other.key == found.key)
+        later = [other for other in rules[at + 1 :] if drops(other) and not _only_new(other)]
+        if later:
+            spans = (subject.step_place(found.key, step), subject.place(later[0].key))
+            yield rule.at(subject, spans, "connections are offloaded here before this drop sees all their packets", found.key)
+
+
+def _only_new(rule: RuleView) -> bool:
+    asked = states(rule)
+    return asked is not None and not meet(asked, one(ESTABLISHED))
+
+
+@rule(
+    "FT004",
+    "info",
+    "flow add is tried for every packet",
+    why="""Without a match on the state and on TCP and UDP, flow add is tried for packets that can never be offloaded: the first of a connection, ICMP, multicast.""",
+    bad=(
+        table_of(FT, chain("forward", "flow add @ft", "accept")),
+        table_of(FT, chain("forward", "ip protocol { icmp, tcp } flow add @ft")),
+    ),
+    good=(
+        table_of(FT, chain("forward", ADD)),
+        table_of(FT, chain("forward", "meta l4proto { tcp, udp } flow add @ft")),
+    ),
+    fix="match `ct state established meta l4proto { tcp, udp }` first",
+    source="Linux nft_flow_offload.c (nft_flow_offload_eval)",
+)
+def unguarded(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for found, step, _effect in offloads(subject):
+        asked = states(found)
+        plain = all(_flows_only(box) for box in found.boxes)
+        if not plain and not (asked is not None and not meet(asked, (*one(8), *one(UNTRACKED)))) and not _called_guarded(subject, found):
+            yield rule.at(subject, subject.step_place(found.key, step), "this is tried for packets that are never offloaded", found.key)
+
+
+def _flows_only(box: Box) -> bool:
+    protocols = box.dims.get("meta.l4proto")
+    return protocols is not None and all(low == high and low in (6, 17) for low, high in protocols)
+
+
+def _called_guarded(subject: Subject, found: RuleView) -> bool:
+    callers = [other for other in subject.view.all if found.chain in subject.view.targets(other)]
+    return bool(callers) and all(states(other) is not None or all(_flows_only(box) for box in other.boxes) for other in callers)
+
+
+@rule(
+    "FT005",
+    "warning",
+    "flows are not counted",
+    why="""Without `counter` the packets of offloaded connections are counted nowhere: counters of rules and of connections stand still (Linux 5.13 counts them when it
+        is said).""",
+    bad=(
+        table_of(
+            "flowtable ft {\n    hook ingress priority 0\n    devices = { lan, wan }\n  }",
+            chain("forward", "ct state established counter flow add @ft"),
+        ),
+        table_of(
+            "flowtable ft {\n    hook ingress priority 0; devices = { lan, wan };\n  }",
+            chain("forward", ADD, "counter accept"),
+            head="table ip f",
+        ),
+    ),
+    good=(
+        table_of(FT, chain("forward", ADD)),
+        table_of("flowtable ft {\n    hook ingress priority 0\n    devices = { lan, wan }\n  }", chain("forward", ADD)),
+    ),
+    fix="add `counter` to the flowtable",
+    source="calico#13496, metal-stack#15; Linux nf_flow_table_core.c (NF_FLOWTABLE_COUNTER)",
+)
+def uncounted(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for record in flowtables(subject):
+        if record.counter:
+            continue
+        counting = [
+            other
+            for other in subject.view.all
+            for base in subject.view.bases_of(other)
+            if base.hook == "forward"
+            for _ in other.effects(Count)
+        ]
+        if counting:
+            spans = (subject.place(record.key), subject.place(counting[0].key))
+            yield rule.at(
+                subject, spans, f"flowtable {record.name} has no counter: counters of forward stand still for what is offloaded", record.key
+            )
+
+
+@rule(
+    "FT006",
+    "warning",
+    "devices of the flowtable lack one side, or are both upper and lower",
+    why="""A connection takes the fast path only where both its interfaces are in the flowtable: one alone does nothing. And a device that lies on another one (VLAN,
+        PPPoE, bridge) must not be there together with that one: the lower device alone is enough.""",
+    bad=(
+        table_of("flowtable ft {\n    hook ingress priority 0\n    devices = { wan }\n    counter\n  }", chain("forward", ADD)),
+        table_of(
+            "flowtable ft {\n    hook ingress priority 0\n    devices = { lan, wan, pppoe-wan }\n    counter\n  }", chain("forward", ADD)
+        ),
+        table_of(
+            "flowtable ft {\n    hook ingress priority 0\n    devices = { eth0, eth0.10, eth1 }\n    counter\n  }", chain("forward", ADD)
+        ),
+    ),
+    good=(
+        table_of(FT, chain("forward", ADD)),
+        table_of(
+            "flowtable ft {\n    hook ingress priority 0\n    devices = { eth0.10, eth0.20 }\n    counter\n  }", chain("forward", ADD)
+        ),
+    ),
+    fix="list the lower device of each side",
+    source="openwrt#10224; Linux nf_flow_table_ip.c, nft_flow_offload.c (nft_dev_path_info)",
+)
+def devices(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for record in flowtables(subject):
+        names = record.devices
+        if len(names) == 1 and any(table_key(found, effect) == record.key for found, _, effect in offloads(subject)):
+            yield rule.at(
+                subject,
+                subject.place(record.key),
+                f"only {names[0]} is in it: connections that leave by another device are not offloaded",
+                record.key,
+            )
+        for name in names:
+            lower = _lower(subject, name)
+            if lower in names:
+                message = f"{name} lies on {lower}, and both are in it: flows are found on neither"
+                yield rule.at(subject, subject.place(record.key), message, record.key)
+
+
+def _lower(subject: Subject, name: str) -> str:
+    device = subject.host.devices.get(name)
+    if device is not None and device.lower:
+        return device.lower
+    for prefix in ("pppoe-", "br-"):
+        if name.startswith(prefix):
+            return name.removeprefix(prefix)
+    return name.rpartition(".")[0]
+
+
+@rule(
+    "FT007",
+    "warning",
+    "connections with a helper are offered, and never offloaded",
+    why="""Connections with a helper (FTP, SIP) must be seen packet by packet; the kernel does not offload them, and what they expect neither. They take the slow path, and where
+        the chain drops what is not offloaded, none.""",
+    bad=(
+        table_of(
+            'ct helper ftp-21 {\n    type "ftp" protocol tcp\n  }',
+            FT,
+            chain("prerouting", 'tcp dport 21 ct helper set "ftp-21"'),
+            chain("forward", ADD, "ct state established accept", policy="drop"),
+        ),
+        table_of('ct helper sip {\n    type "sip" protocol udp\n  }', FT, chain("forward", 'udp dport 5060 ct helper set "sip"', ADD)),
+    ),
+    good=(
+        table_of(
+            'ct helper ftp-21 {\n    type "ftp" protocol tcp\n  }',
+            FT,
+            chain("prerouting", 'tcp dport 21 ct helper set "ftp-21"'),
+            chain("forward", 'ct helper != "ftp" ' + ADD, "ct state established,related accept", policy="drop"),
+        ),
+        table_of(FT, chain("forward", ADD, "ct state established,related accept")),
+    ),
+    fix='leave them out (`ct helper != "ftp"`), and accept established and related behind it',
+    source="Linux nft_flow_offload.c (nf_ct_ext_exist NF_CT_EXT_HELPER)",
+)
+def helpers(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    assigned = [
+        (other, number)
+        for other in subject.view.all
+        for number, step in enumerate(other.rule.steps)
+        if isinstance(step, Do) and "/ct helper " in step.obj
+    ]
+    if not assigned:
+        return
+    for found, step, _effect in offloads(subject):
+        if not looks_at(found, ("ct helper", "ct.helper")) and not has(found, "th.dport"):
+            spans = (subject.step_place(found.key, step), subject.step_place(*((assigned[0][0].key, assigned[0][1]))))
+            yield rule.at(subject, spans, "connections with this helper are tried here and never offloaded", found.key)
+            return
+
+
+@rule(
+    "FT008",
+    "warning",
+    "ingress rules and the flowtable: which comes first",
+    why="""A flowtable is looked up at the ingress hook of its devices. A chain there of the same or a higher priority number does not see packets of offloaded connections; one in front of it
+        filters them still.""",
+    bad=(
+        table_of(FT, chain("forward", ADD))
+        + "\ntable netdev n {\n  chain in {\n    type filter hook ingress device wan priority 10; policy accept;\n    ip saddr 192.0.2.66 drop\n  }\n}",
+        table_of(FT, chain("forward", ADD))
+        + "\ntable netdev n {\n  chain in {\n    type filter hook ingress device lan priority 0; policy accept;\n    ip saddr 192.0.2.66 counter drop\n  }\n}",
+    ),
+    good=(
+        table_of(FT, chain("forward", ADD))
+        + "\ntable netdev n {\n  chain in {\n    type filter hook ingress device wan priority -10; policy accept;\n    ip saddr 192.0.2.66 drop\n  }\n}",
+        table_of(FT, chain("forward", ADD))
+        + "\ntable netdev n {\n  chain in {\n    type filter hook ingress device dmz priority 10; policy accept;\n    ip saddr 192.0.2.66 drop\n  }\n}",
+    ),
+    fix="give the chain a lower priority number than the flowtable, or the flowtable a higher one",
+    source="Linux nf_flow_table_inet.c; man nft, FLOWTABLES: hook and priority",
+)
+def ingress_order(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    used = {table_key(found, effect) for found, _, effect in offloads(subject)}
+    for record in flowtables(subject):
+        for base in subject.view.bases:
+            late = base.hook == "ingress" and base.priority >= record.priority and base.device in record.devices
+            if late and record.key in used and any(drops(other) for other in subject.view.rules(base.chain)):
+                message = (
+                    f"at priority {base.priority}, behind flowtable {record.name} ({record.priority}): it does not see what is offloaded"
+                )
+                yield rule.at(subject, (subject.place(base.chain), subject.place(record.key)), message, base.chain)
+
+
+@rule(
+    "FT009",
+    "warning",
+    "hardware offload that this device or these packets do not have",
+    why="""`flags offload` asks the driver of each device. Virtual devices, bridges, tunnels and most drivers refuse, and then the flowtable does not load; only IPv4 and
+        IPv6 over TCP and UDP are taken.""",
+    bad=(
+        table_of(FT.replace("counter", "flags offload; counter").replace("lan, wan", "br-lan, eth0"), chain("forward", ADD)),
+        table_of(FT.replace("counter", "flags offload; counter").replace("lan, wan", "wg0, eth0"), chain("forward", ADD)),
+    ),
+    good=(
+        table_of(FT.replace("counter", "flags offload; counter").replace("lan, wan", "eth1, eth0"), chain("forward", ADD)),
+        table_of(FT.replace("lan, wan", "br-lan, eth0"), chain("forward", ADD)),
+    ),
+    fix="list the physical devices, or leave `flags offload` out",
+    source="Linux nf_flow_table_offload.c (nf_flow_table_offload_setup); man nft, FLOWTABLES",
+)
+def hardware(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for record in flowtables(subject):
+        if not record.hardware:
+            continue
+        soft = [name for name in record.devices if _virtual(subject, name)]
+        if soft:
+            yield rule.at(
+                subject, subject.place(record.key), f"{', '.join(soft)}: a virtual device has no hardware to offload to", record.key
+            )
+
+
+def _virtual(subject: Subject, name: str) -> bool:
+    device = subject.host.devices.get(name)
+    kinds = ("bridge", "wireguard", "tun", "vxlan", "gre", "veth", "ifb", "loopback", "vlan", "geneve", "ppp", "macvlan", "ipvlan")
+    if device is not None and device.kind in kinds and subject.known_host:
+        return True
+    return name.startswith(("br-", "br0", "bridge", "wg", "tun", "tap", "vxlan", "gre", "veth", "ifb", "ppp", "docker", "virbr"))
+
+
+TC: Final = (
+    "tc qdisc add dev eth0 clsact\ntc filter add dev eth0 ingress protocol ip flower ip_proto tcp action mirred egress redirect dev eth1\n"
+)
+
+
+@rule(
+    "FT010",
+    "warning",
+    "tc sends packets away before nft sees them",
+    why="""tc's ingress filters run before netfilter: what they redirect is seen by no table, neither by its filters nor by its flowtable. Rules of nft for these packets
+        do nothing.""",
+    bad=(
+        TC + "nft -f - <<EOF\n" + table_of(chain("forward", 'iifname "eth0" tcp dport 80 drop')) + "\nEOF",
+        TC + "nft -f - <<EOF\n" + table_of(chain("prerouting", 'iifname "eth0" meta l4proto tcp counter')) + "\nEOF",
+    ),
+    good=(
+        TC + "nft -f - <<EOF\n" + table_of(chain("forward", 'iifname "eth0" udp dport 53 drop')) + "\nEOF",
+        TC + "nft -f - <<EOF\n" + table_of(chain("forward", 'iifname "eth9" tcp dport 80 drop')) + "\nEOF",
+    ),
+    fix="filter in tc, or in the netdev family behind the redirect's other end",
+    source="man tc-mirred; Linux net/core/dev.c (__netif_receive_skb_core)",
+)
+def never_seen(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    from tcemu.ir.effect import Output
+    from tcemu.lint.asks import name_value
+
+    for found in subject.view.tc_all:
+        redirects = [effect for _, effect in found.effects(Output) if isinstance(effect, Output) and not effect.copy]
+        if not redirects or not found.chain.endswith("ingress/0") or not found.boxes or not found.boxes[0].exact:
+            continue
+        device = found.table.split(" ")[2]
+        taken = Box(
+            {dim: values for dim, values in found.boxes[0].dims.items() if dim not in ("meta.protocol", "meta.netproto", "frag.flags")}
+        )
+        index = subject.host.devices.get(device)
+        for other in subject.view.all:
+            for box in other.boxes:
+                by_name = box.dims.get("meta iifname") == one(name_value(device))
+                by_index = index is not None and box.dims.get("meta.iif") == one(index.rank)
+                if (by_name or by_index) and covers(taken, box, frozenset()):
+                    spans = (subject.place(other.key), subject.place(found.key))
+                    yield rule.at(subject, spans, f"tc redirects these packets on {device} before nft sees them", other.key)
+                    break
+
+
+@rule(
+    "FT011",
+    "info",
+    "`flow offload` is the old spelling",
+    why="""`flow offload @ft` is what the statement was called first; nft lists it as `flow add @ft`.""",
+    bad=(
+        table_of(FT, chain("forward", "ct state established meta l4proto tcp flow offload @ft")),
+        table_of(FT, chain("forward", "ip protocol { tcp, udp } flow offload @ft"), head="table ip f"),
+    ),
+    good=(
+        table_of(FT, chain("forward", "ct state established meta l4proto tcp flow add @ft")),
+        table_of(chain("forward", 'counter comment "flow offload @ft"')),
+    ),
+    fix="write `flow add`",
+    source="man nft, FLOWTABLES; nftables src/parser_bison.y",
+)
+def old_words(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for text, written, _command in written_rules(subject):
+        for stmt in written.stmts:
+            if stmt.kind != "flow":
+                continue
+            span = subject.span(text, stmt.at)
+            line = subject.line(span) if span is not None else ""
+            at = line.find("flow offload", span.column - 1) if span is not None else -1
+            if span is not None and 0 <= at < span.end:
+                place = span._replace(column=at + 1, end=at + 1 + len("flow offload"))
+                yield rule.at(subject, place, "it is called `flow add` now", fixes=(Fix(place, "flow add"),))
+
+
+RULES: Final = (
+    offload_hook,
+    behind_offload,
+    before_filters,
+    unguarded,
+    uncounted,
+    devices,
+    helpers,
+    ingress_order,
+    hardware,
+    never_seen,
+    old_words,
+)

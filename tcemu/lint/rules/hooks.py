@@ -358,7 +358,8 @@ def dropped_elsewhere(subject: Subject, rule: Rule) -> Iterator[Finding]:
             for one in subject.view.rules(base.chain):
                 if one.verdict is None or one.verdict.code != 3 or not _specific(one):
                     continue
-                if accepted_by(subject, one, other) == "never":
+                whole = other.family in ("inet", base.family) or _of_family(one, other.family)
+                if whole and accepted_by(subject, one, other) == "never":
                     name = other.chain.partition("/")[0] + " " + other.chain.rpartition("/")[2]
                     message = f"accepted here, and then dropped by the policy of chain {name}, where no rule accepts it"
                     yield rule.at(subject, (subject.place(one.key), subject.place(other.chain)), message, one.key)
@@ -369,8 +370,17 @@ def shared_families(one: Base, other: Base) -> bool:
     return one.family == other.family or "inet" in (one.family, other.family)
 
 
+def _of_family(one: RuleView, family: str) -> bool:
+    """Does the rule speak of packets of that family only?"""
+    wanted = ((2, 2),) if family == "ip" else ((10, 10),)
+    return all(box.dims.get("meta nfproto") == wanted for box in one.boxes)
+
+
 def _specific(one: RuleView) -> bool:
     return any(name.startswith(("th.", "ip.", "ip6.", "meta iifname", "meta.iif", "icmp")) for name in one.loads())
+
+
+RAW: Final = -200
 
 
 @rule(
@@ -403,11 +413,11 @@ def two_policies(subject: Subject, rule: Rule) -> Iterator[Finding]:
                 and base.family != other.family
                 and {base.family, other.family} <= {"inet", "ip", "ip6"}
             )
-            filters = any(
-                one.verdict is not None and one.verdict.code == 3 for one in subject.view.rules((other if base.drops else base).chain)
-            )
-            if mixed and base.hook == other.hook and base.drops != other.drops and (filters or base.drops != other.drops):
+            if mixed and base.hook == other.hook and base.drops != other.drops:
                 loose, tight = (base, other) if other.drops else (other, base)
+                opens = any(one.verdict is not None and one.verdict.code == 3 for one in subject.view.rules(loose.chain))
+                if loose.priority != tight.priority and not (opens and loose.priority > RAW):
+                    continue
                 names = [f"{one.table} {one.chain.rpartition('/')[2]}" for one in (tight, loose)]
                 message = f"hook {base.hook}: policy drop in {names[0]}, policy accept in {names[1]}"
                 yield rule.at(subject, (subject.place(loose.chain), subject.place(tight.chain)), message, loose.chain)

@@ -65,6 +65,10 @@ def _refused(command: Command | None, error: NftError) -> str:
         kind, hook = command.body.values.get("type"), str(command.body.values.get("hook", ""))
         if kind == "nat":
             return "NF006" if hook in ("prerouting", "input", "output", "postrouting") else "NF007"
+    if EOPNOTSUPP in error.message and command.what in ("set", "map") and isinstance(command.body, Body):
+        flags = [str(flag) for flag in command.body.values.get("flags", ())]
+        if "interval" in flags and "dynamic" in flags:
+            return "NF207"
     if EOPNOTSUPP in error.message and command.what == "rule":
         return "NF1XX"  # what may not stand in a hook: rules of their own find these in the ruleset
     return "NF000"

@@ -85,26 +85,28 @@ def _address(scope: Scope, key: Key, network: str) -> None:
     """``ct original saddr`` has the width of the rule's network protocol; unknown, nft complains and reads on."""
     if network in ("ip", "ip6"):
         key.typed(TYPES["ipv4_addr" if network == "ip" else "ipv6_addr"], 32 if network == "ip" else 128, "big")
-        key.args = (f"{network} {key.args[0]}", key.args[1])
+        key.args = (f"{network} {key.args[0]}", key.args[1], "plain")  # JSON has the key as it was written
         return
     letter = key.args[0][0]
     scope.complain(f'cannot determine ip protocol version, use "ip {letter}addr" or "ip6 {letter}addr" instead', key.at)
 
 
 def operand(key: Key) -> ir.Operand:
-    name, direction = key.args
+    name, direction = key.args[:2]
     if name in LOADS and not direction:
         return ir.Load(LOADS[name])
     return ir.Key("ct", (name, direction) if direction else (name,))
 
 
 def text(form: Form, _out: Any) -> str:
-    _kind, name, direction = form
+    _kind, name, direction = form[:3]
     return f"ct {direction} {name}" if direction else f"ct {name}"
 
 
 def json(form: Form, _out: Any) -> Any:
-    _kind, name, direction = form
+    _kind, name, direction = form[:3]
+    if len(form) > 3:
+        name = name.split()[1]
     return {"ct": {"key": name, "dir": direction}} if direction else {"ct": {"key": name}}
 
 

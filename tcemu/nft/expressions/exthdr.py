@@ -153,6 +153,8 @@ def tcp_option_expr(p: Parser, parts: tuple[Any, ...]) -> Key:
     name, number = tcp_kind(word)
     if isinstance(field, tuple):
         return Key(p.at, NAME, ("tcp", "", f"@{field[0]},{field[1]}", number))
+    if name and field and field not in TCP[name][1]:
+        raise p.error("unknown tcp option type/field")
     return Key(p.at, NAME, ("tcp", name, str(field), number))
 
 
@@ -163,7 +165,7 @@ def ip_option(_p: Parser, kind: str, field: str = "") -> tuple[str, str]:
 def ip_option_expr(p: Parser, parts: tuple[str, str]) -> Key:
     kind, field = parts
     if field and field not in IP[kind]:
-        raise p.error("unknown ip option type/field")
+        raise p.error("unknown ip option type/field", (p.at[0], p.at[0] + len("ip")))
     return Key(p.at, NAME, ("ip", kind, field, 0))
 
 

@@ -12,7 +12,7 @@ from tcemu.nft.members import record
 from tcemu.nft.notes import ElementNote, pack, unpack
 from tcemu.nft.refusal import EEXIST, EINVAL, ENFILE, ENOENT, KernelError
 from tcemu.nft.sets import check_overlap, merge
-from tcemu.nft.tree import At, Command, SetLiteral, Variable, Verdict
+from tcemu.nft.tree import At, Command, SetLiteral, Value, Variable, Verdict
 from tcemu.nft.tree import Element as Member
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def put(kernel: Kernel, table: Table, info: SetInfo, members: list[Member], comm
     rank = last.rank if last is not None else 0
     for member in members:
         if member.timeout is not None and "timeout" not in info.note.flags and not info.note.meter:
+            raise KernelError(EINVAL, member.key.at)
+        if info.is_map and (member.data is None or (info.note.data_interval and isinstance(member.data, Value))):
             raise KernelError(EINVAL, member.key.at)
         made = record(info, member, table.key, now)
         _points_to(kernel, table, info, made, member)

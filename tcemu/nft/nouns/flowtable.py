@@ -23,7 +23,7 @@ def add(run: Run, command: Command) -> None:
     hook = values.get("hook", "ingress")
     if hook != "ingress":
         raise NftError(f"invalid hook {hook}", command.body.at)
-    rank = priority(values["priority"], "netdev", "ingress") if "priority" in values else None
+    rank = priority(values["priority"], "netdev", "ingress") if "priority" in values else 0
     names = devices(values.get("devices", []))
     table = run.kernel.table(spec.outer())
     check_name(spec.name, spec.name_at)
@@ -37,8 +37,6 @@ def add(run: Run, command: Command) -> None:
         known.devices = tuple(dict.fromkeys([*known.devices, *names]))
         run.ruleset.flowtables.put(known)
         return
-    if rank is None:
-        raise KernelError(ENOENT, spec.name_at)
     handle = run.kernel.next_handle(table)
     flags = ["offload"] if values.get("offload") else []
     made = Flowtable(key=key, parent=table.key, rank=handle, name=spec.name, devices=tuple(names), priority=rank)

@@ -8,6 +8,7 @@ from tcemu.ir.ruleset import Chain, Rule, Table
 from tcemu.ir.step import Step
 from tcemu.nft.cache import SetInfo, set_key
 from tcemu.nft.canon import listing
+from tcemu.nft.compat import TABLE
 from tcemu.nft.errors import NftError, NftErrors
 from tcemu.nft.kernel import Kernel
 from tcemu.nft.legal import check, needs
@@ -186,7 +187,7 @@ def _anonymous_sets(kernel: Kernel, command: Command, table: Table, scope: Scope
     keys = []
     for info in scope.sets:
         if info.anonymous:
-            info.name = _free_name(kernel, table, info)
+            info.name = kernel.next_name(table, _stem(info))
             info.key = set_key(table.family, table.name, info.name)
             keys.append(info.key)
             sets.make(kernel, table, info, info.at, len(info.elements))
@@ -198,12 +199,9 @@ def _anonymous_sets(kernel: Kernel, command: Command, table: Table, scope: Scope
     return keys
 
 
-def _free_name(kernel: Kernel, table: Table, info: SetInfo) -> str:
-    stem = "__map" if info.note.data_types else "__objmap" if info.note.object else "__set"
-    number = 0
-    while kernel.ruleset.sets.get(set_key(table.family, table.name, f"{stem}{number}")) is not None:
-        number += 1
-    return f"{stem}{number}"
+def _stem(info: SetInfo) -> str:
+    """What the name of an anonymous set begins with."""
+    return "__map" if info.note.data_types else "__objmap" if info.note.object else "__set"
 
 
 def _uses(kernel: Kernel, table: Table, scope: Scope) -> list[str]:
@@ -232,7 +230,7 @@ def _targets(stmt: Stmt, table: str) -> list[tuple[str, At]]:
         found.append((f"{table}/{stmt.args['name']}", stmt.at))
     elif stmt.kind == "objref" and isinstance(stmt.args["expr"], Value):
         found.append((f"{table}/{stmt.args['object']} {stmt.args['expr'].value}", stmt.args["expr"].at))
-    elif stmt.kind == "flow":
+    elif stmt.kind == "flow" and stmt.args["name"] != TABLE:
         found.append((f"{table}/flowtable {stmt.args['name']}", stmt.at))
     for value in stmt.args.values():
         ref = value.mappings if isinstance(value, MapOf) else value

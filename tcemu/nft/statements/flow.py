@@ -1,11 +1,12 @@
-"""``flow add @ft``: offer the connection to a flowtable. Args: name, at."""
+"""``flow add @ft``: offer the connection to a flowtable, or (`tcemu.nft.compat`) to the one of the first patch set. Args: name, at."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tcemu.ir.effect import Offload
+from tcemu.ir.effect import FIRST_FORM, Offload
 from tcemu.ir.step import Do, Step
+from tcemu.nft.compat import TABLE
 from tcemu.nft.frame import Name
 from tcemu.nft.statements.kind import Form, Kind
 from tcemu.nft.tree import Stmt
@@ -26,7 +27,8 @@ def evaluate(_scope: Scope, stmt: Stmt) -> Stmt:
 
 
 def steps(stmt: Stmt, lowering: Any) -> list[Step]:
-    return [Do(Offload(f"{lowering.table}/flowtable {stmt.args['name']}"))]
+    name = stmt.args["name"]
+    return [Do(Offload(FIRST_FORM if name == TABLE else f"{lowering.table}/flowtable {name}"))]
 
 
 def form(stmt: Stmt, _place: int) -> Form:
@@ -34,10 +36,12 @@ def form(stmt: Stmt, _place: int) -> Form:
 
 
 def text(form: Form, _out: Any) -> str:
-    return f"flow add @{form[1]}"
+    return "flow offload" if form[1] == TABLE else f"flow add @{form[1]}"
 
 
 def json(form: Form, _out: Any) -> Any:
+    if form[1] == TABLE:
+        return {"flow": {"op": "offload"}}
     return {"flow": {"op": "add", "flowtable": f"@{form[1]}"}}
 
 

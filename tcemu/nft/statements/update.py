@@ -14,7 +14,7 @@ from tcemu.nft.errors import NftError
 from tcemu.nft.forms import form as form_of
 from tcemu.nft.frame import Name
 from tcemu.nft.statements.kind import Form, Kind
-from tcemu.nft.tree import Element, Expr, SetRef, Stmt
+from tcemu.nft.tree import Element, Expr, SetRef, Stmt, Variable
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
@@ -24,29 +24,34 @@ NAME: Final = "set"
 MS: Final = 1_000_000  # ns
 
 
-def _stmt(p: Parser, op: str, named: Name, key: Any, data: Expr | None, stmts: list[Stmt]) -> Stmt:
+def _stmt(p: Parser, op: str, target: Expr, key: Any, data: Expr | None, stmts: list[Stmt]) -> Stmt:
     element = key if isinstance(key, Element) else Element(key.at, key)
-    return Stmt(p.at, NAME, op=op, set=SetRef((named.at[0] - 1, named.at[1]), str(named)), element=element, data=data, stmts=stmts)
+    at, named = target.at, target
+    while isinstance(named, Variable):
+        named = named.value
+    if not isinstance(named, SetRef):
+        raise p.error("Expression does not refer to a set", at)
+    return Stmt(p.at, NAME, op=op, set=SetRef(at, named.name), element=element, data=data, stmts=stmts)
 
 
-def update_set(p: Parser, op: str, named: Name, key: Any) -> Stmt:
+def update_set(p: Parser, op: str, named: Expr, key: Any) -> Stmt:
     return _stmt(p, op, named, key, None, [])
 
 
-def update_state(p: Parser, op: str, named: Name, key: Any, stmts: list[Stmt]) -> Stmt:
+def update_state(p: Parser, op: str, named: Expr, key: Any, stmts: list[Stmt]) -> Stmt:
     return _stmt(p, op, named, key, None, stmts)
 
 
-def update_map(p: Parser, op: str, named: Name, key: Any, data: Expr) -> Stmt:
+def update_map(p: Parser, op: str, named: Expr, key: Any, data: Expr) -> Stmt:
     return _stmt(p, op, named, key, data, [])
 
 
-def update_map_state(p: Parser, op: str, named: Name, key: Any, stmts: list[Stmt], data: Expr) -> Stmt:
+def update_map_state(p: Parser, op: str, named: Expr, key: Any, stmts: list[Stmt], data: Expr) -> Stmt:
     return _stmt(p, op, named, key, data, stmts)
 
 
 def update_old(p: Parser, op: str, key: Expr, named: Name) -> Stmt:
-    return _stmt(p, op, named, key, None, [])
+    return _stmt(p, op, SetRef((named.at[0] - 1, named.at[1]), str(named)), key, None, [])
 
 
 def meter(p: Parser, named: Name, size: Any, key: Any, stmt: Stmt) -> Stmt:

@@ -1,0 +1,445 @@
+"""Address translation: what it needs elsewhere, and what it does to the rules around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from tcemu.ir.effect import Quota, Translate
+from tcemu.ir.step import Match, Not
+from tcemu.lint.asks import (
+    IIF,
+    NEW,
+    OIF,
+    RELATED,
+    UNTRACKED,
+    accepting,
+    accepts,
+    constant,
+    has,
+    looks_at,
+    may_match,
+    one,
+    states,
+    translations,
+)
+from tcemu.lint.catalogue import Rule, rule
+from tcemu.lint.finding import Finding
+from tcemu.lint.rules.hooks import chain, interface_side, table_of
+from tcemu.lint.rules.state import EST, guarded
+from tcemu.lint.space import Box, Values, meet
+from tcemu.lint.view import Base, RuleView
+
+if TYPE_CHECKING:
+    from tcemu.lint.subject import Subject
+
+PRIVATE: Final = ((0x0A000000, 0x0AFFFFFF), (0xAC100000, 0xAC1FFFFF), (0xC0A80000, 0xC0A8FFFF))
+DYNAMIC: Final = ("ppp", "wwan", "pppoe", "usb", "lte", "rmnet")
+
+
+def pre(*rules: str) -> str:
+    """A prerouting chain of nat."""
+    return chain("prerouting", *rules, kind="nat", priority="dstnat")
+
+
+def post(*rules: str) -> str:
+    """A postrouting chain of nat."""
+    return chain("postrouting", *rules, kind="nat", priority="srcnat")
+
+
+def _targets(subject: Subject) -> Iterator[tuple[RuleView, int, Translate, int, int]]:
+    """Rules that send connections to a constant address: rule, step, effect, address, port (0: as it is)."""
+    for found, step, effect in translations(subject.view, "dnat"):
+        address = constant(effect.address)
+        port = constant(effect.port)
+        if address is None or effect.address_high is not None or effect.port_high is not None or (effect.port is not None and port is None):
+            continue
+        if any(base.hook == "prerouting" for base in subject.view.bases_of(found)):
+            yield found, step, effect, address, port or 0
+
+
+def _after(rule: RuleView, effect: Translate, address: int, port: int) -> list[Box]:
+    """The packets of a translation as the chains behind it see them."""
+    prefix = "ip6" if effect.family == 6 else "ip"
+    found = []
+    for box in rule.boxes:
+        dims = {dim: values for dim, values in box.dims.items() if dim not in ("meta.mark", "ether.daddr") and not dim.startswith("(")}
+        dims[f"{prefix}.daddr"] = one(address)
+        dims["meta nfproto"] = one(10 if prefix == "ip6" else 2)
+        if port:
+            dims["th.dport"] = one(port)
+        dims["ct.state"] = one(NEW)
+        found.append(Box(dims))
+    return found
+
+
+def _forwarders(subject: Subject, rule: RuleView, effect: Translate) -> list[Base]:
+    family = "ip6" if effect.family == 6 else "ip"
+    return [base for base in guarded(subject, "forward") if base.sees(family)]
+
+
+def _lets(subject: Subject, base: Base, boxes: list[Box]) -> RuleView | None:
+    for other in accepting(subject.view, base):
+        if looks_at(other, ("ct status", "ct.status", "ct original", "ct mark", "ct.mark", "meta.mark")):
+            return other
+        if any(may_match(other, box) for box in boxes):
+            return other
+    return None
+
+
+@rule(
+    "NAT01",
+    "warning",
+    "a connection is sent inside, and nothing lets it through",
+    why="""Behind prerouting a packet has its new address and port, and forward sees these. A forward chain that drops what it does not accept needs a rule for the
+        translated address (or `ct status dnat accept`): one for the old address lets nothing in.""",
+    bad=(
+        table_of(
+            pre('iifname "wan" tcp dport 80 dnat to 10.0.0.2'),
+            chain("forward", EST, 'iifname "lan" accept', policy="drop"),
+            head="table ip f",
+        ),
+        table_of(
+            pre("ip daddr 192.0.2.1 tcp dport 443 dnat to 10.0.0.2"),
+            chain("forward", EST, "ip daddr 192.0.2.1 tcp dport 443 accept", policy="drop"),
+            head="table ip f",
+        ),
+    ),
+    good=(
+        table_of(
+            pre('iifname "wan" tcp dport 80 dnat to 10.0.0.2'),
+            chain("forward", EST, "ip daddr 10.0.0.2 tcp dport 80 accept", policy="drop"),
+            head="table ip f",
+        ),
+        table_of(
+            pre('iifname "wan" tcp dport 80 dnat to 10.0.0.2'),
+            chain("forward", EST, "ct status dnat accept", policy="drop"),
+            head="table ip f",
+        ),
+    ),
+    fix="add `ct status dnat accept` to forward, or accept the translated address and port",
+    source="aredn#1216, router7#53; Linux nf_nat_core.c",
+)
+def not_let_through(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for found, step, effect, address, port in _targets(subject):
+        if found.table in subject.based:
+            continue
+        boxes = _after(found, effect, address, port)
+        for base in _forwarders(subject, found, effect):
+            if _lets(subject, base, boxes) is None:
+                spans = (subject.step_place(found.key, step), subject.place(base.chain))
+                yield rule.at(
+                    subject,
+                    spans,
+                    f"the policy of chain {base.chain} drops these connections: no rule accepts them as translated",
+                    found.key,
+                )
+                break
+
+
+@rule(
+    "NAT02",
+    "warning",
+    "who is inside cannot use the outside address",
+    why="""A client in the LAN that calls the outside address is sent to a server in the same LAN. The server answers the client directly, the client knows nothing of
+        that connection and resets it. It takes a masquerade for connections that were translated and stay inside.""",
+    bad=(
+        table_of(
+            pre("ip daddr 192.0.2.1 tcp dport 80 dnat to 192.168.1.10"),
+            post('oifname "wan" masquerade'),
+            head="table ip n",
+        ),
+        table_of(pre('iifname != "wan" tcp dport 8080 dnat to 192.168.1.10:80'), post('oifname "wan" masquerade'), head="table ip n"),
+    ),
+    good=(
+        table_of(
+            pre("ip daddr 192.0.2.1 tcp dport 80 dnat to 192.168.1.10"),
+            post('oifname "wan" masquerade', "ip saddr 192.168.1.0/24 ip daddr 192.168.1.10 masquerade"),
+            head="table ip n",
+        ),
+        table_of(pre('iifname "wan" tcp dport 80 dnat to 192.168.1.10'), post('oifname "wan" masquerade'), head="table ip n"),
+    ),
+    fix="add `ip saddr LAN ip daddr SERVER masquerade` to postrouting, or translate only what comes from outside",
+    source="nixpkgs#514224, openwrt#20047; nftables wiki, Performing NAT",
+)
+def hairpin(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    sources = list(translations(subject.view, "snat", "masquerade"))
+    if not sources:
+        return
+    for found, step, effect, address, port in _targets(subject):
+        if effect.family == 6 or not meet(one(address), PRIVATE) or found.table in subject.based:
+            continue
+        inverted = any(isinstance(match.test, Not) and interface_side(match.left) == "iif" for match in found.matches)
+        if not inverted and (looks_at(found, IIF) or not has(found, "ip.daddr")):
+            continue
+        if has(found, "ip.saddr"):
+            continue
+        inside = Box(
+            {
+                "ip.daddr": one(address),
+                "ip.saddr": one(address ^ 1),
+                "meta.l4proto": found.boxes[0].dims.get("meta.l4proto", one(6)),
+                "ct.state": one(NEW),
+            }
+        )
+        if port:
+            inside.dims["th.dport"] = one(port)
+        if any(_back_inside(other, inside) for other, _, _ in sources):
+            continue
+        message = "clients in the server's own network get no answer: nothing translates their source (hairpin)"
+        yield rule.at(subject, subject.step_place(found.key, step), message, found.key)
+
+
+def _back_inside(rule: RuleView, inside: Box) -> bool:
+    outward = any(not isinstance(match.test, Not) and interface_side(match.left) == "oif" for match in rule.matches)
+    return may_match(rule, inside) and not (outward and not has(rule, "ip.saddr", "ip.daddr"))
+
+
+@rule(
+    "NAT03",
+    "warning",
+    "a filter rule for the port before translation",
+    why="""input and forward run behind prerouting: where the port was translated, a rule there for the old port never sees the connection (`ct original proto-dst`
+        still knows it).""",
+    bad=(
+        table_of(
+            pre('iifname "wan" tcp dport 8080 dnat to 10.0.0.2:80'),
+            chain("forward", EST, 'iifname "wan" tcp dport 8080 accept', policy="drop"),
+            head="table ip f",
+        ),
+        table_of(
+            pre("tcp dport 2222 redirect to :22"),
+            chain("input", EST, "iif lo accept", "tcp dport 2222 accept", policy="drop"),
+            head="table ip f",
+        ),
+    ),
+    good=(
+        table_of(
+            pre('iifname "wan" tcp dport 8080 dnat to 10.0.0.2:80'),
+            chain("forward", EST, "ip daddr 10.0.0.2 tcp dport 80 accept", policy="drop"),
+            head="table ip f",
+        ),
+        table_of(
+            pre("tcp dport 2222 redirect to :22"),
+            chain("input", EST, "iif lo accept", "tcp dport { 22, 2222 } accept", policy="drop"),
+            head="table ip f",
+        ),
+    ),
+    fix="match the translated port, or `ct original proto-dst`",
+    source="kubernetes#139628; Linux nf_nat_core.c",
+)
+def old_port(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for found, step, effect in translations(subject.view, "dnat", "redirect"):
+        port = constant(effect.port)
+        hook = "input" if effect.kind == "redirect" else "forward"
+        if port is None or effect.port_high is not None or found.table in subject.based:
+            continue
+        for box in found.boxes:
+            old = box.dims.get("th.dport")
+            if old is None or len(old) != 1 or old[0][0] != old[0][1] or old == one(port):
+                continue
+            for base in guarded(subject, hook):
+                yield from _on_old_port(subject, rule, (found, step), base, (box, old, port))
+
+
+def _on_old_port(
+    subject: Subject, rule: Rule, found: tuple[RuleView, int], base: Base, ports: tuple[Box, Values, int]
+) -> Iterator[Finding]:
+    box, old, port = ports
+    protocol = box.dims.get("meta.l4proto")
+    rules = [other for other in subject.view.path_rules(base) if accepts(other)]
+    if any(_about(other, one(port), protocol) for other in rules):
+        return
+    for other in rules:
+        if any(mine.dims.get("th.dport") == old and mine.dims.get("meta.l4proto") == protocol for mine in other.boxes):
+            message = f"port {old[0][0]} has become {port} before this chain: this accepts nothing that was translated"
+            yield rule.at(subject, (subject.place(other.key), subject.step_place(found[0].key, found[1])), message, other.key)
+
+
+def _about(rule: RuleView, port: Values, protocol: Values | None) -> bool:
+    return any(
+        (mine.dims.get("th.dport") is None and "ct.state" not in mine.dims and not _loopback(mine))
+        or (mine.dims.get("th.dport") is not None and meet(mine.dims["th.dport"], port) and mine.dims.get("meta.l4proto") == protocol)
+        for mine in rule.boxes
+    )
+
+
+def _loopback(box: Box) -> bool:
+    return box.dims.get("meta.iif") == one(1) or "meta iifname" in box.dims
+
+
+@rule(
+    "NAT04",
+    "info",
+    "masquerade for every way out",
+    why="""Without a word about the interface or the addresses, masquerade translates everything that leaves: between inner networks too, where logs and access lists
+        then show only the router.""",
+    bad=(
+        table_of(post("masquerade"), head="table ip n"),
+        table_of(post("ip protocol tcp counter masquerade"), head="table ip n"),
+    ),
+    good=(
+        table_of(post('oifname "wan" masquerade'), head="table ip n"),
+        table_of(post("ip saddr 10.0.0.0/8 ip daddr != 10.0.0.0/8 masquerade"), head="table ip n"),
+    ),
+    fix='add `oifname "wan"`',
+    source="man nft, NAT STATEMENTS",
+)
+def everywhere(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for found, step, _effect in translations(subject.view, "masquerade"):
+        words = (*OIF, "ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr", "mark", "ct status", "fib", "ct.status")
+        if not looks_at(found, words) and not looks_at(found, IIF) and _called_bare(subject, found):
+            yield rule.at(subject, subject.step_place(found.key, step), "this translates whatever leaves, by every interface", found.key)
+
+
+def _called_bare(subject: Subject, found: RuleView) -> bool:
+    """Is its chain a base chain, or called without a word about interfaces or addresses?"""
+    if any(base.chain == found.chain for base in subject.view.bases):
+        return True
+    callers = [other for other in subject.view.all if found.chain in subject.view.targets(other)]
+    return bool(callers) and not any(other.boxes[0].dims or len(other.acts) > 1 for other in callers)
+
+
+@rule(
+    "NAT05",
+    "warning",
+    "a nat chain sees the first packet only",
+    why="""Chains of type nat are run for the first packet of a connection; the others are translated without them. A match on established packets there never
+        matches, a quota counts connections and not bytes.""",
+    bad=(
+        table_of(post("ct state established counter masquerade"), head="table ip n"),
+        table_of(pre("ct state established,invalid drop", "tcp dport 80 redirect to :8080"), head="table ip n"),
+        table_of(post('oifname "wan" quota over 100 mbytes drop', "masquerade"), head="table ip n"),
+    ),
+    good=(
+        table_of(post("ct state new masquerade"), head="table ip n"),
+        table_of(post("ct state new,related,established masquerade"), head="table ip n"),
+        table_of(post('oifname "wan" limit rate 10/second counter masquerade'), head="table ip n"),
+    ),
+    fix="move it to a chain of type filter",
+    source="man nft, CHAINS: type nat; Linux nf_nat_core.c (nf_nat_inet_fn)",
+)
+def first_only(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for base in subject.view.bases:
+        if base.kind != "nat":
+            continue
+        for other in subject.view.rules(base.chain):
+            asked = states(other)
+            quota = next((step for step, _ in other.effects(Quota)), None)
+            if asked is not None and not meet(asked, (*one(RELATED), *one(NEW), *one(UNTRACKED))):
+                number = next(
+                    (place for place, step in enumerate(other.rule.steps) if isinstance(step, Match) and "ct.state" in repr(step.left)), 0
+                )
+                yield rule.at(
+                    subject,
+                    subject.step_place(other.key, number),
+                    "a nat chain never sees such packets: only the first of a connection",
+                    other.key,
+                )
+            elif quota is not None:
+                yield rule.at(
+                    subject, subject.step_place(other.key, quota), "in a nat chain the quota counts first packets only", other.key
+                )
+
+
+@rule(
+    "NAT06",
+    "warning",
+    "snat and masquerade the wrong way round",
+    why="""masquerade asks the interface for its address at every connection, and forgets the connections when it goes down: right for addresses that change
+        (PPP, mobile). snat has the address in the rule: right for those that stay, and wrong by tomorrow for those that change.""",
+    bad=(
+        table_of(post('oifname "ppp0" snat to 192.0.2.1'), head="table ip n"),
+        "ip addr add 192.0.2.1/24 dev wan\nnft -f - <<EOF\n" + table_of(post('oifname "wan" masquerade'), head="table ip n") + "\nEOF",
+    ),
+    good=(
+        table_of(post('oifname "ppp0" masquerade'), head="table ip n"),
+        table_of(post('oifname "wan" snat to 192.0.2.1'), head="table ip n"),
+    ),
+    fix="masquerade on dynamic interfaces, snat to the address on those where it stays",
+    source="man nft, NAT STATEMENTS: masquerade; Linux nf_nat_masquerade.c (masq_device_event)",
+)
+def wrong_kind(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    for found, step, effect in translations(subject.view, "snat", "masquerade"):
+        for name in _outward(subject, found):
+            dynamic = name.startswith(DYNAMIC)
+            if effect.kind == "snat" and dynamic and constant(effect.address) is not None:
+                message = f"{name} gets another address one day, and this goes on to translate to the old one: masquerade"
+                yield rule.at(subject, subject.step_place(found.key, step), message, found.key)
+            elif effect.kind == "masquerade" and not dynamic and _fixed(subject, name):
+                message = f"the address of {name} is set by this script and stays: snat to it spares a lookup, and keeps connections when the link flaps"
+                yield rule.at(subject, subject.step_place(found.key, step), message, found.key)
+
+
+def _outward(subject: Subject, rule: RuleView) -> list[str]:
+    names = []
+    for box in rule.boxes:
+        for low, high in box.dims.get("meta oifname", ()):
+            if low == high:
+                names.append(low.to_bytes(16, "big").rstrip(b"\0").decode("ascii", "replace"))
+        for low, high in box.dims.get("meta.oif", ()):
+            names += [device.key for device in subject.host.devices if low == high == device.rank]
+    return names
+
+
+def _fixed(subject: Subject, name: str) -> bool:
+    set_here = any(
+        call.tool == "ip" and call.words[:1] in (("addr",), ("address",), ("a",)) and name in call.words and "add" in call.words
+        for call in subject.calls
+    )
+    return set_here and sum(address.family == 4 for address in subject.host.addresses.children(name)) == 1
+
+
+@rule(
+    "NAT07",
+    "warning",
+    "connections go on to a target that was taken away",
+    why="""A translation is decided once for a connection. A UDP client that goes on sending keeps its entry alive for ever, so that taking the target out of the
+        rules changes nothing for it, until the entry is deleted.""",
+    bad=(
+        "#!/bin/sh\nnft -f - <<EOF\n"
+        + table_of("chain dns {\n    udp dport 53 dnat to 10.0.0.2\n  }", pre("jump dns"), head="table ip n")
+        + "\nEOF\nnft flush chain ip n dns\nnft add rule ip n dns udp dport 53 dnat to 10.0.0.3",
+        "#!/bin/sh\nnft -f - <<EOF\n"
+        + table_of(
+            "map to {\n    type inet_service : ipv4_addr\n    elements = { 53 : 10.0.0.2 }\n  }",
+            pre("dnat to udp dport map @to"),
+            head="table ip n",
+        )
+        + "\nEOF\nnft delete element ip n to '{ 53 }'\nnft add element ip n to '{ 53 : 10.0.0.3 }'",
+    ),
+    good=(
+        "#!/bin/sh\nnft -f - <<EOF\n"
+        + table_of("chain dns {\n    udp dport 53 dnat to 10.0.0.2\n  }", pre("jump dns"), head="table ip n")
+        + "\nEOF\nnft flush chain ip n dns\nnft add rule ip n dns udp dport 53 dnat to 10.0.0.3\nconntrack -D -p udp --dport 53",
+        "#!/bin/sh\nnft -f - <<EOF\n"
+        + table_of("chain web {\n    tcp dport 80 dnat to 10.0.0.2\n  }", pre("jump web"), head="table ip n")
+        + "\nEOF\nnft flush chain ip n web\nnft add rule ip n web tcp dport 80 dnat to 10.0.0.3",
+    ),
+    fix="delete the entries too: `conntrack -D -p udp --dport PORT`",
+    source="kubernetes#126130; Linux nf_conntrack_proto_udp.c",
+)
+def stuck(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    if any(call.tool == "conntrack" and any(word in ("-D", "-F", "--delete", "--flush") for word in call.words) for call in subject.calls):
+        return
+    udp = [
+        found
+        for found, _, _ in translations(subject.view, "dnat", "redirect")
+        if any(
+            meet(box.dims.get("meta.l4proto", one(17)), one(17)) and ("meta.l4proto" in box.dims or "th.dport" in box.dims)
+            for box in found.boxes
+        )
+    ]
+    for call in subject.calls:
+        words = call.words
+        if call.tool != "nft" or len(words) < 4 or (words[0], words[1]) not in TAKEN:
+            continue
+        name = words[4] if words[2] in ("ip", "ip6", "inet") and len(words) > 4 else words[3]
+        if any(found.chain.endswith(f"/{name}") or f"/set {name}" in repr(found.rule.steps) for found in udp):
+            yield rule.at(
+                subject, call.span, "UDP connections that were translated by it go on to the old target: delete their entries, too"
+            )
+
+
+TAKEN: Final = (("flush", "chain"), ("flush", "map"), ("delete", "element"), ("delete", "rule"), ("delete", "chain"))
+RULES: Final = (not_let_through, hairpin, old_port, everywhere, first_only, wrong_kind, stuck)
