@@ -9,7 +9,7 @@ from tcemu.fields import BY_NAME
 from tcemu.ir.effect import ConnLimit, Limit, Quota, UpdateSet
 from tcemu.ir.operand import Bits, Concat, Hash, Key, Load, Lookup, Number, Operand, Raw
 from tcemu.ir.step import AnyBit, Compare, Do, Masked, Match, Member, Not, Range, SameAs, Step, Test, Unsupported
-from tcemu.lint.space import Box, Values, both, domain, join, less, whole
+from tcemu.lint.space import Box, Values, both, domain, join, less, meet, whole
 
 if TYPE_CHECKING:
     from tcemu.ir.ruleset import Ruleset
@@ -42,6 +42,7 @@ class Members:
     def __init__(self, ruleset: Ruleset) -> None:
         self.ruleset = ruleset
         self._kept: dict[str, list[tuple[tuple[int, ...], tuple[int, ...]]]] = {}
+        self.implied: dict[Match, list[Box]] = {}
         self.opaque: dict[str, tuple[Operand, Test]] = {}  # dimensions that stand for a whole test: 1 it passes, 0 it does not
 
     def of(self, key: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -89,7 +90,7 @@ def boxes_of(steps: list[Step], members: Members) -> list[Box]:
     found = [Box({})]
     for step in steps:
         if isinstance(step, Match):
-            found = _and(found, match_boxes(step, members))
+            found = _and(found, _matched(step, members))
         elif isinstance(step, Unsupported):
             found = [box._replace(exact=False) for box in found]
         elif isinstance(step, Do):
@@ -103,9 +104,21 @@ def boxes_of(steps: list[Step], members: Members) -> list[Box]:
 
 
 def _and(left: list[Box], right: list[Box]) -> list[Box]:
+    if len(left) == len(right) == 1:
+        return [both(left[0], right[0])]
     if len(left) * len(right) > MAX_BOXES:
         return [box._replace(exact=False) for box in left]
     return [both(one, other) for one, other in product(left, right)]
+
+
+def _matched(match: Match, members: Members) -> list[Box]:
+    """The boxes of a guard; implied ones are the same again and again."""
+    if not match.implied:
+        return match_boxes(match, members)
+    known = members.implied.get(match)
+    if known is None:
+        known = members.implied[match] = match_boxes(match, members)
+    return known
 
 
 def match_boxes(match: Match, members: Members) -> list[Box]:
@@ -166,7 +179,8 @@ def _values(left: Operand, test: Test, dim: str, bits: int, members: Members) ->
     """The values of the dimension that pass the test; None where they are no matter of intervals."""
     if isinstance(left, Bits) or dim == "ct.state":
         return _solve(left, _predicate(test, members), dim, bits)
-    return _direct(test, dim, bits, members)
+    found = _direct(test, dim, bits, members)
+    return meet(found, domain(dim, bits)) if found is not None and dim == "ct.flower" else found
 
 
 def _solve(left: Operand, passes: object, dim: str, bits: int) -> Values | None:

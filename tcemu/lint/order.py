@@ -113,7 +113,7 @@ class Walk:
             shared = base.family in (self.base.family, "inet") or self.base.family == "inet"
             if shared and (same or base.hook in before) and base.chain in self.order._dropped:
                 translated = base.hook in before and any(
-                    isinstance(effect, Translate) for one in self.view.all for _, effect in one.effects(Translate)
+                    isinstance(effect, Translate) for one in self.view.having(Translate) for _, effect in one.effects(Translate)
                 )
                 if not translated:
                     found.append(self.order._dropped[base.chain])

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tcemu.ir.effect import Effect, Random, VerdictMap
+from tcemu.ir.operand import Bits, Key, Load, Operand
 from tcemu.ir.ruleset import Rule, Set
 from tcemu.ir.step import Do, Match
 from tcemu.ir.verdict import ACCEPT, DROP, GOTO, JUMP, QUEUE, REDIRECT, RETURN, STOLEN, TRAP, Verdict
@@ -104,6 +105,15 @@ class RuleView:
         return {dim for box in self.boxes for dim in box.dims}
 
 
+def core_name(operand: Operand) -> str:
+    """What an operand reads, whatever bits are taken of it: a field's name, or a key's words."""
+    while isinstance(operand, Bits):
+        operand = operand.of
+    if isinstance(operand, Load):
+        return operand.field
+    return " ".join((operand.what, *operand.args)) if isinstance(operand, Key) else ""
+
+
 class View:
     """See the module's text."""
 
@@ -140,6 +150,47 @@ class View:
     def all(self) -> list[RuleView]:
         """All rules of nft."""
         return [rule for chain in self.nft_chains for rule in self.rules(chain)]
+
+    @cached_property
+    def _acting(self) -> dict[type, list[RuleView]]:
+        """Rules of nft by the kinds of their effects."""
+        found: dict[type, list[RuleView]] = {}
+        for rule in self.all:
+            for kind in {type(effect) for _, effect, _ in rule.acts}:
+                found.setdefault(kind, []).append(rule)
+        return found
+
+    @cached_property
+    def _matching(self) -> dict[str, list[RuleView]]:
+        """Rules of nft by what their guards look at."""
+        found: dict[str, list[RuleView]] = {}
+        for rule in self.all:
+            for name in {core_name(step.left) for step in rule.rule.steps if isinstance(step, Match)}:
+                found.setdefault(name, []).append(rule)
+        return found
+
+    def looking(self, *names: str) -> list[RuleView]:
+        """Rules of nft with a guard on one of these (see `core_name`), in order."""
+        if len(names) == 1:
+            return self._matching.get(names[0], [])
+        wanted = {rule.key for name in names for rule in self._matching.get(name, ())}
+        return [rule for rule in self.all if rule.key in wanted] if wanted else []
+
+    @cached_property
+    def callers(self) -> dict[str, list[RuleView]]:
+        """The rules that lead to each chain."""
+        found: dict[str, list[RuleView]] = {}
+        for rule in self.all:
+            for target in self.targets(rule):
+                found.setdefault(target, []).append(rule)
+        return found
+
+    def having(self, *kinds: type) -> list[RuleView]:
+        """Rules of nft that have effects of these kinds, in order."""
+        if len(kinds) == 1:
+            return self._acting.get(kinds[0], [])
+        wanted = {rule.key for kind in kinds for rule in self._acting.get(kind, ())}
+        return [rule for rule in self.all if rule.key in wanted] if wanted else []
 
     def set_of(self, key: str) -> Set | None:
         """A set by key."""

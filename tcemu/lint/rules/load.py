@@ -9,6 +9,7 @@ from tcemu.lint.catalogue import Rule, rule
 from tcemu.lint.finding import Finding
 from tcemu.nft.refusal import EMLINK, ENOENT, EOPNOTSUPP, KernelError
 from tcemu.nft.tree import Body, Command
+from tcemu.nft.tree import Rule as WrittenRule
 
 if TYPE_CHECKING:
     from tcemu.lint.subject import NftText, Subject
@@ -144,8 +145,18 @@ def _finding(subject: Subject, rule: Rule, text: NftText, error: NftError) -> Fi
 def refused(subject: Subject, rule: Rule) -> Iterator[Finding]:
     placed = list(subject_hooked(subject))
     for name, text, error in classified(subject):
-        if name == "NF000" or (name == "NF1XX" and not placed):
+        if name == "NF000" or (name == "NF1XX" and not (placed and _of_hooks(text, error))):
             yield _finding(subject, rule, text, error)
+
+
+def _of_hooks(text: NftText, error: NftError) -> bool:
+    """Is the rule that was refused one that translates, rejects or offloads, or that jumps to such?"""
+    command = command_at(text, error)
+    stmts = command.body.stmts if command is not None and isinstance(command.body, WrittenRule) else []
+    return any(
+        stmt.kind in ("nat", "reject", "flow", "chain", "vmap") or getattr(stmt.args.get("verdict"), "chain", None) is not None
+        for stmt in stmts
+    )
 
 
 def subject_hooked(subject: Subject) -> Iterator[Finding]:

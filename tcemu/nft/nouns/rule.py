@@ -94,7 +94,7 @@ def make(run: Run, command: Command, chain: Chain, scope: Scope) -> Rule:
     steps, places = lowered(scope.done, table.key)
     uses = _uses(kernel, table, scope)
     wants = needs(scope.done, table.family)
-    note = RuleNote(handle or 0, listing(scope.done, places, scope.family), command.body.comment, own_sets, uses, wants)
+    note = RuleNote(handle or 0, listing(scope.done, places, scope.family) if run.lists else [], command.body.comment, own_sets, uses, wants)
     if replaced is not None:
         kernel.drop_rule(replaced)
     rule = Rule(key=f"{chain.key}/{handle}", parent=chain.key, rank=rank, steps=steps, note=pack(note))
