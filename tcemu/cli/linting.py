@@ -48,6 +48,9 @@ def run(asked: Asked) -> int:
     """Lint; 0 nothing to say, 1 findings. Raises TcemuError (2) where the call is wrong."""
     if not asked.paths:
         raise TcemuError("which file?", (Diagnostic("which file?", hint="tcemu lint FILE…, - for standard input"),), exit_code=2)
+    import gc
+
+    gc.disable()  # the process ends with the report, and what is read makes few circles
     config = configs.find(asked.paths[0]) if asked.config else configs.Config()
     wanted = _wanted(asked, config)
     _subject, report = lint_paths(wanted)

@@ -100,7 +100,7 @@ def constant(operand: Operand | None) -> int | None:
 
 def translations(view: View, *kinds: str) -> Iterator[tuple[RuleView, int, Translate]]:
     """Rules that translate, with the step."""
-    for rule in view.all:
+    for rule in view.having(Translate):
         for step, effect in rule.effects(Translate):
             if isinstance(effect, Translate) and effect.kind in kinds:
                 yield rule, step, effect

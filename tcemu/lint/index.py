@@ -14,7 +14,7 @@ from tcemu.lint.space import Box, Values, apart, covers
 
 T = TypeVar("T")
 Key = tuple[str, int, int]
-SCANNED = 400  # boxes up to which all are looked at when none covers alone
+SCANNED = 200  # boxes up to which all are looked at when none covers alone
 
 
 def block(values: Values) -> tuple[int, int]:

@@ -57,6 +57,7 @@ class LintRun(Run):
             out.names = Guessed(subject.world)
         super().__init__(subject.world, out)
         self.subject, self.text_read = subject, text
+        self.lists = False
         self.scopes: list[Scope] = []
 
     def all(self, commands: list[Command]) -> None:

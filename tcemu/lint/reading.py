@@ -6,6 +6,7 @@ Which one a file is, its first telling line says (and its suffix, where it says 
 from __future__ import annotations
 
 import os
+import re
 from typing import Final
 
 from tcemu.diagnostics import Span, TcemuError
@@ -17,6 +18,7 @@ NFT_WORDS: Final = frozenset(
 )
 TC_WORDS: Final = frozenset(("filter", "qdisc", "chain", "action", "actions", "class"))
 IP_WORDS: Final = frozenset(("link", "addr", "address", "route", "neigh", "neighbour", "tuntap"))
+JSON: Final = re.compile(r'\{\s*"|\[\s*[{\]]')
 SHELLS: Final = ("sh", "bash", "dash", "ash", "ksh", "zsh")
 KINDS: Final = ("nft", "tc", "ip", "script", "unit", "nft-json", "tc-json", "session")
 
@@ -39,7 +41,7 @@ def kind_of(path: str, text: str) -> str:
     if text.startswith("SQLite format 3"):
         return "session"
     stripped = text.lstrip()
-    if stripped.startswith(("{", "[")) and "table" not in stripped[:6]:
+    if JSON.match(stripped):
         return "nft-json" if '"nftables"' in stripped[:4000] else "tc-json"
     first = text.split("\n", 1)[0]
     if first.startswith("#!"):

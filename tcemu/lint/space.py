@@ -183,7 +183,17 @@ ALWAYS_BITS: Final = {
     "th.dport": 16,
     "th.sport": 16,
 }
+# flower's ct_state: no trk and nothing else, or trk with invalid alone, or with what goes together of new 1, est 2, rel 4, rpl 32
+FLOWER_STATES: Final = join(
+    [
+        (0, 0),
+        (8, 8),
+        (24, 24),
+        *((8 | rel | state, 8 | rel | state) for rel in (0, 4) for state in (0, 1, 2, 2 | 32, 32)),
+    ]
+)
 DOMAINS: Final[dict[str, Values]] = {
+    "ct.flower": FLOWER_STATES,
     "ct.state": ((1, 2), (4, 4), (8, 8), (64, 64)),
     "meta nfproto": ((2, 2), (10, 10)),
 }

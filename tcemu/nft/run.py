@@ -45,6 +45,7 @@ class Run:
         self.text: list[str] = []
         self.json: list[Any] = []
         self.as_json = False
+        self.lists = True  # rules are kept as they will be listed; who never lists them goes without
         self.newest = True
         self.listed = False  # a listing in JSON is one, even of nothing
 

@@ -25,7 +25,7 @@ ADD: Final = "ct state established meta l4proto { tcp, udp } flow add @ft"
 
 def offloads(subject: Subject) -> Iterator[tuple[RuleView, int, Offload]]:
     """Rules that offer flows, with the step."""
-    for found in subject.view.all:
+    for found in subject.view.having(Offload):
         for step, effect in found.effects(Offload):
             assert isinstance(effect, Offload)
             yield found, step, effect
@@ -160,7 +160,7 @@ def _flows_only(box: Box) -> bool:
 
 
 def _called_guarded(subject: Subject, found: RuleView) -> bool:
-    callers = [other for other in subject.view.all if found.chain in subject.view.targets(other)]
+    callers = subject.view.callers.get(found.chain, [])
     return bool(callers) and all(states(other) is not None or all(_flows_only(box) for box in other.boxes) for other in callers)
 
 

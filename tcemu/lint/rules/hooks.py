@@ -61,6 +61,15 @@ def loop(subject: Subject, rule: Rule) -> Iterator[Finding]:
         names = " → ".join(key.rpartition("/")[2] for key in [*ring, start])
         if any(view.reach.get(key) for key in ring):
             yield rule.at(subject, spans[:4] or subject.place(start), f"chains jump in a circle: {names}", start)
+    if not told:
+        yield from too_deep(subject, rule)
+
+
+def too_deep(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    """Too many links without a circle: chains that jump 16 deep."""
+    from tcemu.lint.rules.load import told
+
+    yield from told(subject, rule)
 
 
 def _hooks(bases: list[Base]) -> str:
@@ -94,7 +103,7 @@ ALLOWED: Final = {
     source="checked with nft 1.0.6 on Linux 6.18; Linux nft_nat.c (nft_nat_validate), nft_masq.c (nft_masq_validate), nft_redir.c",
 )
 def nat_hook(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for one in subject.view.all:
+    for one in subject.view.having(Translate):
         for step, effect in one.effects(Translate):
             assert isinstance(effect, Translate)
             wrong = [base for base in subject.view.bases_of(one) if base.hook not in ALLOWED[effect.kind] or base.kind != "nat"]
@@ -128,7 +137,7 @@ def nat_hook(subject: Subject, rule: Rule) -> Iterator[Finding]:
     source="checked with nft 1.0.6 on Linux 6.18; Linux nft_reject.c (nft_reject_validate)",
 )
 def reject_hook(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for one in subject.view.all:
+    for one in subject.view.having(Reject):
         for step, _effect in one.effects(Reject):
             wrong = [base for base in subject.view.bases_of(one) if base.hook in ("postrouting", "egress")]
             if wrong:
@@ -173,7 +182,8 @@ def interface_side(operand: Operand) -> str:
     source="checked on Linux 6.18; Linux net/netfilter/nft_meta.c (nft_meta_get_eval), include/linux/netfilter.h (nf_hook_state)",
 )
 def unknown_interface(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for one in subject.view.all:
+    names = [f"meta {side}{what}" for side in ("iif", "oif") for what in ("name", "type", "group")]
+    for one in subject.view.looking("meta.iif", "meta.oif", *names):
         bases = subject.view.bases_of(one)
         for number, step in enumerate(one.rule.steps):
             if not isinstance(step, Match) or isinstance(step.test, Not):
@@ -210,7 +220,7 @@ def late_zone(subject: Subject, rule: Rule) -> Iterator[Finding]:
 
 
 def _ct_sets(subject: Subject, key: str) -> Iterator[tuple[RuleView, int, Base]]:
-    for one in subject.view.all:
+    for one in subject.view.having(*SETTERS):
         for step, effect in one.effects(*SETTERS):
             if ct_key(effect) == key:
                 for base in subject.view.bases_of(one)[:1]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.lint.catalogue import Rule, rule
-from tcemu.lint.finding import Finding
+from tcemu.lint.finding import Finding, Fix
 from tcemu.nft.refusal import EMLINK, ENOENT, EOPNOTSUPP, KernelError
 from tcemu.nft.tree import Body, Command
+from tcemu.nft.tree import Rule as WrittenRule
 
 if TYPE_CHECKING:
     from tcemu.lint.subject import NftText, Subject
@@ -144,8 +145,18 @@ def _finding(subject: Subject, rule: Rule, text: NftText, error: NftError) -> Fi
 def refused(subject: Subject, rule: Rule) -> Iterator[Finding]:
     placed = list(subject_hooked(subject))
     for name, text, error in classified(subject):
-        if name == "NF000" or (name == "NF1XX" and not placed):
+        if name == "NF000" or (name == "NF1XX" and not (placed and _of_hooks(text, error))):
             yield _finding(subject, rule, text, error)
+
+
+def _of_hooks(text: NftText, error: NftError) -> bool:
+    """Is the rule that was refused one that translates, rejects or offloads, or that jumps to such?"""
+    command = command_at(text, error)
+    stmts = command.body.stmts if command is not None and isinstance(command.body, WrittenRule) else []
+    return any(
+        stmt.kind in ("nat", "reject", "flow", "chain", "vmap") or getattr(stmt.args.get("verdict"), "chain", None) is not None
+        for stmt in stmts
+    )
 
 
 def subject_hooked(subject: Subject) -> Iterator[Finding]:
@@ -173,7 +184,10 @@ def subject_hooked(subject: Subject) -> Iterator[Finding]:
     source=f"nftables src/parser_bison.y (stmt_separator); {CHECKED}",
 )
 def unended(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    yield from told(subject, rule)
+    for found in told(subject, rule):
+        span = found.spans[0] if found.spans else None
+        brace = span is not None and subject.line(span)[span.column - 1 : span.end - 1] == "}"
+        yield found._replace(fixes=(Fix(span, "; }"),)) if brace and span is not None else found
 
 
 @rule(

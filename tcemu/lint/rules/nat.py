@@ -296,7 +296,7 @@ def _called_bare(subject: Subject, found: RuleView) -> bool:
     """Is its chain a base chain, or called without a word about interfaces or addresses?"""
     if any(base.chain == found.chain for base in subject.view.bases):
         return True
-    callers = [other for other in subject.view.all if found.chain in subject.view.targets(other)]
+    callers = subject.view.callers.get(found.chain, [])
     return bool(callers) and not any(other.boxes[0].dims or len(other.acts) > 1 for other in callers)
 
 

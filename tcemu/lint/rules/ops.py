@@ -217,7 +217,7 @@ def _traced(other: RuleView) -> bool:
     source="man nft, LOG STATEMENT; a common outage",
 )
 def unlimited_log(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for other in subject.view.all:
+    for other in subject.view.having(Log):
         limited = any(isinstance(effect, Limit) for _, effect, _ in other.acts) or any(
             "/limit " in getattr(step, "obj", "") for step in other.rule.steps
         )
@@ -234,7 +234,7 @@ def unlimited_log(subject: Subject, rule: Rule) -> Iterator[Finding]:
 
 def _limited_before(subject: Subject, other: RuleView) -> bool:
     """Do all that jump to its chain, or the rule in front of it, limit what comes?"""
-    callers = [caller for caller in subject.view.all if other.chain in subject.view.targets(caller)]
+    callers = subject.view.callers.get(other.chain, [])
     if callers and all(any(isinstance(effect, Limit) for _, effect, _ in caller.acts) for caller in callers):
         return True
     rules = subject.view.rules(other.chain)
@@ -261,7 +261,7 @@ def _limited_before(subject: Subject, other: RuleView) -> bool:
 )
 def by_number(subject: Subject, rule: Rule) -> Iterator[Finding]:
     names = {device.rank: device.key for device in subject.host.devices}
-    for other in subject.view.all:
+    for other in subject.view.looking("meta.iif", "meta.oif"):
         for number, step in enumerate(other.rule.steps):
             if not isinstance(step, Match) or not isinstance(step.left, Load) or step.left.field not in ("meta.iif", "meta.oif"):
                 continue
@@ -365,14 +365,14 @@ def _concat_intervals(subject: Subject) -> Iterator[Span | None]:
 
 
 def _early_reject(subject: Subject) -> Iterator[Span | None]:
-    for other in subject.view.all:
+    for other in subject.view.having(Reject):
         for step, _effect in other.effects(Reject):
             if any(base.hook == "prerouting" for base in subject.view.bases_of(other)):
                 yield subject.step_place(other.key, step)
 
 
 def _last(subject: Subject) -> Iterator[Span | None]:
-    for other in subject.view.all:
+    for other in subject.view.having(Last):
         for step, _effect in other.effects(Last):
             yield subject.step_place(other.key, step)
 
@@ -397,7 +397,7 @@ def _catch_all(subject: Subject) -> Iterator[Span | None]:
 
 
 def _random_fully(subject: Subject) -> Iterator[Span | None]:
-    for other in subject.view.all:
+    for other in subject.view.having(Translate):
         for step, effect in other.effects(Translate):
             if isinstance(effect, Translate) and "netmap" in effect.flags:
                 yield subject.step_place(other.key, step)

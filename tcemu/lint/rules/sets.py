@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tcemu.nft.tree import Command
 
 TRANSPORTS: Final = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite"}
+BIT_WORDS: Final = ("tcp.flags", "ct.label", "ct.status", "ct status", "ct label", "ct original status", "ct reply status")
 MANY: Final = 10  # rules in a row that could be a set
 HUGE: Final = 100_000  # elements
 
@@ -67,7 +68,7 @@ def single_values(view_members: list[tuple[tuple[int, ...], tuple[int, ...]]]) -
     source="checked with nft 1.0.6 on Linux 6.18; ao2.it, MLD behind hop-by-hop options; man nft, META EXPRESSIONS",
 )
 def wrong_header(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for one in subject.view.all:
+    for one in subject.view.looking("ip6.nexthdr", "meta.l4proto"):
         for number, step in enumerate(one.rule.steps):
             if not isinstance(step, Match) or step.implied or isinstance(step.test, Not):
                 continue
@@ -116,7 +117,7 @@ def _plain_values(subject: Subject, test: Test) -> list[int]:
     source="NFT_BUGS.md, bug 1; nftables src/evaluate.c (expr_evaluate_relational)",
 )
 def bits_in_sets(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for one in subject.view.all:
+    for one in subject.view.looking(*BIT_WORDS):
         for number, step in enumerate(one.rule.steps):
             test = step.test if isinstance(step, Match) else None
             test = test.test if isinstance(test, Not) else test
@@ -186,7 +187,7 @@ def _optimizes(word: str) -> bool:
     source="man nft, TCP HEADER EXPRESSION; facts of flags in nftables src/evaluate.c",
 )
 def loose_syn(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for one in subject.view.all:
+    for one in subject.view.looking("tcp.flags"):
         if one.verdict is None or one.verdict.code in (JUMP, GOTO) or any("ct.state" in box.dims for box in one.boxes):
             continue
         for number, step in enumerate(one.rule.steps):
@@ -213,7 +214,7 @@ def written_sets(subject: Subject) -> Iterator[tuple[NftText, Command, Body, Set
 def updates(subject: Subject) -> dict[str, list[tuple[RuleView, int, UpdateSet]]]:
     """Rules that write to sets, by set."""
     found: dict[str, list[tuple[RuleView, int, UpdateSet]]] = {}
-    for one in subject.view.all:
+    for one in subject.view.having(UpdateSet):
         for step, effect in one.effects(UpdateSet):
             assert isinstance(effect, UpdateSet)
             found.setdefault(effect.set, []).append((one, step, effect))
@@ -434,7 +435,7 @@ def _counts(left: object, right: object) -> bool:
     source="man nft, LIMIT STATEMENT; checked on Linux 6.18",
 )
 def inverted_limit(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for one in subject.view.all:
+    for one in subject.view.having(Limit):
         limits = [(step, effect) for step, effect in one.effects(Limit) if isinstance(effect, Limit) and not effect.over]
         if not limits or not drops(one) or _dropped_anyhow(subject, one):
             continue

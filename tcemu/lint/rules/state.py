@@ -55,8 +55,15 @@ def guarded(subject: Subject, *hooks: str) -> Iterator[Base]:
 
 
 def _mentions_state(subject: Subject, base: Base) -> bool:
+    """Does a rule on the path look at the connection, by a guard or by a map? Boxes of all rules must have been made."""
+    view = subject.view
     words = ("ct.state", "ct status", "ct.status", "ct direction", "ct.mark", "meta.mark", "ct mark", "socket")
-    return any(looks_at(rule, words) or _maps(rule, "ct.state") for rule in subject.view.path_rules(base))
+    chains = set(view.below(base.chain))
+    if any(rule.chain in chains for rule in view.looking(*words)):
+        return True
+    if any(rule.chain in chains and _maps(rule, "ct.state") for rule in view.having(VerdictMap)):
+        return True
+    return bool(view.members.opaque) and any(looks_at(rule, words) for rule in view.path_rules(base))
 
 
 def _maps(rule: RuleView, field: str) -> bool:
@@ -341,7 +348,7 @@ def loose_pickup(subject: Subject, rule: Rule) -> Iterator[Finding]:
 )
 def untracked(subject: Subject, rule: Rule) -> Iterator[Finding]:
     view = subject.view
-    for other in view.all:
+    for other in view.having(Untrack):
         for step, _effect in other.effects(Untrack):
             hooks = {base.hook for base in view.bases_of(other)}
             wanted = ("output",) if hooks == {"output"} else ("input", "forward")
@@ -396,7 +403,12 @@ def _is_mark(operand: Operand) -> bool:
     source="nftables wiki, Matching connection tracking stateful metainformation",
 )
 def unread_mark(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    writers = [(other, step) for other in subject.view.all for step, effect in other.effects(SetCt, Assign) if ct_key(effect) == "mark"]
+    writers = [
+        (other, step)
+        for other in subject.view.having(SetCt, Assign)
+        for step, effect in other.effects(SetCt, Assign)
+        if ct_key(effect) == "mark"
+    ]
     if writers and not _reads_mark(subject):
         other, step = writers[0]
         yield rule.at(
@@ -406,7 +418,7 @@ def unread_mark(subject: Subject, rule: Rule) -> Iterator[Finding]:
 
 def _zones(subject: Subject) -> Iterator[tuple[RuleView, int, str]]:
     """Rules that set a zone, with the direction or an empty word."""
-    for other in subject.view.all:
+    for other in subject.view.having(SetCt, Assign):
         for step, effect in other.effects(SetCt, Assign):
             if ct_key(effect) == "zone":
                 words = repr(getattr(effect, "target", effect))

@@ -51,7 +51,7 @@ def _class(line: TcLine) -> str:
     illegal = NEEDS_PROTOCOL.search(line.error)
     if illegal is not None and _plausible(line, illegal[1]):
         return "TC002"
-    if "exists" in line.error and line.refused:
+    if line.error in ("File exists", "Filter already exists") and line.refused:
         return "TC008"
     if ("skip_sw" in line.words and "skip_hw" in line.words) or "TC index exceeds max range" in line.error:
         return "TC011"
@@ -117,7 +117,9 @@ def chain_number(key: str) -> int:
 
 
 def blocks(subject: Subject) -> Iterator[tuple[str, dict[str, list[RuleView]]]]:
-    """Blocks with the filters of their chains."""
+    """Blocks with the filters of their chains. Of a filter that stands alone nothing is said: what belongs to it is elsewhere."""
+    if len(subject.view.tc_all) < 2:
+        return
     for block in subject.view.blocks:
         found = {key: subject.view.rules(key) for key in subject.view.tc_chains(block)}
         if any(found.values()):
@@ -216,7 +218,10 @@ def tracked_chains(chains: dict[str, list[RuleView]]) -> set[str]:
         must ask for -trk, or it takes the packet again and again (the kernel drops it after 16 rounds).""",
     bad=(
         filters("protocol ip flower ct_state +trk+est action pass", "protocol ip flower action drop"),
-        filters("protocol ip chain 0 flower action ct zone 1 pipe action goto chain 0"),
+        filters(
+            "protocol ip chain 0 flower action ct zone 1 pipe action goto chain 0",
+            "protocol ip chain 0 flower ct_state +trk+est action pass",
+        ),
     ),
     good=(
         WHOLE,
@@ -284,7 +289,7 @@ def _protocol(subject: Subject, one: RuleView) -> int:
     why="""goto to a chain without filters lets the packet pass; filters in a chain that nothing goes to are never tried; chains that go to each other without a change drop the
         packet after 16 rounds. A chain that asks for states and has no rule for the rest lets invalid packets pass.""",
     bad=(
-        filters("protocol ip flower dst_ip 10.0.0.1 action goto chain 7"),
+        filters("protocol ip flower dst_ip 10.0.0.1 action goto chain 7", "protocol ip flower dst_ip 10.0.0.2 action drop"),
         filters("protocol ip flower action pass", "protocol ip chain 3 flower action drop"),
         filters("protocol ip flower action goto chain 1", "protocol ip chain 1 flower action goto chain 0"),
     ),
@@ -359,7 +364,7 @@ def _without_rest(subject: Subject, rule: Rule, key: str, rules: list[RuleView])
         + EST_PASS
         + "tc filter add dev eth0 ingress prio 2 protocol ip chain 1 flower ct_state +trk+new action ct commit zone 2 pipe action pass\n"
         + REST_DROP,
-        filters("protocol ip flower action ct zone 1 mark 5 pipe action pass"),
+        filters("protocol ip flower action ct zone 1 mark 5 pipe action pass", "protocol arp flower action pass"),
         TRACKED
         + EST_PASS
         + "tc filter add dev eth0 ingress prio 2 protocol ip chain 1 flower ct_state +trk+new action ct commit zone 1 nat src addr 192.0.2.1 pipe action pass\n"
