@@ -136,7 +136,8 @@ class Machine(Bridged):
             there = self.tables.route(entry.family, entry.reply.src_high, entry.reply.src)
             back = self.tables.route(entry.family, entry.orig.src_high, entry.orig.src)
             if there is not None and back is not None and there.kind == UNICAST and back.kind == UNICAST:
-                flow = flows.add(entry, self.path(there, back.device), self.path(back, there.device), self.tables.generation, self.now)
+                there_path, back_path = self.path(flows, there, back.device), self.path(flows, back, there.device)
+                flow = flows.add(entry, there_path, back_path, self.tables.generation, self.now)
                 flow.expires = entry.flow_expires
                 return True
         return False

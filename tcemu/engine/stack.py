@@ -36,6 +36,7 @@ from tcemu.engine.ports import (
     RTN_MULTICAST,
     UNICAST,
     UNREACHABLE,
+    VLAN,
     Hop,
     Port,
 )
@@ -92,6 +93,8 @@ from tcemu.fields import (
     PKT_LEN,
     PKTTYPE,
     PRIORITY,
+    VLAN_ID,
+    VLAN_TPID,
 )
 from tcemu.ir.verdict import ACCEPT, DROP, STOLEN
 from tcemu.offload.nft_flows import FlowTable, Path
@@ -116,7 +119,7 @@ from tcemu.packet.packet import (
 from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6, IP_DF, IPPROTO_ICMP, IPPROTO_ICMPV6
 from tcemu.packet.reply import icmp_error4, icmp_error6, reject_verifies, tcp_reset
 from tcemu.packet.respond import advertise, echo_reply4, echo_reply6, solicit
-from tcemu.packet.rewrite import decrement_ttl, fragment, set_bytes, trim_to_ip
+from tcemu.packet.rewrite import decrement_ttl, fragment, set_bytes, trim_to_ip, vlan_pop
 
 NF_ACCEPT: Final = 1
 EPERM: Final = 1
@@ -678,10 +681,26 @@ class Stack(Wire):
 
     def confirm(self, p: Packet) -> i64:
         """nf_confirm: helpers look at the packet, then a new connection enters the table."""
+        ct = p.ct
+        if isinstance(ct, Entry) and ct.helper != "":
+            self.conntrack.broadcast_mask = self.mask_of_all(p)
         if self.conntrack.finish(p) != NF_ACCEPT:
             p.reason = p.reason or "the entry was not confirmed"
             return DROP
         return ACCEPT
+
+    def mask_of_all(self, p: Packet) -> i64:
+        """The mask of the network that a program's packet goes to all of, else 0 (nf_conntrack_broadcast_help)."""
+        hop = self.route
+        if hop is None or hop.kind != BROADCAST or not self.socket:
+            return 0
+        port = self.port(hop.device)
+        if port is not None:
+            for own in port.addresses:
+                mask = (0xFFFFFFFF << (32 - own.prefix)) & 0xFFFFFFFF if own.family == 4 else 0
+                if own.family == 4 and (own.low | (0xFFFFFFFF & ~mask)) == p.f[IP_DADDR]:
+                    return mask
+        return 0
 
     def nat(self, p: Packet, stage: Stage) -> i64:
         """nf_nat_inet_fn and what its family puts in front: the first packet chooses, the others follow."""
@@ -963,13 +982,13 @@ class Stack(Wire):
             return False
         f = p.f
         reply = p.ctinfo >= IS_REPLY
-        this = self.path(hop, f[IIF])
+        this = self.path(flows, hop, f[IIF])
         near = entry.reply if reply else entry.orig
         back = self.tables.route(entry.family, near.src_high, near.src)
         if back is None or back.device != f[IIF] or back.kind != UNICAST:
             back = Hop()  # nobody knows a way back by that device, so its network is taken to be there
             back.device = f[IIF]
-        other = self.path(back, hop.device)
+        other = self.path(flows, back, hop.device)
         if reply:
             flow = flows.add(entry, other, this, self.tables.generation, self.now)
         else:
@@ -978,10 +997,18 @@ class Stack(Wire):
             flows.watch.added(flows.key, entry, flows.hardware, flow.there.iif, flow.back.iif, p, self.now)
         return True
 
-    def path(self, hop: Hop, iif: i64) -> Path:
-        """One way of a flow along a route."""
+    def path(self, flows: FlowTable, hop: Hop, iif: i64) -> Path:
+        """One way of a flow along a route.
+
+        Where packets come in by a VLAN device whose lower device is the flow table's, they are found there, with their tag
+        (nft_dev_path_info).
+        """
         path = Path()
         path.iif, path.oif = iif, hop.device
+        came = self.port(iif)
+        if came is not None and came.kind == VLAN and came.lower in flows.devices:
+            path.iif = came.lower
+            path.vlan = came.vlan_tpid << 16 | came.vlan
         path.has_via, path.via_high, path.via = hop.has_via, hop.via_high, hop.via
         port = self.port(hop.device)
         if port is not None:
@@ -990,9 +1017,10 @@ class Stack(Wire):
 
     def fast_path(self, p: Packet, flows: FlowTable) -> i64:
         """nf_flow_offload_ip_hook, nf_flow_offload_ipv6_hook."""
-        if (p.groups & (G_VLAN | G_CVLAN | G_PPPOE)) != 0:
+        if (p.groups & (G_CVLAN | G_PPPOE)) != 0:
             return ACCEPT
-        flow = flows.lookup(p, p.f[IIF])
+        tag: i64 = p.f[VLAN_TPID] << 16 | p.f[VLAN_ID] if (p.groups & G_VLAN) != 0 else 0
+        flow = flows.lookup(p, p.f[IIF], tag)
         if flow is None:
             if flows.watch is not None:
                 flows.tell_bypass(self.conntrack, p, self.now)
@@ -1004,6 +1032,8 @@ class Stack(Wire):
         target = self.port(path.oif)
         if target is None:
             return DROP
+        if tag != 0:
+            vlan_pop(p)
         info: i64 = ESTABLISHED_REPLY if reply else ESTABLISHED
         if translate(p, flow.entry, info, SRC) != NF_ACCEPT or translate(p, flow.entry, info, DST) != NF_ACCEPT:
             return DROP

@@ -50,6 +50,7 @@ class Path:
 
     def __init__(self) -> None:
         self.iif: i64 = 0
+        self.vlan: i64 = 0  # TPID << 16 | id of the tag that its packets have there, taken off on the fast path; 0 for none
         self.oif: i64 = 0
         self.via_high: i64 = 0
         self.via: i64 = 0
@@ -98,8 +99,8 @@ class FlowTable:
 
     # ------------------------------------------------------------ packets
 
-    def lookup(self, p: Packet, iif: i64) -> Flow | None:
-        """nf_flow_tuple_ip and flow_offload_lookup: the flow whose packet this is."""
+    def lookup(self, p: Packet, iif: i64, vlan: i64) -> Flow | None:
+        """nf_flow_tuple_ip, nf_flow_tuple_encap and flow_offload_lookup: the flow whose packet this is."""
         if len(self.flows) == 0 or not self.read(p):
             return None
         four = (p.groups & G_IP4) != 0
@@ -112,10 +113,10 @@ class FlowTable:
             entry = flow.entry
             if flow.torn or entry.proto != proto or entry.family != family or (entry.status & DYING) != 0:
                 continue
-            if flow.there.iif == iif and equal(entry.orig, self.tuple):
+            if flow.there.iif == iif and flow.there.vlan == vlan and equal(entry.orig, self.tuple):
                 self.reply = False
                 return flow
-            if flow.back.iif == iif and equal(entry.reply, self.tuple):
+            if flow.back.iif == iif and flow.back.vlan == vlan and equal(entry.reply, self.tuple):
                 self.reply = True
                 return flow
         return None

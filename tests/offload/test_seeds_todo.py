@@ -11,7 +11,8 @@ from pathlib import Path
 import net
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
-from scapy.packet import Raw
+from scapy.layers.l2 import Dot1Q, Ether
+from scapy.packet import Packet, Raw
 
 
 def test_todo_ipv6_connections_take_the_fast_path(tmp_path: Path) -> None:
@@ -148,3 +149,28 @@ def test_todo_the_first_form_leaves_ipv6_to_the_rules(tmp_path: Path, monkeypatc
     result = net.play(session, tmp_path, net.tcp(six=True))
     assert net.fast(result) == 0
     assert "the first patch set knows IPv4 only" in [reason["text"] for reason in net.flow(result)["refused"]]
+
+
+def test_packets_of_a_vlan_take_the_fast_path_at_the_lower_device(tmp_path: Path) -> None:
+    """nft_dev_path_info, nf_flow_encap_pop (since 5.13): the flow table stands at the trunk, and the tag is part of what it looks up."""
+    session = net.router()
+    for line in (
+        "link add link lan name lan.10 type vlan id 10",
+        "link set lan.10 up",
+        "addr del 10.0.0.254/24 dev lan",
+        "addr add 10.0.0.254/24 dev lan.10",
+        "neigh add 10.0.0.1 lladdr 02:00:00:00:00:11 dev lan.10 nud permanent",
+    ):
+        assert not session.ip(line).exit_code, line
+    net.rules(session, f"table inet t {{ {net.FLOWTABLE % ''}; {net.FORWARD % 'flow add @f'} }}")
+    frames = [(device, tagged(packet) if device == "lan" else packet) for device, packet in net.tcp()]
+    result = net.play(session, tmp_path, frames)
+    assert net.fast(result) == 6
+    assert [packet[Dot1Q].vlan for packet in net.sent(tmp_path, "lan")] == [10] * 4
+    assert [Dot1Q in packet for packet in net.sent(tmp_path, "wan")] == [False] * 5
+    other = [("lan", tagged(packet, 11)) for device, packet in net.tcp()[3:4]]
+    assert net.fast(net.play(session, tmp_path / "other", other, start=net.START + net.SECOND)) == 0
+
+
+def tagged(packet: Packet, vlan: int = 10) -> Packet:
+    return packet[Ether].__class__(src=packet[Ether].src, dst=packet[Ether].dst) / Dot1Q(vlan=vlan) / packet[Ether].payload

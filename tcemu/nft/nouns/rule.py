@@ -32,7 +32,8 @@ def add(run: Run, command: Command) -> None:
     """Evaluate a rule and put it into its chain."""
     scope = run.scope(command.spec)
     evaluate(scope, command.body)
-    chain = run.kernel.chain_of_rule(command.spec.plain())
+    placed = command.op != "replace" and (command.spec.index is not None or command.spec.handle is not None)
+    chain = run.kernel.chain_of_rule(command.spec.plain(), placed)
     _chains_in_place(run, command, scope)
     make(run, command, chain, scope)
     for key, at, plain in scope.dynamic:
