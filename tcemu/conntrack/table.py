@@ -494,6 +494,7 @@ class Conntrack:
         """gc_worker: let go what expired until ``now``, of what the wheel comes by."""
         wheel = self.wheel
         wheel.turn(now)
+        most = self.settings.max // 100 * 95  # nf_conntrack_max95: from here on those go that may
         for _ in range(LOOKED_AT):
             entry = wheel.next()
             if entry is None:
@@ -505,6 +506,9 @@ class Conntrack:
                     entry.expires = now + DAY  # nf_ct_offload_timeout
             elif entry.expires <= now:
                 self.kill_at(entry, entry.expires)
+                continue
+            elif 0 < most <= self.count and may_go(entry):
+                self.kill_at(entry, now)
                 continue
             wheel.place(entry)
         wheel.hurry()
@@ -611,6 +615,18 @@ class Conntrack:
                 self.stats.early_drop += 1
                 return True
         return dropped
+
+
+def may_go(entry: Entry) -> bool:
+    """gc_worker_can_early_drop: it is not assured, or both ends are closing it."""
+    if (entry.status & ASSURED) == 0:
+        return True
+    state = entry.state
+    if entry.proto == TCP:
+        return tcp.FW <= state <= tcp.CL
+    if entry.proto == SCTP:
+        return sctp.SS <= state <= sctp.SA
+    return entry.proto == DCCP and dccp.CR <= state <= dccp.TW
 
 
 TABLE_FULL: Final = "conntrack: the table is full (nf_conntrack_max)"
