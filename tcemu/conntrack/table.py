@@ -144,7 +144,7 @@ class Conntrack:
             if entry is None:
                 entry = self.begin(p, family, proto, zone, zone_dir, now)
                 if entry is None:
-                    return NF_DROP if p.reason == TABLE_FULL else self.invalid(p)
+                    return NF_DROP if p.reason.startswith(TABLE_FULL) else self.invalid(p)
                 if (entry.status & EXPECTED) != 0:
                     info = RELATED
             elif way != 0:
@@ -217,7 +217,7 @@ class Conntrack:
             return None
         if s.max != 0 and self.count + 1 > s.max and not self.make_room(now):
             self.stats.drop += 1
-            p.reason = TABLE_FULL
+            p.reason = f"{TABLE_FULL} ({self.count} connections)"
             return None
         copy(key, entry.orig)
         self.serial += 1
@@ -369,7 +369,7 @@ class Conntrack:
                 return NF_ACCEPT
         self.stats.drop += 1
         self.stats.insert_failed += 1
-        p.reason = "conntrack: another connection has the same tuple"
+        p.reason = f"conntrack: another connection (id {other.id}) has the same tuple"
         return NF_DROP
 
     def join(self, p: Packet, mine: Entry, other: Entry) -> bool:
@@ -629,7 +629,7 @@ def may_go(entry: Entry) -> bool:
     return entry.proto == DCCP and dccp.CR <= state <= dccp.TW
 
 
-TABLE_FULL: Final = "conntrack: the table is full (nf_conntrack_max)"
+TABLE_FULL: Final = "conntrack: the table is full: nf_conntrack_max"
 
 
 def _id_of(entry: Entry) -> int:
