@@ -66,6 +66,7 @@ class Conntrack:
         self.wheel: Wheel = Wheel()
         self.expectations: Expectations = Expectations()
         self.stats: Stats = Stats()
+        self.expectations.stats = self.stats
         self.sources: Sources = Sources()  # for NAT
         self.chance: Chance = Chance()
         self.watcher: Watcher | None = None

@@ -206,7 +206,7 @@ def test_a_full_table_of_assured_connections_drops() -> None:
         t.send(udp(A, B, sport=port))
         t.entry.status |= ASSURED
     assert t.send(udp(A, C)) == "drop"
-    assert t.packet.reason == "conntrack: the table is full (nf_conntrack_max)"
+    assert t.packet.reason == "conntrack: the table is full: nf_conntrack_max (3 connections)"
 
 
 def test_growing_loses_nobody() -> None:
