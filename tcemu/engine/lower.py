@@ -158,12 +158,46 @@ def index_runs(drafts: list[Draft]) -> None:
             run[0].rule.index = index
 
 
+def settle_returns(drafts: dict[str, list[Draft]]) -> None:
+    """Let returns from chains that change nothing lead to the next rule of the run that can match."""
+    still: dict[str, bool] = {}
+
+    def is_still(key: str) -> bool:
+        known = still.get(key)
+        if known is None:
+            still[key] = False  # of a chain that leads back to itself
+            known = still[key] = all(draft.pure and all(map(is_still, targets(draft.rule))) for draft in drafts.get(key, []))
+        return known
+
+    for made in drafts.values():
+        for draft in made:
+            rule = draft.rule
+            if rule.over is not rule.next and all(map(is_still, targets(rule))):
+                rule.back = rule.over
+
+
+def targets(rule: Rule) -> list[str]:
+    """The chains that a rule leads to."""
+    found = []
+    op = rule.ops
+    while op is not None:
+        if op.to is not None:
+            found.append(op.to.key)
+        if isinstance(op, VerdictMapOp):
+            found += [item.to.key for item in op.search.table.items if item.to is not None]
+            rest = op.search.table.rest
+            found += [rest.to.key] if rest is not None and rest.to is not None else []
+        op = op.next
+    return found
+
+
 class Lowering:
     """One lowering: what was made so far, and the ruleset and host that it is made from."""
 
     def __init__(self, ruleset: Ruleset, host: Host) -> None:
         self.ruleset = ruleset
         self.program = Program()
+        self.drafts: dict[str, list[Draft]] = {}  # by chain
         self.devices = {device.key: device.rank for device in host.devices}
         self.making = Making(ruleset, self.devices, self.program)
         updated = {part.set for rule in ruleset.rules for part in parts(rule.steps) if isinstance(part, effects.UpdateSet)}
@@ -195,6 +229,7 @@ class Lowering:
                 self._rules(record.key, table.family if nft else "")
             if nft:
                 self._objects(table.key, table.family)
+        settle_returns(self.drafts)
         self._attachments()
         self.program.sets = list(self.sets.tables.values())
         return self.program
@@ -225,7 +260,7 @@ class Lowering:
         rules = [draft.rule for draft in made]
         for here, behind in pairwise([*rules, None]):
             assert here is not None
-            here.next = here.miss = here.over = behind
+            here.next = here.miss = here.over = here.back = behind
         waiting: list[Rule] = []  # rules of the prio slot at hand, whose continue leads behind it
         for rule in rules:
             if waiting and waiting[-1].slot != rule.slot:
@@ -234,6 +269,7 @@ class Lowering:
                 waiting = []
             waiting.append(rule)
         index_runs(made)
+        self.drafts[key] = made
         chain.first = rules[0] if rules else None
 
     def _rule(self, record: RuleRecord, family: str) -> Draft:

@@ -260,6 +260,7 @@ class Rule:
         self.next: Rule | None = None
         self.miss: Rule | None = None  # where failed tests behind a good guard lead: `next`, or past what of its run cannot match
         self.over: Rule | None = None  # where a body leads that yields no verdict: `miss` if it changes nothing that guards see
+        self.back: Rule | None = None  # where a return from the chain that it jumps to leads: `over` if nothing there changes anything
         self.next_slot: Rule | None = None  # where tc's continue leads
         self.index: Index | None = None  # of the run that starts here
         self.need: i64 = G_META  # groups that must be there

@@ -34,7 +34,7 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
             if depth == 0:
                 return entry.end
             depth -= 1
-            rule = stack.pop().next
+            rule = stack.pop().back if watch is None else stack.pop().next
             continue
         index = rule.index
         if index is not None and watch is None:
@@ -114,7 +114,7 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
             if depth == 0:
                 return entry.end
             depth -= 1
-            rule = stack.pop().next
+            rule = stack.pop().back if watch is None else stack.pop().next
         else:  # RECLASSIFY
             if restarts >= entry.max_restarts:
                 p.reason = "reclassify restarted classification more than 16 times"

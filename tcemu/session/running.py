@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from tcemu.conntrack.record import fill_table, to_record
+from tcemu.conntrack.record import expectation_of, expectation_record, fill_table, to_record
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.stats import Stats, Watcher
 from tcemu.engine.lower import lower, sync
@@ -145,7 +145,7 @@ class Running:
 
     def _load_connections(self) -> None:
         tracker = self.machine.conntrack
-        fill_table(tracker, self.session.connections.all())
+        fill_table(tracker, self.session.connections.all(), self.session.expectations.all())
         self._kept = {entry.id: _print(entry) for entry in tracker.entries()}
 
     def _reload_connections(self) -> None:
@@ -164,7 +164,10 @@ class Running:
         self.machine.restore_flows(
             [entry for entry in tracker.entries() if str(entry.id) in {row.key for row in rows.values()}], self.machine.now
         )
-        self._kept = {entry.id: _print(entry) for entry in tracker.entries()}
+        entries = {entry.id: entry for entry in tracker.entries()}
+        waited = [row for row in self.session.expectations.all() if row.master in entries]
+        tracker.expectations.all = [expectation_of(row, entries[row.master]) for row in waited]
+        self._kept = {number: _print(entry) for number, entry in entries.items()}
 
     def save_connections(self) -> None:
         """Write the rows of connections that changed, and delete those of connections that ended."""
@@ -177,6 +180,15 @@ class Running:
             shelf.delete(str(number))
         shelf.put_all(to_record(entry) for entry in entries if self._kept.get(entry.id) != prints[entry.id])
         self._kept = prints
+        self._save_expectations()
+
+    def _save_expectations(self) -> None:
+        shelf = self.session.expectations
+        kept = {one.key: one for one in shelf.all()}
+        now = [expectation_record(one, rank) for rank, one in enumerate(self.machine.conntrack.expectations.all, 1)]
+        for key in kept.keys() - {one.key for one in now}:
+            shelf.delete(key)
+        shelf.put_all(one for one in now if kept.get(one.key) != one)
 
     def _save_devices(self) -> None:
         devices = self.session.host.devices
