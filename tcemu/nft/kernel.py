@@ -50,14 +50,20 @@ class Kernel:
             raise missing(self.cache.table_not_found(spec.table, spec.table_at))
         return found
 
-    def chain_of_rule(self, spec: Spec) -> Chain:
-        """The chain of a rule; where it is not there, nft has its own guesses at what was meant."""
+    def chain_of_rule(self, spec: Spec, placed: bool = False) -> Chain:
+        """The chain of a rule; where it is not there, nft has its own guesses at what was meant.
+
+        placed: the rule has a place among others, so that nft itself looks for the chain.
+        """
         table = self.ruleset.tables.get(f"{spec.family} {spec.table}")
+        if table is None and placed:
+            raise self.cache.table_not_found(spec.table, spec.table_at)
         if table is None:
             raise missing(self.cache.table_of_chain_not_found(spec.name, spec.table_at))
         found = self.ruleset.chains.get(f"{table.key}/{spec.name}")
         if found is None:
-            raise missing(self.cache.chain_not_found(spec.name, spec.name_at, table.key))
+            hint = self.cache.chain_not_found(spec.name, spec.name_at, table.key)
+            raise hint if placed else missing(hint)
         return found
 
     def chain(self, spec: Spec) -> Chain:

@@ -32,7 +32,8 @@ def add(run: Run, command: Command) -> None:
     """Evaluate a rule and put it into its chain."""
     scope = run.scope(command.spec)
     evaluate(scope, command.body)
-    chain = run.kernel.chain_of_rule(command.spec.plain())
+    placed = command.op != "replace" and (command.spec.index is not None or command.spec.handle is not None)
+    chain = run.kernel.chain_of_rule(command.spec.plain(), placed)
     _chains_in_place(run, command, scope)
     make(run, command, chain, scope)
     for key, at, plain in scope.dynamic:
@@ -94,7 +95,9 @@ def make(run: Run, command: Command, chain: Chain, scope: Scope) -> Rule:
     steps, places = lowered(scope.done, table.key)
     uses = _uses(kernel, table, scope)
     wants = needs(scope.done, table.family)
-    note = RuleNote(handle or 0, listing(scope.done, places, scope.family) if run.lists else [], command.body.comment, own_sets, uses, wants)
+    note = RuleNote(
+        handle or 0, listing(scope.done, places, scope.family) if run.lists else [], command.body.comment, own_sets, uses, wants
+    )
     if replaced is not None:
         kernel.drop_rule(replaced)
     rule = Rule(key=f"{chain.key}/{handle}", parent=chain.key, rank=rank, steps=steps, note=pack(note))
