@@ -16,13 +16,15 @@ from tcemu.ir.step import Member
 from tcemu.ir.verdict import ACCEPT, DROP, GOTO, JUMP, RETURN, Verdict
 from tcemu.lint.boxes import dim_of
 from tcemu.lint.index import Index
-from tcemu.lint.space import Box, Values, both, meet, remainder
+from tcemu.lint.space import Box, Values, apart, both, meet, remainder
 from tcemu.lint.view import ENDING, Base, RuleView, View
 
 if TYPE_CHECKING:
     from tcemu.lint.subject import Subject
 
 MAX_STEPS: Final = 60_000  # rules met on the walks of one base chain
+CONNTRACK: Final = -200  # the priority at which the connection is looked up
+MAX_PAIRS: Final = 300_000  # of drops with what may have gone round them
 MAX_CONTEXT: Final = 64  # boxes that a jump may let through
 NFPROTO: Final[dict[str, Values]] = {"ip": ((2, 2),), "ip6": ((10, 10),)}
 BOTH_SIDES: Final = frozenset(("ct.state", "meta.mark", "meta.pkttype", "meta.length", "meta.priority", "meta.l4proto", "meta nfproto"))
@@ -53,6 +55,7 @@ class Order:
     def __init__(self, view: View) -> None:
         self.view = view
         self.meetings: dict[str, list[Meeting]] = {}
+        self.changing = {dim for rule in view.all for _, effect, _ in rule.acts for dim in written(effect)}  # not the same at every hook
         self.undecided: list[Base] = []
         self._dropped: dict[str, Index[Taker]] = {}
         for base in view.bases:
@@ -103,6 +106,8 @@ class Walk:
         self.steps = 0
         self.stack: list[str] = []
         self.earlier = self._earlier()
+        self.escapes: list[Box] = []  # what may have left the chain before, other than dropped
+        self.drops: list[tuple[Box, Taker, int]] = []  # with how many of the escapes came before
 
     def _earlier(self) -> list[Index[Taker]]:
         """What earlier base chains drop of the packets of this one."""
@@ -126,12 +131,20 @@ class Walk:
         self.chain(self.base.chain, context)
         if self.steps > MAX_STEPS:
             self.order.undecided.append(self.base)
+        self.order._dropped[self.base.chain] = self._dropped()
+
+    def _dropped(self) -> Index[Taker]:
+        """What this base chain drops for sure: the drops whose packets cannot have been accepted before, nor have gone round them."""
         dropped: Index[Taker] = Index(self.always)
-        if not self.versions:
-            for box, taker in self.ended.all:
-                if taker.code == DROP:
-                    dropped.add(box, taker)
-        self.order._dropped[self.base.chain] = dropped
+        if self.versions or len(self.drops) * len(self.escapes) > MAX_PAIRS:
+            return dropped
+        changing = self.order.changing
+        for box, taker, before in self.drops:
+            if any(dim in changing or (dim.startswith("ct") and self.base.priority <= CONNTRACK) for dim in box.dims):
+                continue
+            if all(apart(box, escape) for escape in self.escapes[:before]):
+                dropped.add(box, taker)
+        return dropped
 
     def chain(self, key: str, context: list[Box]) -> None:
         """The rules of a chain for packets of a context."""
@@ -235,6 +248,10 @@ class Walk:
             else:
                 self.chain(then.to, [Box({}, False)])
         index = self.ended if then.code in ENDING else left if then.code in (RETURN, GOTO) else None
+        if then.code == DROP:
+            self.drops += [(box, Taker(rule, DROP), len(self.escapes)) for box in live if box.exact]
+        elif index is not None:
+            self.escapes += live
         if index is not None:
             for box in live:
                 if box.exact:
