@@ -17,7 +17,6 @@ from tcemu.nft.names import Names
 from tcemu.world import Reply, World
 
 if TYPE_CHECKING:
-    from tcemu.nft.events import Look
     from tcemu.nft.lexer import Lexer
     from tcemu.nft.parse import Parser
     from tcemu.nft.run import Run
@@ -208,7 +207,8 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     runner = Run(world, output(options, world))
     runner.as_json, runner.newest = options.has("j"), options.newest
     reading = read(options, name, text)
-    seen = _look(options, world)
+    if options.has("e"):
+        runner.kernel.told = []
     merged, said = "", ""
     if options.has("o") and not reading.fatal:
         from tcemu.nft.optimize import optimize
@@ -217,11 +217,9 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     try:
         with world.transaction():
             runner.all(reading.commands)
-            if seen is not None and not reading.fatal and not runner.wrong:
-                _echo(runner, seen)
             if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
-            runner.close()
+            runner.close(reading.commands)
     except Abort:
         if not reading.fatal and not runner.errors:
             with world.transaction():
@@ -229,7 +227,8 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     wrong: list[NftError] = runner.errors if reading.fatal else runner.wrong
     stderr = "".join(error.lines(reading.lexer) for error in [*reading.said, *wrong])
     failed = reading.fatal or bool(wrong)
-    return Reply(int(failed), merged + ("" if failed else _printed(runner)), said + stderr)
+    shown = "" if failed else _printed(runner, echo=options.has("e") and not options.has("c"))
+    return Reply(int(failed), merged + shown, said + stderr)
 
 
 def read(options: Options, name: str, text: str) -> Reading:
@@ -256,32 +255,6 @@ def read(options: Options, name: str, text: str) -> Reading:
     return Reading(parser.commands, parser.errors, parser.lexer, bool(parser.errors))
 
 
-def _look(options: Options, world: World) -> Look | None:
-    """What there was before a command whose changes are to be told."""
-    if not options.has("e"):
-        return None
-    from tcemu.nft.events import look
-
-    return look(world.ruleset)
-
-
-def _echo(runner: Run, seen: Look) -> None:
-    from tcemu.nft.events import echo, look
-
-    text, entries = echo(seen, look(runner.ruleset), runner.out, runner.generation)
-    if not runner.as_json:
-        runner.text.append(text)
-        return
-    runner.text.append(json_text(entries))
-
-
-def json_text(entries: list[object]) -> str:
-    """Entries as nft echoes them."""
-    import json
-
-    return json.dumps({"nftables": entries}, ensure_ascii=False) + "\n"
-
-
 def define(parser: Parser, definitions: list[str]) -> str:
     """Define what ``-D`` gives in the file's own scope; what was wrong."""
     from tcemu.nft.parse import Parser
@@ -297,8 +270,13 @@ def define(parser: Parser, definitions: list[str]) -> str:
     return ""
 
 
-def _printed(runner: Run) -> str:
+def _printed(runner: Run, echo: bool) -> str:
+    """What a run listed, behind what it added where that is asked for."""
     text = "".join(runner.text)
+    if echo:
+        from tcemu.nft import echo as told
+
+        text = (told.document(runner) if runner.as_json else told.lines(runner)) + text
     if runner.as_json and (runner.json or runner.listed):
         from tcemu.nft.show_json import document
 

@@ -1,4 +1,4 @@
-"""What a command changed, as ``nft -e`` and ``nft monitor`` tell it: two looks at a ruleset held against each other.
+"""What a command changed, as ``nft monitor`` tells it: two looks at a ruleset held against each other.
 
 Changes come in the order of handles, which is that in which things were made; what is gone comes first, rules before what they
 stand in. Formats observed with nft 1.0.6 (nftables src/monitor.c); its JSON of what was deleted is partly rubbish and is not copied.
@@ -184,17 +184,6 @@ def _noun(record: Any) -> str:
         note = unpack(record.note, SetNote)
         return "map" if note.data_types or note.object else "set"
     return type(record).__name__.lower()
-
-
-# ---------------------------------------------------------------- what is told
-def echo(before: Look, after: Look, out: Out, generation: int) -> tuple[str, list[Any]]:
-    """What ``-e`` tells of a command: lines of text, and the entries of its JSON."""
-    import os
-
-    events = [event for event in changes(before, after, out) if event.op != "delete"]
-    text = "".join(f"{event.text}\n" for event in events)
-    last = f"# new generation {generation} by process {os.getpid()} (nft)\n" if events else ""
-    return text + last, [event.json for event in events]
 
 
 WANTED: Final = {

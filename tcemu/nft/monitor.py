@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from tcemu.nft.cache import Cache
 from tcemu.nft.commands import Options, execute, output, parse_options
 from tcemu.nft.events import Event, changes, look, told
-from tcemu.nft.kernel import generation
+from tcemu.nft.kernel import Kernel
 from tcemu.world import Reply, World
 
 PAUSE: Final = 0.1  # seconds between looks at the file's version
@@ -55,4 +56,4 @@ def _text(events: list[Event], options: Options, world: World) -> str:
     if options.has("j"):
         return "".join(json.dumps(event.json, ensure_ascii=False) + "\n" for event in events)
     lines = "".join(f"{event.text}\n" for event in events)
-    return lines + (f"# new generation {generation(world.ruleset)} by process 0 (tcemu)\n" if lines else "")
+    return lines + (f"# new generation {Kernel(world.ruleset, Cache(world.ruleset)).generation()} by process 0 (tcemu)\n" if lines else "")

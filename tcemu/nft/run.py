@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tcemu.world import World
 
 MAX_ERRORS: Final = 10
-CHANGING: Final = frozenset(("add", "create", "insert", "replace", "delete", "destroy", "flush", "rename"))
+READS: Final = frozenset(("list", "get", "describe", "monitor", "export", "import"))
 
 
 class Run:
@@ -48,7 +48,6 @@ class Run:
         self.as_json = False
         self.lists = True  # rules are kept as they will be listed; who never lists them goes without
         self.newest = True
-        self.generation = 0  # of the ruleset that the run made
         self.listed = False  # a listing in JSON is one, even of nothing
 
     def all(self, commands: list[Command]) -> None:
@@ -58,12 +57,12 @@ class Run:
             self.one(command)
             if len(self.errors) >= MAX_ERRORS:
                 break
-        if not self.wrong and any(command.op in CHANGING for command in commands):
-            self.generation = self.kernel.next_generation()
         self.kernel.save()
 
-    def close(self) -> None:
+    def close(self, commands: list[Command]) -> None:
         """The end of the process: tables that it owned go with it (nf_tables_api.c nft_rcv_nl_event)."""
+        if self.kernel.added or any(command.op not in READS and command.op not in ("add", "create") for command in commands):
+            self.kernel.generation(1)
         for table in list(self.ruleset.tables):
             if not table.key.startswith("tc ") and "owner" in unpack(table.note, TableNote).flags:
                 drop(self.kernel, table)

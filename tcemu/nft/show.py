@@ -226,7 +226,7 @@ class Out:
         return "\n".join([*lines, f"{indent}}}", ""])
 
     def set_lines(self, record: Set, note: SetNote) -> Iterator[str]:
-        """What stands in a set's block before its members."""
+        """The settings of a set or map."""
         word = "typeof" if note.typeof is not None else "type"
         key = self.text(note.typeof) if note.typeof is not None else " . ".join(note.types)
         data = ""

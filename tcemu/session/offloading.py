@@ -57,7 +57,10 @@ class Offloading:
                 port.hardware = hardware and (not self.profile.devices or port.name in self.profile.devices)
 
     def gather(self) -> dict[str, tuple[int, int]]:
-        """Packets and bytes of the program's rules since the last time, taken off them and added to what is told."""
+        """Packets and bytes of the program's rules since the last time, taken off them and added to what is told.
+
+        Hardware is taken to count the bytes that software would (a card may count whole frames). Source: assumed.
+        """
         moved: dict[str, tuple[int, int]] = {}
         for rule in self.machine.program.rules:
             packets, left = int(rule.hw_packets), int(rule.hw_left)

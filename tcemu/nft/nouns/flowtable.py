@@ -43,6 +43,7 @@ def add(run: Run, command: Command) -> None:
     made.counter, made.hardware = bool(values.get("counter")), bool(flags)
     made.note = pack(FlowtableNote(handle, "ingress", flags))
     run.ruleset.flowtables.put(made)
+    run.kernel.tell("flowtable", made)
 
 
 def delete(run: Run, command: Command) -> None:
