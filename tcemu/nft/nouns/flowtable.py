@@ -46,6 +46,7 @@ def add(run: Run, command: Command) -> None:
     made.counter, made.hardware = bool(values.get("counter")), bool(flags)
     made.note = pack(FlowtableNote(handle, "ingress", flags))
     run.ruleset.flowtables.put(made)
+    run.kernel.tell("flowtable", made)
 
 
 def bound(run: Run, names: list[str]) -> bool:
