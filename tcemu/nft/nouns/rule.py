@@ -102,10 +102,24 @@ def make(run: Run, command: Command, chain: Chain, scope: Scope) -> Rule:
         kernel.drop_rule(replaced)
     rule = Rule(key=f"{chain.key}/{handle}", parent=chain.key, rank=rank, steps=steps, note=pack(note))
     kernel.ruleset.rules.put(rule)
+    kernel.added = True
+    if kernel.told is not None:
+        _tell(kernel, command, chain, rule, replaced)
     for key in uses:
         kernel.use(key, 1)
     run.reached(table.key, chain.key, wants, uses, command.at)
     return rule
+
+
+def _tell(kernel: Kernel, command: Command, chain: Chain, rule: Rule, replaced: Rule | None) -> None:
+    """A rule with a place is told with the handle of the one before it."""
+    place = 0
+    if command.spec.handle is not None or command.spec.index is not None:
+        members = [member.key for member in kernel.ruleset.rules.children(chain.key)]
+        at = members.index(rule.key)
+        place = int(members[at - 1].rpartition("/")[2]) if at else 0
+    op = "insert" if command.op == "insert" else "add"
+    kernel.tell("rule", rule, op, place, int(replaced.key.rpartition("/")[2]) if replaced is not None else 0)
 
 
 class Lowering:
