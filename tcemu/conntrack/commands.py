@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from tcemu.conntrack import formats, make, show
 from tcemu.conntrack.entry import CONFIRMED, NAT_CLASH, OFFLOADED, Entry
 from tcemu.conntrack.help import HELP
-from tcemu.conntrack.record import EntryRecord, from_record, to_record
+from tcemu.conntrack.record import EntryRecord, ExpectationRecord, from_record, to_record
 from tcemu.conntrack.request import NAME, NO_LABELS, ComplaintError, Request, parse
 from tcemu.conntrack.select import matches
 from tcemu.conntrack.stats import Stats
@@ -29,6 +29,10 @@ class Tracked(Protocol):
     @property
     def connections(self) -> Shelf[EntryRecord]:
         """The connection table."""
+
+    @property
+    def expectations(self) -> Shelf[ExpectationRecord]:
+        """What they expect."""
 
     def now(self) -> int:
         """ns since 1970."""
@@ -58,6 +62,11 @@ def alive(world: Tracked, now: int) -> list[Entry]:
     ]
 
 
+def expected(world: Tracked, now: int) -> list[ExpectationRecord]:
+    """Expectations that have not timed out."""
+    return [one for one in world.expectations if one.expires > now or not one.expires]
+
+
 def told(count: int, done: str) -> str:
     """What the tool says on stderr when it is through."""
     return f"{NAME}: {count} flow entries have been {done}.\n"
@@ -74,9 +83,12 @@ def _lines(entries: list[Entry], now: int, request: Request) -> str:
 
 
 def _list(request: Request, world: Tracked) -> Reply:
-    if request.table == "expect":
-        return Reply(0, "", f"{NAME}: 0 expectations have been shown.\n")
     now = world.now()
+    if request.table == "expect":
+        waited = expected(world, now)
+        masters = {entry.id: entry for entry in alive(world, now)} if waited else {}
+        lines = [show.expected_line(one, masters.get(one.master), now) + "\n" for one in waited]
+        return Reply(0, "".join(lines), f"{NAME}: {len(waited)} expectations have been shown.\n")
     found = [entry for entry in alive(world, now) if matches(request, entry, now)] if request.table == "conntrack" else []
     text = _lines(found, now, request)
     if "zero" in request.given:
@@ -128,6 +140,8 @@ def _update(request: Request, world: Tracked) -> Reply:
 
 def _flush(request: Request, world: Tracked) -> Reply:
     if request.table == "expect":
+        for row in list(world.expectations):
+            world.expectations.delete(row.key)
         return Reply(0, "", f"{NAME}: expectation table has been emptied.\n")
     for record in list(world.connections):
         if not request.family or record.family == request.family:
@@ -136,14 +150,15 @@ def _flush(request: Request, world: Tracked) -> Reply:
 
 
 def _count(request: Request, world: Tracked) -> Reply:
-    return Reply(0, f"{0 if request.table == 'expect' else len(alive(world, world.now()))}\n", "")
+    return Reply(0, f"{len(expected(world, world.now()) if request.table == 'expect' else alive(world, world.now()))}\n", "")
 
 
 def _statistics(request: Request, world: Tracked) -> Reply:
     stats = getattr(world, "tracker_stats", None)
     stats = stats if isinstance(stats, Stats) else Stats()
     if request.table == "expect":
-        return Reply(0, "cpu=0   \texpect_new=0 expect_create=0 expect_delete=0 \n", "")
+        counts = {name: getattr(stats, name) for name in ("expect_new", "expect_create", "expect_delete")}
+        return Reply(0, "cpu=0   \t" + "".join(f"{name}={count} " for name, count in counts.items()) + "\n", "")
     counts = {
         "found": stats.found,
         "invalid": stats.invalid,
@@ -163,7 +178,9 @@ def _events(request: Request, world: Tracked) -> Reply:
     """Events come with packets: those of the captures that --in names, played through the session's ruleset."""
     play = getattr(world, "replay", None)
     if not request.inputs or play is None:
-        raise ComplaintError("Operation failed: events come with packets, and none are on their way (see --in, and tcemu replay --events)", 1)
+        raise ComplaintError(
+            "Operation failed: events come with packets, and none are on their way (see --in, and tcemu replay --events)", 1
+        )
     if request.table == "expect":
         raise ComplaintError("Operation failed: there are no events of expectations", 1)
     from tcemu.conntrack.events import EventLog

@@ -71,7 +71,9 @@ class EventLog(Watcher):
     def judged(self, p: Packet, valid: bool) -> None:
         if self.reasons:
             word = "[IGNORED]" if valid else "[INVALID]"
-            self.emit(f"{self._stamp(p.ts)}{word} packet {p.number} {_flow(p)} {p.reason or ('once more' if valid else 'it belongs to no connection')}\n")
+            self.emit(
+                f"{self._stamp(p.ts)}{word} packet {p.number} {_flow(p)} {p.reason or ('once more' if valid else 'it belongs to no connection')}\n"
+            )
 
     def finish(self) -> str:
         """The end of the output, and what the tool says on standard error."""
@@ -112,7 +114,9 @@ def _when(now: int) -> str:
 
     t = gmtime(now // SECOND)
     clock = f"<hour>{t.tm_hour}</hour><min>{t.tm_min:02}</min><sec>{t.tm_sec:02}</sec>"
-    return f"<when>{clock}<wday>{(t.tm_wday + 1) % 7 + 1}</wday><day>{t.tm_mday}</day><month>{t.tm_mon}</month><year>{t.tm_year}</year></when>"
+    return (
+        f"<when>{clock}<wday>{(t.tm_wday + 1) % 7 + 1}</wday><day>{t.tm_mday}</day><month>{t.tm_mon}</month><year>{t.tm_year}</year></when>"
+    )
 
 
 def _flow(p: Packet) -> str:

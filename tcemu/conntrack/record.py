@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tcemu.conntrack.entry import NAT_CLASH, Entry, Side, Tuple
+from tcemu.conntrack.entry import NAT_CLASH, Entry, Extra, Side, Tuple
+from tcemu.conntrack.expect import Expectation
 from tcemu.conntrack.table import Conntrack
 from tcemu.conntrack.timeouts import Timeouts
 from tcemu.packet.numbers import numbers
@@ -49,6 +50,56 @@ class EntryRecord(Record):
     helper: str = ""
     flow: tuple[int, int, int] = (0, 0, 0)  # which flow table, its expiry, its flags
     policy: tuple[int, ...] = ()
+    extra: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())  # how far sequence numbers were moved, and the helper's memory
+
+
+class ExpectationRecord(Record):
+    """One expectation; the rank is its place among all. The tuple is as an `EntryRecord`'s."""
+
+    family: int = 4
+    proto: int = 0
+    tuple: Six = NOTHING
+    master: int = 0
+    any_source: bool = False
+    source_mask: int = 0xFFFFFFFF
+    any_sport: bool = True
+    zone: int = 0
+    flags: int = 0
+    kind: int = 0
+    helper: str = ""
+    expires: int = 0
+    saved: Six = NOTHING  # follow, address (two halves), port, direction
+
+
+def expectation_record(one: Expectation, rank: int) -> ExpectationRecord:
+    """The row of an expectation."""
+    return ExpectationRecord(
+        key=str(rank),
+        rank=rank,
+        family=one.family,
+        proto=one.proto,
+        tuple=_six(one.tuple),
+        master=one.master.id,
+        any_source=one.any_source,
+        source_mask=one.source_mask,
+        any_sport=one.any_sport,
+        zone=one.zone,
+        flags=one.flags,
+        kind=one.kind,
+        helper=one.helper,
+        expires=one.expires,
+        saved=(one.follow, one.saved_high, one.saved, one.saved_port, one.saved_way, 0),
+    )
+
+
+def expectation_of(record: ExpectationRecord, master: Entry) -> Expectation:
+    """The expectation of a row."""
+    one = Expectation(master, record.family, record.proto)
+    _fill_tuple(one.tuple, record.tuple)
+    one.any_source, one.source_mask, one.any_sport = record.any_source, record.source_mask, record.any_sport
+    one.zone, one.flags, one.kind, one.helper, one.expires = record.zone, record.flags, record.kind, record.helper, record.expires
+    one.follow, one.saved_high, one.saved, one.saved_port, one.saved_way = record.saved[:5]
+    return one
 
 
 def to_record(entry: Entry) -> EntryRecord:
@@ -90,6 +141,7 @@ def to_record(entry: Entry) -> EntryRecord:
         helper=entry.helper,
         flow=(entry.flow_table, entry.flow_expires, entry.flow_flags),
         policy=_policy(entry.policy),
+        extra=(tuple(entry.extra.adjust), tuple(entry.extra.memory)) if entry.extra is not None else ((), ()),
     )
 
 
@@ -117,11 +169,14 @@ def from_record(record: EntryRecord) -> Entry:
     entry.helper = record.helper
     entry.flow_table, entry.flow_expires, entry.flow_flags = record.flow
     entry.policy = _new_policy(record.policy)
+    if record.extra != ((), ()):
+        entry.extra = extra = Extra()
+        extra.adjust, extra.memory = list(record.extra[0]), list(record.extra[1])
     return entry
 
 
-def fill_table(table: Conntrack, records: Iterable[EntryRecord]) -> None:
-    """Put kept connections into a table. Masters are linked when they are there."""
+def fill_table(table: Conntrack, records: Iterable[EntryRecord], expected: Iterable[ExpectationRecord] = ()) -> None:
+    """Put kept connections, and what they expect, into a table. Masters are linked when they are there."""
     entries: dict[int, Entry] = {}
     children: list[tuple[Entry, int]] = []
     for record in records:
@@ -132,6 +187,7 @@ def fill_table(table: Conntrack, records: Iterable[EntryRecord]) -> None:
             children.append((entry, record.master))
     for entry, master in children:
         entry.master = entries.get(master)
+    table.expectations.all += [expectation_of(one, entries[one.master]) for one in expected if one.master in entries]
 
 
 def _six(t: Tuple) -> Six:

@@ -53,6 +53,7 @@ NF_DROP: Final = 0  # include/uapi/linux/netfilter.h
 NF_ACCEPT: Final = 1
 
 DAY: Final = 86_400 * SECOND
+LOOKED_AT: Final = 256  # connections whose time may be over, a packet
 EVICTION_RANGE: Final = 32  # slots that are searched for a victim; NF_CT_EVICTION_RANGE is 8 chains of about four
 
 
@@ -65,10 +66,14 @@ class Conntrack:
         self.wheel: Wheel = Wheel()
         self.expectations: Expectations = Expectations()
         self.stats: Stats = Stats()
+        self.expectations.stats = self.stats
         self.sources: Sources = Sources()  # for NAT
         self.chance: Chance = Chance()
         self.watcher: Watcher | None = None
         self.helping: Helping | None = None
+        # GRE of version 1 names only the receiver's call: family, addresses (halves) and that call -> the sender's (nf_ct_gre_keymap)
+        self.keys: dict[tuple[int, int, int, int, int, int], int] = {}
+        self.broadcast_mask: i64 = 0  # the packet in hand is the machine's own to all of a network with this mask
         self.count: i64 = 0  # confirmed entries
         self.serial: i64 = 0  # the last id that was given
         self.found_reply: bool = False  # the last tuple that was found was a reply tuple
@@ -126,6 +131,8 @@ class Conntrack:
         if entry is None:
             if not from_packet(p, self.key):
                 return self.invalid(p)
+            if proto == GRE and len(self.keys) > 0:
+                self.complete_key(family)
             if (proto == ICMP and family == 4) or (proto == ICMPV6 and family == 6):
                 judged = judge_icmp(p, family, verify, self.other, self.scratch)
                 if judged != PLAIN:
@@ -138,7 +145,7 @@ class Conntrack:
             if entry is None:
                 entry = self.begin(p, family, proto, zone, zone_dir, now)
                 if entry is None:
-                    return NF_DROP if p.reason == TABLE_FULL else self.invalid(p)
+                    return NF_DROP if p.reason.startswith(TABLE_FULL) else self.invalid(p)
                 if (entry.status & EXPECTED) != 0:
                     info = RELATED
             elif way != 0:
@@ -211,7 +218,7 @@ class Conntrack:
             return None
         if s.max != 0 and self.count + 1 > s.max and not self.make_room(now):
             self.stats.drop += 1
-            p.reason = TABLE_FULL
+            p.reason = f"{TABLE_FULL} ({self.count} connections)"
             return None
         copy(key, entry.orig)
         self.serial += 1
@@ -339,6 +346,8 @@ class Conntrack:
         entry.hash_orig = hash_of(entry.orig, entry.family, entry.proto, zone_of(entry, 0))
         entry.hash_reply = hash_of(entry.reply, entry.family, entry.proto, zone_of(entry, 1))
         self.serial = max(self.serial, entry.id)
+        if entry.proto == GRE and entry.orig.dport != 0:
+            self.note_keys(entry)
         self.buckets.insert(entry, only_reply)
         self.wheel.place(entry)
         if (entry.status & SRC_NAT_DONE) != 0:
@@ -361,7 +370,7 @@ class Conntrack:
                 return NF_ACCEPT
         self.stats.drop += 1
         self.stats.insert_failed += 1
-        p.reason = "conntrack: another connection has the same tuple"
+        p.reason = f"conntrack: another connection (id {other.id}) has the same tuple"
         return NF_DROP
 
     def join(self, p: Packet, mine: Entry, other: Entry) -> bool:
@@ -408,7 +417,34 @@ class Conntrack:
         if not from_packet(p, self.key):
             p.reason = ""
             return None
+        if p.f[L4PROTO] == GRE and len(self.keys) > 0:
+            self.complete_key(4 if (p.groups & G_IP4) != 0 else 6)
         return self.seek(self.key, 4 if (p.groups & G_IP4) != 0 else 6, p.f[L4PROTO], zone, ZONE_BOTH, p.ts)
+
+    def complete_key(self, family: i64) -> None:
+        """gre_keymap_lookup: the sender's call id of the tuple in `key`."""
+        t = self.key
+        if t.dport != 0:
+            t.sport = self.keys.get((family, t.src_high, t.src, t.dst_high, t.dst, t.dport), 0)
+
+    def note_keys(self, entry: Entry) -> None:
+        """A tunnel that a session kept: its calls are known."""
+        for t in (entry.orig, entry.reply):
+            if t.dport != 0:
+                self.keys[(entry.family, t.src_high, t.src, t.dst_high, t.dst, t.dport)] = t.sport
+
+    def end_tunnels(self, master: Entry) -> None:
+        """pptp_destroy_siblings: with the control connection its tunnels end."""
+        for entry in self.buckets.store:
+            if entry is not None and entry.proto == GRE and entry.master is master:
+                self.kill_at(entry, -1)
+        a = master.orig
+        b = master.reply
+        self.keys = {
+            key: value
+            for key, value in self.keys.items()
+            if key[1:5] not in ((a.src_high, a.src, a.dst_high, a.dst), (b.src_high, b.src, b.dst_high, b.dst))
+        }
 
     def find(
         self, family: i64, proto: i64, src_high: i64, src: i64, dst_high: i64, dst: i64, sport: i64, dport: i64, zone: i64, now: i64
@@ -457,7 +493,13 @@ class Conntrack:
 
     def turn(self, now: i64) -> None:
         """gc_worker: let go what expired until ``now``, of what the wheel comes by."""
-        for entry in self.wheel.turn(now):
+        wheel = self.wheel
+        wheel.turn(now)
+        most = self.settings.max // 100 * 95  # nf_conntrack_max95: from here on those go that may
+        for _ in range(LOOKED_AT):
+            entry = wheel.next()
+            if entry is None:
+                break
             if entry.index < 0:
                 continue
             if (entry.status & OFFLOADED) != 0:
@@ -466,7 +508,11 @@ class Conntrack:
             elif entry.expires <= now:
                 self.kill_at(entry, entry.expires)
                 continue
-            self.wheel.place(entry)
+            elif 0 < most <= self.count and may_go(entry):
+                self.kill_at(entry, now)
+                continue
+            wheel.place(entry)
+        wheel.hurry()
 
     def expire(self, now: i64) -> None:
         """Let time pass without a packet. What has just expired may stay up to a minute, unseen: lookups and listings know."""
@@ -531,6 +577,8 @@ class Conntrack:
         entry.status |= DYING
         if len(self.expectations.all) > 0:
             self.expectations.forget(entry)
+        if len(self.keys) > 0 and entry.helper == "pptp":
+            self.end_tunnels(entry)
         if entry.index < 0:
             return
         self.buckets.remove(entry)
@@ -570,7 +618,19 @@ class Conntrack:
         return dropped
 
 
-TABLE_FULL: Final = "conntrack: the table is full (nf_conntrack_max)"
+def may_go(entry: Entry) -> bool:
+    """gc_worker_can_early_drop: it is not assured, or both ends are closing it."""
+    if (entry.status & ASSURED) == 0:
+        return True
+    state = entry.state
+    if entry.proto == TCP:
+        return tcp.FW <= state <= tcp.CL
+    if entry.proto == SCTP:
+        return sctp.SS <= state <= sctp.SA
+    return entry.proto == DCCP and dccp.CR <= state <= dccp.TW
+
+
+TABLE_FULL: Final = "conntrack: the table is full: nf_conntrack_max"
 
 
 def _id_of(entry: Entry) -> int:

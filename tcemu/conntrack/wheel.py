@@ -2,7 +2,8 @@
 
 Packets move deadlines all the time, so an entry is not moved in the wheel when its deadline is; it is looked at when
 its second comes and put where it now belongs, at most a minute ahead. So a table holds what is alive plus what died
-in the last minute of capture time (compare net/netfilter/nf_conntrack_core.c gc_worker).
+in the last minute of capture time (compare net/netfilter/nf_conntrack_core.c gc_worker). What has come by waits in ``pending`` and is
+looked at a few at a time, so that no packet has to wait while a million connections expire.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Wheel:
 
     def __init__(self) -> None:
         self.spokes: list[list[Entry]] = [[] for _ in range(SPOKES)]
+        self.pending: list[list[Entry]] = []
         self.tick: i64 = -1
         self.due: i64 = 0
         self.low: i64 = 0
@@ -36,10 +38,9 @@ class Wheel:
             ahead = 1
         self.spokes[(self.tick + ahead) % SPOKES].append(entry)
 
-    def turn(self, now: i64) -> list[Entry]:
-        """Move to ``now``; the entries to be looked at, which the caller places again or lets go."""
+    def turn(self, now: i64) -> None:
+        """Move to ``now``: the entries to be looked at go to ``pending``."""
         second = now // SECOND
-        out: list[Entry] = []
         if self.tick >= 0 and second > self.tick:
             first = self.tick + 1
             if second - self.tick > SPOKES:
@@ -47,7 +48,7 @@ class Wheel:
             while first <= second:
                 spoke = self.spokes[first % SPOKES]
                 if len(spoke) > 0:
-                    out.extend(spoke)
+                    self.pending.append(spoke)
                     self.spokes[first % SPOKES] = []
                 first += 1
         # a capture that begins anew, earlier than the last one, moves the wheel back: every spoke still comes by
@@ -55,4 +56,17 @@ class Wheel:
             self.tick = second
         self.due = (self.tick + 1) * SECOND
         self.low = (self.tick - 2) * SECOND
-        return out
+
+    def next(self) -> Entry | None:
+        """The next entry to look at, which the caller places again or lets go; None when all are done."""
+        while len(self.pending) > 0:
+            spoke = self.pending[-1]
+            if len(spoke) > 0:
+                return spoke.pop()
+            self.pending.pop()
+        return None
+
+    def hurry(self) -> None:
+        """Be due again with the next packet, when some are left."""
+        if len(self.pending) > 0:
+            self.due = 0

@@ -681,10 +681,26 @@ class Stack(Wire):
 
     def confirm(self, p: Packet) -> i64:
         """nf_confirm: helpers look at the packet, then a new connection enters the table."""
+        ct = p.ct
+        if isinstance(ct, Entry) and ct.helper != "":
+            self.conntrack.broadcast_mask = self.mask_of_all(p)
         if self.conntrack.finish(p) != NF_ACCEPT:
             p.reason = p.reason or "the entry was not confirmed"
             return DROP
         return ACCEPT
+
+    def mask_of_all(self, p: Packet) -> i64:
+        """The mask of the network that a program's packet goes to all of, else 0 (nf_conntrack_broadcast_help)."""
+        hop = self.route
+        if hop is None or hop.kind != BROADCAST or not self.socket:
+            return 0
+        port = self.port(hop.device)
+        if port is not None:
+            for own in port.addresses:
+                mask = (0xFFFFFFFF << (32 - own.prefix)) & 0xFFFFFFFF if own.family == 4 else 0
+                if own.family == 4 and (own.low | (0xFFFFFFFF & ~mask)) == p.f[IP_DADDR]:
+                    return mask
+        return 0
 
     def nat(self, p: Packet, stage: Stage) -> i64:
         """nf_nat_inet_fn and what its family puts in front: the first packet chooses, the others follow."""

@@ -9,11 +9,12 @@ from tcemu.fields import BY_NAME
 from tcemu.ir.effect import ConnLimit, Limit, Quota, UpdateSet
 from tcemu.ir.operand import Bits, Concat, Hash, Key, Load, Lookup, Number, Operand, Raw
 from tcemu.ir.step import AnyBit, Compare, Do, Masked, Match, Member, Not, Range, SameAs, Step, Test, Unsupported
-from tcemu.lint.space import Box, Values, both, domain, join, less, meet, whole
+from tcemu.lint.space import DOMAINS, Box, Values, both, domain, join, less, meet, whole
 
 if TYPE_CHECKING:
     from tcemu.ir.ruleset import Ruleset
 
+FULL: Final = {field.name: (1 << field.bits) - 1 for field in BY_NAME.values() if field.name not in DOMAINS}  # masks of whole fields
 ENUMERATED: Final = 12  # bits up to which a test is tried on every value
 MAX_BOXES: Final = 64
 ONE_HOT: Final = (1, 2, 4, 8, 64)  # ct.state: a packet is in one of these (nf_conntrack_common.h NF_CT_STATE_BIT)
@@ -90,7 +91,11 @@ def boxes_of(steps: list[Step], members: Members) -> list[Box]:
     found = [Box({})]
     for step in steps:
         if isinstance(step, Match):
-            found = _and(found, _matched(step, members))
+            new = _matched(step, members)
+            if len(found) == len(new) == 1:
+                _narrow(found, new[0])
+            else:
+                found = _and(found, new)
         elif isinstance(step, Unsupported):
             found = [box._replace(exact=False) for box in found]
         elif isinstance(step, Do):
@@ -103,9 +108,17 @@ def boxes_of(steps: list[Step], members: Members) -> list[Box]:
     return found
 
 
+def _narrow(found: list[Box], new: Box) -> None:
+    """Meet the one box of a rule, which nobody else has yet, with another."""
+    dims = found[0].dims
+    for dim, values in new.dims.items():
+        mine = dims.get(dim)
+        dims[dim] = values if mine is None else meet(mine, values)
+    if not new.exact and found[0].exact:
+        found[0] = Box(dims, False)
+
+
 def _and(left: list[Box], right: list[Box]) -> list[Box]:
-    if len(left) == len(right) == 1:
-        return [both(left[0], right[0])]
     if len(left) * len(right) > MAX_BOXES:
         return [box._replace(exact=False) for box in left]
     return [both(one, other) for one, other in product(left, right)]
@@ -124,6 +137,8 @@ def _matched(match: Match, members: Members) -> list[Box]:
 def match_boxes(match: Match, members: Members) -> list[Box]:
     """The boxes of one guard."""
     left, test = match.left, match.test
+    if type(left) is Load and type(test) is Masked and test.mask == FULL.get(left.field):
+        return [Box({left.field: ((test.value, test.value),)})]  # the usual case: a field is a value
     if not steady(left):
         return [Box({}, False)]
     if isinstance(left, Concat):

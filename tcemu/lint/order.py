@@ -16,13 +16,15 @@ from tcemu.ir.step import Member
 from tcemu.ir.verdict import ACCEPT, DROP, GOTO, JUMP, RETURN, Verdict
 from tcemu.lint.boxes import dim_of
 from tcemu.lint.index import Index
-from tcemu.lint.space import Box, Values, both, meet, remainder
+from tcemu.lint.space import Box, Values, apart, both, meet, remainder
 from tcemu.lint.view import ENDING, Base, RuleView, View
 
 if TYPE_CHECKING:
     from tcemu.lint.subject import Subject
 
 MAX_STEPS: Final = 60_000  # rules met on the walks of one base chain
+CONNTRACK: Final = -200  # the priority at which the connection is looked up
+MAX_PAIRS: Final = 300_000  # of drops with what may have gone round them
 MAX_CONTEXT: Final = 64  # boxes that a jump may let through
 NFPROTO: Final[dict[str, Values]] = {"ip": ((2, 2),), "ip6": ((10, 10),)}
 BOTH_SIDES: Final = frozenset(("ct.state", "meta.mark", "meta.pkttype", "meta.length", "meta.priority", "meta.l4proto", "meta nfproto"))
@@ -53,6 +55,7 @@ class Order:
     def __init__(self, view: View) -> None:
         self.view = view
         self.meetings: dict[str, list[Meeting]] = {}
+        self.changing = {dim for rule in view.all for _, effect, _ in rule.acts for dim in written(effect)}  # not the same at every hook
         self.undecided: list[Base] = []
         self._dropped: dict[str, Index[Taker]] = {}
         for base in view.bases:
@@ -91,18 +94,34 @@ def always_of(base: Base) -> frozenset[str]:
     return frozenset(found)
 
 
+class Call:
+    """A chain that is being walked: what ended in it, what left it for its caller, and what may have left it, exact or not."""
+
+    def __init__(self, always: frozenset[str]) -> None:
+        self.ended: Index[Taker] = Index(always)
+        self.left: Index[Taker] = Index(always)
+        self.gone: list[Box] = []
+        self.entries: list[tuple[Box, Taker, int]] = []  # what ended, with how much had gone before
+
+    def end(self, box: Box, taker: Taker) -> None:
+        """Packets of a box end here."""
+        self.ended.add(box, taker)
+        self.entries.append((box, taker, len(self.gone)))
+
+
 class Walk:
     """The walk of one base chain."""
 
     def __init__(self, order: Order, base: Base) -> None:
         self.order, self.view, self.base = order, order.view, base
         self.always = always_of(base)
-        self.ended: Index[Taker] = Index(self.always)
-        self.lefts: list[Index[Taker]] = []
+        self.calls: list[Call] = []  # the chains that are being walked, the base chain first
         self.versions: dict[str, int] = {}
         self.steps = 0
         self.stack: list[str] = []
         self.earlier = self._earlier()
+        self.escapes: list[Box] = []  # what may have left the chain before, other than dropped
+        self.drops: list[tuple[Box, Taker, int]] = []  # with how many of the escapes came before
 
     def _earlier(self) -> list[Index[Taker]]:
         """What earlier base chains drop of the packets of this one."""
@@ -126,29 +145,45 @@ class Walk:
         self.chain(self.base.chain, context)
         if self.steps > MAX_STEPS:
             self.order.undecided.append(self.base)
+        self.order._dropped[self.base.chain] = self._dropped()
+
+    def _dropped(self) -> Index[Taker]:
+        """What this base chain drops for sure: the drops whose packets cannot have been accepted before, nor have gone round them."""
         dropped: Index[Taker] = Index(self.always)
-        if not self.versions:
-            for box, taker in self.ended.all:
-                if taker.code == DROP:
-                    dropped.add(box, taker)
-        self.order._dropped[self.base.chain] = dropped
+        if self.versions or len(self.drops) * len(self.escapes) > MAX_PAIRS:
+            return dropped
+        changing = self.order.changing
+        for box, taker, before in self.drops:
+            if any(dim in changing or (dim.startswith("ct") and self.base.priority <= CONNTRACK) for dim in box.dims):
+                continue
+            if all(apart(box, escape) for escape in self.escapes[:before]):
+                dropped.add(box, taker)
+        return dropped
 
     def chain(self, key: str, context: list[Box]) -> None:
         """The rules of a chain for packets of a context."""
         if key in self.stack or len(self.stack) > 16:
             return
         self.stack.append(key)
-        left: Index[Taker] = Index(self.always)
-        self.lefts.append(left)
+        call = Call(self.always)
+        self.calls.append(call)
         for rule in self.view.rules(key):
             self.steps += 1
             if self.steps > MAX_STEPS:
                 break
-            self.rule(rule, context, left)
-        self.lefts.pop()
+            self.rule(rule, context, call)
+        self.calls.pop()
         self.stack.pop()
+        if self.calls:
+            self._returned(call, self.calls[-1])
 
-    def rule(self, rule: RuleView, context: list[Box], left: Index[Taker]) -> None:
+    def _returned(self, call: Call, caller: Call) -> None:
+        """What a called chain ended, it ended for the caller too: but not packets that may have left it before."""
+        for box, taker, before in call.entries:
+            if len(call.gone) * len(call.entries) <= MAX_PAIRS and all(apart(box, gone) for gone in call.gone[:before]):
+                caller.end(box, taker)
+
+    def rule(self, rule: RuleView, context: list[Box], call: Call) -> None:
         """One rule."""
         own = [self._renamed(box) for box in rule.boxes]
         boxes = [both(outer, box) for outer in context for box in own]
@@ -159,7 +194,7 @@ class Walk:
             self.order.met(Meeting(rule, self.base, tuple(own), (), nothing=True))
             return
         self.order.met(self._meeting(rule, live))
-        self._follow(rule, live, left)
+        self._follow(rule, live, call)
         self._writes(rule)
 
     def _renamed(self, box: Box) -> Box:
@@ -171,7 +206,7 @@ class Walk:
     def _meeting(self, rule: RuleView, live: list[Box]) -> Meeting:
         takers: list[Taker] = []
         where: list[Box] = []
-        stands = [self.ended, *self.lefts, *self.earlier]
+        stands = [index for call in self.calls for index in (call.ended, call.left)] + self.earlier
         for box in live:
             taker = next((found for index in stands if (found := index.cover(box)) is not None), None)
             if taker is None:
@@ -217,30 +252,37 @@ class Walk:
                     found.append((dim, f"{low[0]}" if low == high else f"{low[0]}-{high[0]}", takers[0], pieces[0]))
         return tuple(found)
 
-    def _follow(self, rule: RuleView, live: list[Box], left: Index[Taker]) -> None:
+    def _follow(self, rule: RuleView, live: list[Box], call: Call) -> None:
         """What becomes of the packets that it matches."""
         for _number, effect, behind in rule.acts:
             if isinstance(effect, VerdictMap):
-                self._mapped(rule, effect, live, left)
+                self._mapped(rule, effect, live, call)
                 return
             then = Verdict(ACCEPT) if isinstance(effect, Translate) else behind
             if then.code:
-                self._verdict(rule, then, live, left)
+                self._verdict(rule, then, live, call)
                 return
 
-    def _verdict(self, rule: RuleView, then: Verdict, live: list[Box], left: Index[Taker]) -> None:
+    def _verdict(self, rule: RuleView, then: Verdict, live: list[Box], call: Call) -> None:
         if then.code in (JUMP, GOTO):
             if len(live) <= MAX_CONTEXT:
                 self.chain(then.to, live)
             else:
                 self.chain(then.to, [Box({}, False)])
-        index = self.ended if then.code in ENDING else left if then.code in (RETURN, GOTO) else None
-        if index is not None:
-            for box in live:
-                if box.exact:
-                    index.add(box, Taker(rule, then.code))
+        if then.code == DROP:
+            self.drops += [(box, Taker(rule, DROP), len(self.escapes)) for box in live if box.exact]
+        elif then.code in ENDING or then.code in (RETURN, GOTO):
+            self.escapes += live
+        exact = [box for box in live if box.exact]
+        if then.code in ENDING:
+            for box in exact:
+                call.end(box, Taker(rule, then.code))
+        elif then.code in (RETURN, GOTO):
+            call.gone += live
+            for box in exact:
+                call.left.add(box, Taker(rule, then.code))
 
-    def _mapped(self, rule: RuleView, effect: VerdictMap, live: list[Box], left: Index[Taker]) -> None:
+    def _mapped(self, rule: RuleView, effect: VerdictMap, live: list[Box], call: Call) -> None:
         """A verdict map: each element a rule of its own."""
         told = self.view.members.told(effect.map) and not hasattr(effect.key, "parts") and not hasattr(effect.key, "of")
         dim = self._name(dim_of(effect.key)[0])
@@ -253,7 +295,7 @@ class Walk:
                 boxes = [box._replace(exact=False) for box in live]
             boxes = [box for box in boxes if not box.empty]
             if boxes:
-                self._verdict(rule, one.verdict, boxes, left)
+                self._verdict(rule, one.verdict, boxes, call)
 
     def _name(self, dim: str) -> str:
         return f"{dim}#{self.versions[dim]}" if dim in self.versions else dim

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from tcemu.nft.tree import Binop, Body, Command, Element, Expr, ListOf, MapOf, Rule, SetLiteral, Stmt, Variable
+from tcemu.nft.tree import (
+    Binop,
+    Body,
+    Command,
+    Element,
+    Expr,
+    Key,
+    ListOf,
+    MapOf,
+    Prefix,
+    Range,
+    Rule,
+    SetLiteral,
+    Stmt,
+    Symbol,
+    Value,
+    Variable,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from tcemu.lint.subject import NftText, Subject
+
+
+PLAIN: Final = frozenset((Key, Symbol, Value, Verdict, Prefix, Range, str, int, bool, type(None)))  # nothing is inside these
 
 
 def commands(subject: Subject) -> Iterator[tuple[NftText, Command, Command]]:
@@ -63,9 +84,12 @@ def set_literals(subject: Subject) -> Iterator[tuple[NftText, SetLiteral]]:
     """Set literals in rules and in elements of sets."""
     for text, rule, _command in rules(subject):
         for stmt in rule.stmts:
-            for found in expressions(stmt):
-                if isinstance(found, SetLiteral):
-                    yield text, found
+            for value in stmt.args.values():
+                if type(value) in PLAIN:
+                    continue
+                for found in expressions(value):
+                    if isinstance(found, SetLiteral):
+                        yield text, found
     for text, command, _outer in commands(subject):
         if isinstance(command.body, SetLiteral):
             yield text, command.body

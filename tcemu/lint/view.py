@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, overload
 
 from tcemu.ir.effect import Effect, Random, VerdictMap
 from tcemu.ir.operand import Bits, Key, Load, Operand
@@ -19,6 +18,27 @@ if TYPE_CHECKING:
 
 ENDING: Final = frozenset((ACCEPT, DROP, STOLEN, QUEUE, TRAP, REDIRECT))
 HOOKS: Final = ("ingress", "prerouting", "input", "forward", "output", "postrouting", "egress")
+
+
+T = TypeVar("T")
+
+
+class lazy(Generic[T]):  # noqa: N801
+    """A property that is worked out once; as `functools.cached_property`, without its lock."""
+
+    def __init__(self, work: Callable[[Any], T]) -> None:
+        self.work = work
+        self.name = work.__name__
+
+    @overload
+    def __get__(self, thing: None, kind: type) -> lazy[T]: ...
+    @overload
+    def __get__(self, thing: object, kind: type) -> T: ...
+    def __get__(self, thing: object | None, kind: type) -> lazy[T] | T:
+        if thing is None:
+            return self
+        found = thing.__dict__[self.name] = self.work(thing)
+        return found
 
 
 class Base(NamedTuple):
@@ -49,22 +69,24 @@ class RuleView:
         self.table = rule.parent.split("/")[0]
         self.family = self.table.split(" ")[0]
 
-    @cached_property
+    @lazy
     def boxes(self) -> list[Box]:
         """See `tcemu.lint.boxes`."""
         return boxes_of(self.rule.steps, self.view.members)
 
-    @cached_property
+    @lazy
     def matches(self) -> list[Match]:
         """Guards, in order."""
         return [step for step in self.rule.steps if isinstance(step, Match)]
 
-    @cached_property
+    @lazy
     def acts(self) -> list[tuple[int, Effect | None, Verdict]]:
         """Effects with the number of their step and the verdict behind; objects of tc are looked up."""
         found: list[tuple[int, Effect | None, Verdict]] = []
-        for number, step in enumerate(self.rule.steps):
-            if not isinstance(step, Do):
+        number = -1
+        for step in self.rule.steps:
+            number += 1
+            if type(step) is not Do:
                 continue
             if step.obj and step.effect is None:
                 record = self.view.subject.ruleset.objects.get(step.obj)
@@ -87,7 +109,7 @@ class RuleView:
             if effect is not None and isinstance(effect, kinds):
                 yield number, effect
 
-    @cached_property
+    @lazy
     def verdict(self) -> Verdict | None:
         """The verdict that ends the rule, if one is sure to."""
         for _number, effect, then in self.acts:
@@ -123,7 +145,7 @@ class View:
         self._chains: dict[str, list[RuleView]] = {}
 
     # ------------------------------------------------------------ nft
-    @cached_property
+    @lazy
     def bases(self) -> list[Base]:
         """Base chains by family's hook and priority."""
         found: dict[str, Base] = {}
@@ -135,7 +157,7 @@ class View:
             found.setdefault(way.chain, Base(way.chain, way.parent, way.layer, way.hook, way.priority, way.kind, drops, way.device))
         return sorted(found.values(), key=lambda base: (HOOKS.index(base.hook), base.priority))
 
-    @cached_property
+    @lazy
     def nft_chains(self) -> list[str]:
         """Keys of nft's chains."""
         return [chain.key for chain in self.subject.ruleset.chains if not chain.key.startswith("tc ")]
@@ -146,12 +168,12 @@ class View:
             self._chains[chain] = [RuleView(self, rule) for rule in self.subject.ruleset.rules.children(chain)]
         return self._chains[chain]
 
-    @cached_property
+    @lazy
     def all(self) -> list[RuleView]:
         """All rules of nft."""
         return [rule for chain in self.nft_chains for rule in self.rules(chain)]
 
-    @cached_property
+    @lazy
     def _acting(self) -> dict[type, list[RuleView]]:
         """Rules of nft by the kinds of their effects."""
         found: dict[type, list[RuleView]] = {}
@@ -160,7 +182,7 @@ class View:
                 found.setdefault(kind, []).append(rule)
         return found
 
-    @cached_property
+    @lazy
     def _matching(self) -> dict[str, list[RuleView]]:
         """Rules of nft by what their guards look at."""
         found: dict[str, list[RuleView]] = {}
@@ -176,7 +198,7 @@ class View:
         wanted = {rule.key for name in names for rule in self._matching.get(name, ())}
         return [rule for rule in self.all if rule.key in wanted] if wanted else []
 
-    @cached_property
+    @lazy
     def callers(self) -> dict[str, list[RuleView]]:
         """The rules that lead to each chain."""
         found: dict[str, list[RuleView]] = {}
@@ -210,12 +232,12 @@ class View:
                 found += [verdict.to for verdict in self.map_verdicts(effect.map) if verdict.to]
         return found
 
-    @cached_property
+    @lazy
     def leads(self) -> dict[str, list[str]]:
         """Where each chain leads to."""
         return {key: list(dict.fromkeys(target for rule in self.rules(key) for target in self.targets(rule))) for key in self.nft_chains}
 
-    @cached_property
+    @lazy
     def reach(self) -> dict[str, list[Base]]:
         """From which base chains each chain is reached."""
         found: dict[str, list[Base]] = {}
@@ -255,7 +277,7 @@ class View:
         return [base for base in self.bases if base.hook == hook and (not kind or base.kind == kind)]
 
     # ------------------------------------------------------------ tc
-    @cached_property
+    @lazy
     def blocks(self) -> list[str]:
         """Keys of tc's blocks that hold chains with filters."""
         return list(dict.fromkeys(chain.parent for chain in self.subject.ruleset.chains if chain.key.startswith(("tc dev", "tc block"))))
@@ -264,7 +286,7 @@ class View:
         """The chains of a block."""
         return [chain.key for chain in self.subject.ruleset.chains.children(block)]
 
-    @cached_property
+    @lazy
     def tc_all(self) -> list[RuleView]:
         """All filters of tc."""
         return [rule for block in self.blocks for chain in self.tc_chains(block) for rule in self.rules(chain)]

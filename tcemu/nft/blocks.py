@@ -76,6 +76,7 @@ def value(key: str) -> Any:
 
     def act(p: Parser, *children: Any) -> None:
         p.pending.values[key] = children[0] if children else True
+        p.pending.places[key] = inner(p)
 
     return act
 

@@ -197,6 +197,8 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     runner = Run(world, output(options, world))
     runner.as_json, runner.newest = options.has("j"), options.newest
     reading = read(options, name, text)
+    if options.has("e"):
+        runner.kernel.told = []
     merged, said = "", ""
     if options.has("o") and not reading.fatal:
         from tcemu.nft.optimize import optimize
@@ -207,7 +209,7 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
             runner.all(reading.commands)
             if reading.fatal or runner.wrong or options.has("c"):
                 raise Abort
-            runner.close()
+            runner.close(reading.commands)
     except Abort:
         if not reading.fatal and not runner.errors:
             with world.transaction():
@@ -215,7 +217,8 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     wrong: list[NftError] = runner.errors if reading.fatal else runner.wrong
     stderr = "".join(error.lines(reading.lexer) for error in [*reading.said, *wrong])
     failed = reading.fatal or bool(wrong)
-    return Reply(int(failed), merged + ("" if failed else _printed(runner)), said + stderr)
+    shown = "" if failed else _printed(runner, echo=options.has("e") and not options.has("c"))
+    return Reply(int(failed), merged + shown, said + stderr)
 
 
 def read(options: Options, name: str, text: str) -> Reading:
@@ -257,8 +260,13 @@ def _define(parser: Parser, options: Options) -> list[NftError]:
     return errors
 
 
-def _printed(runner: Run) -> str:
+def _printed(runner: Run, echo: bool) -> str:
+    """What a run listed, behind what it added where that is asked for."""
     text = "".join(runner.text)
+    if echo:
+        from tcemu.nft import echo as told
+
+        text = (told.document(runner) if runner.as_json else told.lines(runner)) + text
     if runner.as_json and (runner.json or runner.listed):
         from tcemu.nft.show_json import document
 

@@ -7,7 +7,7 @@ Source: Linux net/netfilter/nf_tables_api.c.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from tcemu.ir.ruleset import Chain, Object, Rule, Ruleset, Table
 from tcemu.nft.cache import Cache, set_key
@@ -27,6 +27,16 @@ def check_name(name: str, at: At) -> None:
         raise KernelError(ERANGE, at)
 
 
+class Told(NamedTuple):
+    """Something that a run added: kind, record, the word of the command, of a rule the one that it stands behind and the one that it replaced."""
+
+    kind: str
+    record: Any
+    op: str = "add"
+    place: int = 0
+    replaced: int = 0
+
+
 class Kernel:
     """One ruleset, as a run changes it."""
 
@@ -36,6 +46,22 @@ class Kernel:
         self._reach: dict[str, Reach] = {}
         self._given: dict[str, tuple[int, int]] = {}  # tables, with the last handle that they gave
         self._tables = 0
+        self.added = False
+        self.told: list[Told] | None = None  # what a run adds, where it is asked for
+
+    def tell(self, kind: str, record: Any, op: str = "add", place: int = 0, replaced: int = 0) -> None:
+        """Something was added."""
+        self.added = True
+        if self.told is not None:
+            self.told.append(Told(kind, record, op, place, replaced))
+
+    def generation(self, more: int = 0) -> int:
+        """The number of the ruleset's generation; ``more`` came now (nf_tables_commit counts them, from 1)."""
+        state = self.ruleset.objects.get(STATE) or Object(key=STATE, parent=STATE, kind=STATE)
+        if more:
+            state.stats.extra["generation"] = state.stats.extra.get("generation", 1) + more
+            self.ruleset.objects.put(state)
+        return state.stats.extra.get("generation", 1)
 
     # ------------------------------------------------------------ lookups
     def table(self, spec: Spec) -> Table:
@@ -50,14 +76,20 @@ class Kernel:
             raise missing(self.cache.table_not_found(spec.table, spec.table_at))
         return found
 
-    def chain_of_rule(self, spec: Spec) -> Chain:
-        """The chain of a rule; where it is not there, nft has its own guesses at what was meant."""
+    def chain_of_rule(self, spec: Spec, placed: bool = False) -> Chain:
+        """The chain of a rule; where it is not there, nft has its own guesses at what was meant.
+
+        placed: the rule has a place among others, so that nft itself looks for the chain.
+        """
         table = self.ruleset.tables.get(f"{spec.family} {spec.table}")
+        if table is None and placed:
+            raise self.cache.table_not_found(spec.table, spec.table_at)
         if table is None:
             raise missing(self.cache.table_of_chain_not_found(spec.name, spec.table_at))
         found = self.ruleset.chains.get(f"{table.key}/{spec.name}")
         if found is None:
-            raise missing(self.cache.chain_not_found(spec.name, spec.name_at, table.key))
+            hint = self.cache.chain_not_found(spec.name, spec.name_at, table.key)
+            raise hint if placed else missing(hint)
         return found
 
     def chain(self, spec: Spec) -> Chain:

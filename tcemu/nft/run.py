@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tcemu.world import World
 
 MAX_ERRORS: Final = 10
+READS: Final = frozenset(("list", "get", "describe", "monitor", "export", "import"))
 
 
 class Run:
@@ -58,8 +59,10 @@ class Run:
                 break
         self.kernel.save()
 
-    def close(self) -> None:
+    def close(self, commands: list[Command]) -> None:
         """The end of the process: tables that it owned go with it (nf_tables_api.c nft_rcv_nl_event)."""
+        if self.kernel.added or any(command.op not in READS and command.op not in ("add", "create") for command in commands):
+            self.kernel.generation(1)
         for table in list(self.ruleset.tables):
             if not table.key.startswith("tc ") and "owner" in unpack(table.note, TableNote).flags:
                 drop(self.kernel, table)

@@ -216,14 +216,15 @@ class Out:
         note = unpack(record.note, SetNote)
         noun = "meter" if note.meter else "map" if note.data_types or note.object else "set"
         lines = [f"{indent}{noun} {record.name} {{" + (f" # handle {note.handle}" if self.handles else "")]
-        lines += [f"{indent}\t{line}" for line in self._set_lines(record, note)]
+        lines += [f"{indent}\t{line}" for line in self.set_lines(record, note)]
         if members is None:
             members = [] if self.terse else self.elements(record)
         if members:
             lines.append(f"{indent}\telements = {{ {self._members(record, note, members)} }}")
         return "\n".join([*lines, f"{indent}}}", ""])
 
-    def _set_lines(self, record: Set, note: SetNote) -> Iterator[str]:
+    def set_lines(self, record: Set, note: SetNote) -> Iterator[str]:
+        """The settings of a set or map."""
         word = "typeof" if note.typeof is not None else "type"
         key = self.text(note.typeof) if note.typeof is not None else " . ".join(note.types)
         data = ""

@@ -13,6 +13,9 @@ Each filter with a ct action becomes two rules, so that its actions and its coun
 
 A packet that misses in any table goes on in software, at the chain that the miss id stands for (tc skb extension), with the zone and the
 state that were found so far. Registers: Source: drivers/net/ethernet/mellanox/mlx5/core/en/tc_ct.h, en_tc.c mlx5e_tc_attr_to_reg_mappings.
+
+A filter that is not in hardware sends the packets that it matches to software, even where a filter behind it is in hardware and would match
+them there: on a card the later one wins, which no ruleset wants. Source: assumed.
 """
 
 from __future__ import annotations

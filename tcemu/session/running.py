@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from tcemu.conntrack.record import fill_table, to_record
+from tcemu.conntrack.record import expectation_of, expectation_record, fill_table, to_record
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.stats import Stats, Watcher
 from tcemu.engine.lower import lower, sync
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 Print = tuple[int, ...]
 T = TypeVar("T")
 STATS: Final = "conntrack"  # meta: the tracker's counters as JSON
-STAT_NAMES: Final = ("found", "invalid", "insert", "insert_failed", "drop", "early_drop", "error", "clash_resolve")
+EXPECT_NAMES: Final = ("expect_new", "expect_create", "expect_delete")
+STAT_NAMES: Final = ("found", "invalid", "insert", "insert_failed", "drop", "early_drop", "error", "clash_resolve", *EXPECT_NAMES)
 
 
 def numbers(stats: Stats) -> dict[str, int]:
@@ -77,7 +78,7 @@ class Running:
         self.names: dict[int, str] = {}  # of devices by index
         self.kinds: dict[int, str] = {}
         self._kept: dict[int, Print] = {}
-        self.machine.conntrack.stats = kept_stats(session)
+        self.machine.conntrack.stats = self.machine.conntrack.expectations.stats = kept_stats(session)
         self.stats_before = numbers(self.machine.conntrack.stats)
         self.offloading: Offloading | None = None
         if offload is not None:
@@ -145,7 +146,7 @@ class Running:
 
     def _load_connections(self) -> None:
         tracker = self.machine.conntrack
-        fill_table(tracker, self.session.connections.all())
+        fill_table(tracker, self.session.connections.all(), self.session.expectations.all())
         self._kept = {entry.id: _print(entry) for entry in tracker.entries()}
 
     def _reload_connections(self) -> None:
@@ -164,7 +165,10 @@ class Running:
         self.machine.restore_flows(
             [entry for entry in tracker.entries() if str(entry.id) in {row.key for row in rows.values()}], self.machine.now
         )
-        self._kept = {entry.id: _print(entry) for entry in tracker.entries()}
+        entries = {entry.id: entry for entry in tracker.entries()}
+        waited = [row for row in self.session.expectations.all() if row.master in entries]
+        tracker.expectations.all = [expectation_of(row, entries[row.master]) for row in waited]
+        self._kept = {number: _print(entry) for number, entry in entries.items()}
 
     def save_connections(self) -> None:
         """Write the rows of connections that changed, and delete those of connections that ended."""
@@ -177,6 +181,15 @@ class Running:
             shelf.delete(str(number))
         shelf.put_all(to_record(entry) for entry in entries if self._kept.get(entry.id) != prints[entry.id])
         self._kept = prints
+        self._save_expectations()
+
+    def _save_expectations(self) -> None:
+        shelf = self.session.expectations
+        kept = {one.key: one for one in shelf.all()}
+        now = [expectation_record(one, rank) for rank, one in enumerate(self.machine.conntrack.expectations.all, 1)]
+        for key in kept.keys() - {one.key for one in now}:
+            shelf.delete(key)
+        shelf.put_all(one for one in now if kept.get(one.key) != one)
 
     def _save_devices(self) -> None:
         devices = self.session.host.devices

@@ -31,7 +31,7 @@ from tcemu.session.store import IN_MEMORY, Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tcemu.conntrack.record import EntryRecord
+    from tcemu.conntrack.record import EntryRecord, ExpectationRecord
     from tcemu.conntrack.stats import Stats, Watcher
     from tcemu.ir.ruleset import Ruleset
     from tcemu.session.offloading import RuleJudge
@@ -77,6 +77,7 @@ class Session:
         self.host: Host = _host(self.store)
         self._ruleset: Ruleset | None = None
         self._connections: TableShelf[EntryRecord] | None = None
+        self._expectations: TableShelf[ExpectationRecord] | None = None
         self._now: int | None = None
         if self.store.fresh:
             from tcemu.host import devices
@@ -101,6 +102,15 @@ class Session:
 
             self._connections = TableShelf(self.store, "connections", EntryRecord)
         return self._connections
+
+    @property
+    def expectations(self) -> TableShelf[ExpectationRecord]:
+        """What connections expect."""
+        if self._expectations is None:
+            from tcemu.conntrack.record import ExpectationRecord
+
+            self._expectations = TableShelf(self.store, "expectations", ExpectationRecord)
+        return self._expectations
 
     @property
     def tracker_stats(self) -> Stats:

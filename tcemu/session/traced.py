@@ -9,6 +9,7 @@ from tcemu.engine.machine import Sink
 from tcemu.engine.nftrace import NfTracer
 from tcemu.engine.trace import Event, Tracer, render
 from tcemu.session.labels import labels
+from tcemu.session.offloading import used
 from tcemu.session.nftraced import text_of
 from tcemu.session.replayed import verdict_name
 from tcemu.session.running import Running, undone
@@ -61,7 +62,7 @@ def trace(session: Session, frame: bytes, device: str) -> Trace:
         port = session.host.devices.get(device)
         if port is None:
             raise Refused(f'Cannot find device "{device}"', exit_code=1)
-        running = Running(session, sink)
+        running = Running(session, sink, offload=used(session))
         running.machine.observer = heard
         running.machine.receive(frame, 0, len(frame), len(frame), session.now(), 0, port.index)
         keys = list(dict.fromkeys(event.key for event in tracer.events if event.kind in ("matched", "missed")))

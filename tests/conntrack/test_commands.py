@@ -11,7 +11,8 @@ import pytest
 
 from tcemu.conntrack.commands import run
 from tcemu.conntrack.entry import ASSURED, OFFLOADED, SEEN_REPLY
-from tcemu.conntrack.record import EntryRecord, from_record, to_record
+from tcemu.conntrack.expect import Expectation
+from tcemu.conntrack.record import EntryRecord, ExpectationRecord, expectation_record, from_record, to_record
 from tcemu.shelf import MemoryShelf
 from tcemu.world import Reply
 
@@ -44,6 +45,7 @@ class World:
 
     def __init__(self, table: str = "none") -> None:
         self._rows: MemoryShelf[EntryRecord] = MemoryShelf()
+        self._expected: MemoryShelf[ExpectationRecord] = MemoryShelf()
         self.time = NOW
         for line in TABLES[table]:
             assert self.run(line).exit_code == 0, line
@@ -56,6 +58,10 @@ class World:
     @property
     def connections(self) -> MemoryShelf[EntryRecord]:
         return self._rows
+
+    @property
+    def expectations(self) -> MemoryShelf[ExpectationRecord]:
+        return self._expected
 
     def now(self) -> int:
         return self.time
@@ -173,3 +179,22 @@ def test_help_and_statistics() -> None:
     assert World().run("-S").stdout == (
         "cpu=0   \tfound=0 invalid=0 insert=0 insert_failed=0 drop=0 early_drop=0 error=0 search_restart=0 clash_resolve=0 chaintoolong=0 \n"
     )
+
+
+def test_expectations_are_listed_counted_and_flushed() -> None:
+    world = World("two")
+    master = from_record(next(iter(world.connections)))
+    one = Expectation(master, 4, 6)
+    one.tuple.src = one.tuple.dst = 0x7F000001
+    one.tuple.dport, one.expires = 5432, world.time + 300_000_000_000
+    world.expectations.put(expectation_record(one, 1))
+    # run: conntrack -L expect, where nft's ct expectation had made one
+    want = (
+        "300 proto=6 src=127.0.0.1 dst=127.0.0.1 sport=0 dport=5432 mask-src=255.255.255.255 mask-dst=255.255.255.255 sport=0 dport=65535 "
+    )
+    want += "master-src=1.2.3.4 master-dst=5.6.7.8 sport=10 dport=20 class=0\n"
+    reply = world.run("-L expect")
+    assert (reply.stdout, reply.stderr) == (want, TOOL + "1 expectations have been shown.\n")
+    assert world.run("-C expect").stdout == "1\n"
+    assert world.run("-F expect").stderr == TOOL + "expectation table has been emptied.\n"
+    assert world.run("-C expect").stdout == "0\n"

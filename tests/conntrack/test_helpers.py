@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from .builder import A, B, udp
+from .builder import A, B, ip4, udp
 from .talk import Talk
 
 PUBLIC = 0xC0000201
@@ -104,3 +104,71 @@ def test_a_helper_that_is_not_there_looks_at_nothing(name: str) -> None:
     talk = Talk(name)
     talk.open()
     assert talk.say(0, b"PORT 10,0,0,1,200,10\r\n") == "est"
+
+
+CONTROL = b"\x00\x01\x1a\x2b\x3c\x4d"
+
+
+def control(kind: int, body: bytes) -> bytes:
+    message = CONTROL + struct.pack("!HH", kind, 0) + body
+    return struct.pack("!H", len(message) + 2) + message
+
+
+def tunnel(talk: Talk, client: int = 5, server: int = 9, result: int = 1) -> None:
+    """A control connection that agrees on two call ids."""
+    talk.open()
+    talk.say(0, control(1, bytes(144)))
+    talk.say(1, control(2, b"\1\0\1\0" + bytes(140)))
+    talk.say(0, control(7, struct.pack("!H", client) + bytes(150)))
+    talk.say(1, control(8, struct.pack("!HHBB", server, client, result, 0) + bytes(16)))
+
+
+def gre(src: int, dst: int, call: int) -> bytes:
+    return ip4(src, dst, 47, struct.pack("!HHHHI", 0x3001, 0x880B, 4, call, 1) + b"data")
+
+
+def test_pptp_expects_the_tunnel_both_ways() -> None:
+    talk = Talk("pptp", port=1723)
+    tunnel(talk)
+    assert talk.expected() == [(A, B, 9, 5), (B, A, 5, 9)]
+
+
+def test_pptp_tunnel_is_one_related_connection() -> None:
+    talk = Talk("pptp", port=1723)
+    tunnel(talk)
+    control_connection = talk.entry
+    assert talk.send(gre(A, B, 9)) == "rel"
+    assert talk.entry.master is control_connection
+    assert talk.send(gre(B, A, 5)) == "est-reply"
+    talk.table.kill(control_connection)
+    assert talk.table.count == 0
+    assert talk.table.keys == {}
+
+
+@pytest.mark.parametrize(("client", "result"), [(5, 2), (6, 1)], ids=["refused", "another-call"])
+def test_pptp_calls_that_are_not_made(client: int, result: int) -> None:
+    talk = Talk("pptp", port=1723)
+    talk.open()
+    talk.say(0, control(1, bytes(144)))
+    talk.say(1, control(2, b"\1\0\1\0" + bytes(140)))
+    talk.say(0, control(7, struct.pack("!H", 5) + bytes(150)))
+    talk.say(1, control(8, struct.pack("!HHBB", 9, client, result, 0) + bytes(16)))
+    assert talk.expected() == []
+
+
+@pytest.mark.parametrize(("name", "port", "seconds"), [("netbios-ns", 137, 3), ("snmp", 161, 30)], ids=["netbios-ns", "snmp"])
+def test_answers_to_a_broadcast_come_from_the_whole_network(name: str, port: int, seconds: int) -> None:
+    talk = Talk(name, proto=17, port=port)
+    talk.table.broadcast_mask = 0xFFFFFF00
+    assert talk.pass_through(udp(A, 0x0A0000FF, sport=port, dport=port)) == "new"
+    talk.table.broadcast_mask = 0
+    assert talk.left() == seconds
+    assert talk.pass_through(udp(B, A, sport=port, dport=port), helper=False) == "rel"
+    assert talk.pass_through(udp(0x0A000003, A, sport=port, dport=port), helper=False) == "rel"
+    assert talk.pass_through(udp(0x0A000103, A, sport=port, dport=port), helper=False) == "new"
+
+
+def test_a_broadcast_of_another_machine_announces_nothing() -> None:
+    talk = Talk("snmp", proto=17, port=161)
+    talk.pass_through(udp(A, 0x0A0000FF, sport=161, dport=161))
+    assert talk.expected() == []

@@ -34,7 +34,7 @@ def check(table: Conntrack) -> None:
         for way, t in ((0, entry.orig), (1, entry.reply)):
             h = hash_of(t, entry.family, entry.proto, zone_of(entry, way))
             assert buckets.find(h, t, entry.family, entry.proto, zone_of(entry, 0), zone_of(entry, 1)) is entry
-    in_wheel = {id(entry) for spoke in table.wheel.spokes for entry in spoke if entry.index >= 0}
+    in_wheel = {id(entry) for spoke in (*table.wheel.spokes, *table.wheel.pending) for entry in spoke if entry.index >= 0}
     assert in_wheel == {id(entry) for entry in held}
 
 

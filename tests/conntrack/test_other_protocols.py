@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from tcemu.conntrack.entry import ASSURED
+from tcemu.conntrack.entry import ASSURED, SEEN_REPLY
 from tcemu.conntrack.linux import dccp, sctp
 from tcemu.packet.checksum import checksum, pseudo4, sctp_checksum
 
@@ -348,3 +348,60 @@ def test_dccp_that_begins_nothing(frame: bytes) -> None:
 def test_dccp_table_is_whole() -> None:
     assert len(dccp.STATES) == 2 * 10 * 8
     assert all(0 <= cell <= dccp.IV for cell in dccp.STATES)
+
+
+DCCP_KERNEL = """
+            NO RQ RS PO OP CR CG TW
+O request   RQ RQ RS IG IG IG IG RQ
+O response  IV IG IG IG IG IG IG IV
+O data      IV IV IV IV OP CR CG IV
+O ack       IV IV PO PO OP CR CG IV
+O dataack   IV IV PO PO OP CR CG IV
+O closereq  IV IV IV IV IV IV IV IV
+O close     IV IV IV CG CG CG IV IV
+O reset     IV TW TW TW TW TW TW IG
+O sync      IV IG IG IG IG IG IG IG
+O syncack   IV IG IG IG IG IG IG IG
+R request   IV IG IG IG IG IG IG RQ
+R response  IV RS RS IG IG IG IG IV
+R data      IV IV IV OP OP IV CG IV
+R ack       IV IV IV OP OP IV CG IV
+R dataack   IV IV IV OP OP IV CG IV
+R closereq  IV IV IV CR CR CR CR IV
+R close     IV IV IV CG CG IV CG IV
+R reset     IV TW TW TW TW TW TW TW
+R sync      IV IG IG IG IG IG IG IG
+R syncack   IV IG IG IG IG IG IG IG
+"""
+DCCP_SHORT = ("NO", "RQ", "RS", "PO", "OP", "CR", "CG", "TW", "IG", "IV")
+DCCP_CELLS = [
+    (line.split()[0], kind % 10, state, line.split()[2 + state])
+    for kind, line in enumerate(DCCP_KERNEL.strip().splitlines()[1:])
+    for state in range(8)
+]
+
+
+@pytest.mark.parametrize(
+    ("side", "kind", "state", "want"),
+    DCCP_CELLS,
+    ids=[f"{'orig' if s == 'O' else 'reply'}-{dccp.TYPE_NAMES[k]}-{DCCP_SHORT[n]}" for s, k, n, _ in DCCP_CELLS],
+)
+def test_dccp_packet_does_what_its_cell_says(side: str, kind: int, state: int, want: str) -> None:
+    # source: net/netfilter/nf_conntrack_proto_dccp.c dccp_state_table (role client in the original direction)
+    t = Tracker()
+    t.send(datagram(A, B, 0, 1))
+    entry = t.entry
+    entry.state, entry.last_index = state, 2
+    entry.status |= SEEN_REPLY
+    ack = None if kind in (0, 2) else 1
+    frame = datagram(A, B, kind, 5, ack) if side == "O" else datagram(B, A, kind, 5, ack, sport=600, dport=500)
+    got = t.send(frame)
+    if want == "IV":
+        assert got == "inv"
+        assert entry.state == state
+    elif want == "IG":
+        assert "ignored" in t.packet.reason
+        assert entry.state == state
+    else:
+        assert got != "inv", t.packet.reason
+        assert DCCP_SHORT[entry.state] == want

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tcemu.conntrack.entry import CONFIRMED, DYING, EXPECTED, NAT_CLASH, NAT_DONE_MASK, OFFLOADED, Entry
 from tcemu.conntrack.expect import PERMANENT, Expectation
 from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, Watcher
-from tcemu.conntrack.table import Conntrack
+from tcemu.conntrack.table import LOOKED_AT, Conntrack
 from tcemu.conntrack.tuples import copy
 from tcemu.packet.decode import load
 from tcemu.packet.packet import LINK_ETHER, Packet
@@ -204,7 +206,7 @@ def test_a_full_table_of_assured_connections_drops() -> None:
         t.send(udp(A, B, sport=port))
         t.entry.status |= ASSURED
     assert t.send(udp(A, C)) == "drop"
-    assert t.packet.reason == "conntrack: the table is full (nf_conntrack_max)"
+    assert t.packet.reason == "conntrack: the table is full: nf_conntrack_max (3 connections)"
 
 
 def test_growing_loses_nobody() -> None:
@@ -304,3 +306,31 @@ def test_a_tuple_is_taken_unless_it_is_our_own() -> None:
     copy(held.orig, other.orig)
     assert not t.table.taken(held.reply, other, t.now)
     assert held.status & CONFIRMED
+
+
+def test_many_that_expire_at_once_are_let_go_a_few_a_packet() -> None:
+    t = Tracker()
+    for port in range(1000):
+        t.send(udp(A, B, sport=1024 + port))
+    t.now += 31 * SECOND
+    left = []
+    while t.table.count > 1:
+        t.send(udp(A, C))
+        left.append(int(t.table.count))
+    assert all(before - after <= LOOKED_AT for before, after in itertools.pairwise(left))
+    assert len(left) >= 1000 // LOOKED_AT
+    assert t.table.entries() == [t.entry]
+
+
+@pytest.mark.parametrize(("most", "left"), [(1000, 6), (600, 1)], ids=["room", "crowded"])
+def test_from_95_percent_on_the_wheel_takes_what_is_not_assured(most: int, left: int) -> None:
+    """gc_worker: an established connection stays, half-open and closed ones go when it comes by."""
+    t = Tracker(max=most, udp_timeout=1000)
+    t.handshake()
+    for port in range(5):
+        t.send(udp(A, B, sport=2000 + port))
+    others = 594
+    t.table.count += others  # as if so many more were there
+    t.table.expire(t.now + 61 * SECOND)
+    t.table.count -= others
+    assert t.table.count == left

@@ -75,6 +75,22 @@ LEFT_ALONE = {
     "an accept in another base chain": table_of(chain("input", "tcp dport 22 accept", priority="-10"), head="table ip a")
     + "\n"
     + table_of(chain("input", "tcp dport 22 drop"), head="table ip b"),
+    "a drop behind an accept of an earlier base chain": table_of(
+        chain("input", "ip saddr 10.0.0.1 accept", "drop", priority="-10"), chain("input", "ip saddr 10.0.0.0/24 counter accept")
+    ),
+    "a drop that a return goes round": table_of(
+        "chain sub {\n    tcp dport 22 return\n    drop\n  }",
+        chain("input", "jump sub", priority="-10"),
+        chain("input", "tcp dport 22 counter accept"),
+    ),
+    "a mark that another chain sets": table_of(
+        chain("prerouting", "meta mark 1 drop", priority="raw"),
+        chain("prerouting", "ip saddr 10.0.0.1 meta mark set 1", priority="mangle"),
+        chain("input", "meta mark 1 accept"),
+    ),
+    "a state before there is a connection": table_of(
+        chain("prerouting", "ct state established drop", priority="raw"), chain("input", "ct state established accept")
+    ),
     "another family": table_of(chain("input", "meta nfproto ipv6 drop", "ip saddr 10.0.0.1 accept")),
     "only a counter": table_of(chain("input", "ip saddr 10.0.0.0/8 counter", "ip saddr 10.0.0.1 accept")),
     "addresses behind a translation": table_of(

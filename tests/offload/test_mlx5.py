@@ -249,3 +249,13 @@ def test_a_filter_that_software_skips_matches_in_hardware_only() -> None:
         result = session.replay({"eth0": str(EXAMPLES / "captures" / "office.pcap")})
         hits = {rule.label.place: rule.hits for rule in result.rules}
         assert hits["eth0 ingress chain 2 pref 1 handle 0x2"] == 112
+
+
+def test_a_trace_says_where_a_packet_leaves_hardware(played: Session) -> None:
+    """The first packet of a connection: the card's table of connections does not know it, and software goes on at chain 0."""
+    from scapy.layers.inet import IP, TCP
+    from scapy.layers.l2 import Ether
+
+    way = played.trace(bytes(Ether() / IP(src="192.168.10.21", dst="203.0.113.99") / TCP(sport=5, dport=80, flags="S")), "eth0")
+    said = [event.text for event in way.events if event.kind == "hardware"]
+    assert said == ["a miss: software goes on with this rule"]

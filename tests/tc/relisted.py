@@ -119,7 +119,7 @@ def _action(text: str) -> list[str]:
     if tail is not None:
         at = len(words)
         if kind == "ct":  # which takes no index behind the verdict
-            at -= 2 if words[-1].isdigit() else 1
+            at -= 3 if "goto" in words else 2 if words[-2] == "jump" else 1
         words[at:at] = ["index", tail[1]]
     cookie = re.search(r"\n\tcookie (\w+)", text)
     if cookie is not None:

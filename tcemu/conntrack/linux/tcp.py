@@ -184,7 +184,13 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
     flags = f[TCP_FLAGS] & 0xFF
     a = ct.orig_side
     b = ct.reply_side
-    if (flags & TH_JUDGED) == TH_ACK and ct.state == ES and (ct.status & (CONFIRMED | SEQ_ADJUST)) == CONFIRMED and a is not None and b is not None:
+    if (
+        (flags & TH_JUDGED) == TH_ACK
+        and ct.state == ES
+        and (ct.status & (CONFIRMED | SEQ_ADJUST)) == CONFIRMED
+        and a is not None
+        and b is not None
+    ):
         # Nearly all segments: an acknowledgement, perhaps with data, on an established connection and inside its window. What
         # `in_window` and `settle` would do is done in one stretch; until all four inequalities hold, nothing is written.
         sender = a

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.lint.catalogue import Rule, rule
-from tcemu.lint.finding import Finding
+from tcemu.lint.finding import Finding, Fix
 from tcemu.nft.refusal import EMLINK, ENOENT, EOPNOTSUPP, KernelError
 from tcemu.nft.tree import Body, Command
 from tcemu.nft.tree import Rule as WrittenRule
@@ -184,7 +184,10 @@ def subject_hooked(subject: Subject) -> Iterator[Finding]:
     source=f"nftables src/parser_bison.y (stmt_separator); {CHECKED}",
 )
 def unended(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    yield from told(subject, rule)
+    for found in told(subject, rule):
+        span = found.spans[0] if found.spans else None
+        brace = span is not None and subject.line(span)[span.column - 1 : span.end - 1] == "}"
+        yield found._replace(fixes=(Fix(span, ";}"),)) if brace and span is not None else found
 
 
 @rule(

@@ -55,12 +55,15 @@ def guarded(subject: Subject, *hooks: str) -> Iterator[Base]:
 
 
 def _mentions_state(subject: Subject, base: Base) -> bool:
+    """Does a rule on the path look at the connection, by a guard or by a map? Boxes of all rules must have been made."""
+    view = subject.view
     words = ("ct.state", "ct status", "ct.status", "ct direction", "ct.mark", "meta.mark", "ct mark", "socket")
-    known = subject.view.looking(*words)
-    chains = set(subject.view.below(base.chain))
-    if any(rule.chain in chains for rule in known):
+    chains = set(view.below(base.chain))
+    if any(rule.chain in chains for rule in view.looking(*words)):
         return True
-    return any(looks_at(rule, words) or _maps(rule, "ct.state") for rule in subject.view.path_rules(base))
+    if any(rule.chain in chains and _maps(rule, "ct.state") for rule in view.having(VerdictMap)):
+        return True
+    return bool(view.members.opaque) and any(looks_at(rule, words) for rule in view.path_rules(base))
 
 
 def _maps(rule: RuleView, field: str) -> bool:

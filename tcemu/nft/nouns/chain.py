@@ -62,6 +62,7 @@ def make(kernel: Kernel, command: Command, settings: ChainNote | None) -> Chain:
     made = Chain(key=key, parent=table.key, rank=note.handle, name=spec.name, note=pack(note))
     made.end = Verdict(RETURN) if not note.hook else Verdict(DROP if note.policy == "drop" else ACCEPT)
     kernel.ruleset.chains.put(made)
+    kernel.tell("chain", made)
     kernel.reach(table.key).chain(key, note)
     _attach(kernel, made, table, note)
     return made
@@ -96,6 +97,8 @@ def _change(kernel: Kernel, command: Command, record: Chain, settings: ChainNote
         record.end = Verdict(DROP if note.policy == "drop" else ACCEPT)
     record.note = pack(note)
     kernel.ruleset.chains.put(record)
+    if settings.policy:
+        kernel.tell("chain", record)
 
 
 def _attach(kernel: Kernel, chain: Chain, table: Table, note: ChainNote) -> None:

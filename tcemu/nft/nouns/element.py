@@ -103,6 +103,8 @@ def put(kernel: Kernel, table: Table, info: SetInfo, members: list[Member], comm
         rank += 1
         made.rank = rank
         shelf.put(made)
+        if not info.anonymous:
+            kernel.tell("element", made)
 
 
 def _points_to(kernel: Kernel, table: Table, info: SetInfo, made: Element, member: Member) -> None:

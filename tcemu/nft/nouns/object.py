@@ -32,6 +32,7 @@ def add(run: Run, command: Command) -> None:
     made = Object(key=key, parent=table.key, rank=handle, kind=command.what, name=spec.name, effect=effect)
     made.note = pack(ObjectNote(handle, comment, config))
     run.ruleset.objects.put(made)
+    run.kernel.tell("object", made)
 
 
 def delete(run: Run, command: Command) -> None:

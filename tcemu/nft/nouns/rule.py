@@ -32,7 +32,8 @@ def add(run: Run, command: Command) -> None:
     """Evaluate a rule and put it into its chain."""
     scope = run.scope(command.spec)
     evaluate(scope, command.body)
-    chain = run.kernel.chain_of_rule(command.spec.plain())
+    placed = command.op != "replace" and (command.spec.index is not None or command.spec.handle is not None)
+    chain = run.kernel.chain_of_rule(command.spec.plain(), placed)
     _chains_in_place(run, command, scope)
     make(run, command, chain, scope)
     for key, at, plain in scope.dynamic:
@@ -94,15 +95,31 @@ def make(run: Run, command: Command, chain: Chain, scope: Scope) -> Rule:
     steps, places = lowered(scope.done, table.key)
     uses = _uses(kernel, table, scope)
     wants = needs(scope.done, table.family)
-    note = RuleNote(handle or 0, listing(scope.done, places, scope.family) if run.lists else [], command.body.comment, own_sets, uses, wants)
+    note = RuleNote(
+        handle or 0, listing(scope.done, places, scope.family) if run.lists else [], command.body.comment, own_sets, uses, wants
+    )
     if replaced is not None:
         kernel.drop_rule(replaced)
     rule = Rule(key=f"{chain.key}/{handle}", parent=chain.key, rank=rank, steps=steps, note=pack(note))
     kernel.ruleset.rules.put(rule)
+    kernel.added = True
+    if kernel.told is not None:
+        _tell(kernel, command, chain, rule, replaced)
     for key in uses:
         kernel.use(key, 1)
     run.reached(table.key, chain.key, wants, uses, command.at)
     return rule
+
+
+def _tell(kernel: Kernel, command: Command, chain: Chain, rule: Rule, replaced: Rule | None) -> None:
+    """A rule with a place is told with the handle of the one before it."""
+    place = 0
+    if command.spec.handle is not None or command.spec.index is not None:
+        members = [member.key for member in kernel.ruleset.rules.children(chain.key)]
+        at = members.index(rule.key)
+        place = int(members[at - 1].rpartition("/")[2]) if at else 0
+    op = "insert" if command.op == "insert" else "add"
+    kernel.tell("rule", rule, op, place, int(replaced.key.rpartition("/")[2]) if replaced is not None else 0)
 
 
 class Lowering:

@@ -84,6 +84,8 @@ def make(kernel: Kernel, table: Table, info: SetInfo, at: At, size: int) -> Set:
         note=pack(note),
     )
     kernel.ruleset.sets.put(made)
+    if not info.anonymous:
+        kernel.tell("set", made)
     return made
 
 

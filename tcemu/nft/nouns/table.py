@@ -54,12 +54,14 @@ def make(kernel: Kernel, command: Command) -> None:
             note.flags = flags
             record.note, record.dormant = pack(note), "dormant" in flags
             kernel.ruleset.tables.put(record)
+            kernel.tell("table", record)
         return
     comment = body.values.get("comment") if body is not None else None
     note = TableNote(kernel.next_table_handle(), 0, flags, comment)
     made = Table(key=key, parent=spec.family, rank=note.handle, family=spec.family, name=spec.table, note=pack(note))
     made.dormant = "dormant" in flags
     kernel.ruleset.tables.put(made)
+    kernel.tell("table", made)
 
 
 def delete(run: Run, command: Command) -> None:

@@ -152,8 +152,7 @@ def form(stmt: Stmt, place: int) -> Form:
     from tcemu.nft import statements
 
     data = stmt.args["data"]
-    declared = stmt.args["set"].info.note.stmts  # a set's own statements are not repeated (nft_dynset.c nft_dynset_dump)
-    stmts = [] if declared else stmt.args["stmts"]
+    stmts = stmt.args["stmts"]  # Linux 6.1 repeats them where the set has its own too (nft_dynset.c nft_dynset_dump, override_exprs)
     states = [statements.KINDS[inner.kind].form(inner, [place, number]) for number, inner in enumerate(stmts)]  # type: ignore[arg-type]
     ref = stmt.args["set"]
     head: Form = [stmt.kind, stmt.args["op"], ref.info.key, ref.name, form_of(stmt.args["key"])]
