@@ -148,8 +148,16 @@ def limited() -> Iterator[None]:
 
 
 def unordered(listing: str) -> str:
-    """A listing with the members of sets sorted: of bits combined nft lists those of equal keys in turn forwards and backwards."""
-    return re.sub(r"\{ ([^{}\n]*) \}", lambda match: "{ " + ", ".join(sorted(match[1].split(", "))) + " }", listing)
+    """A listing with the members of sets sorted, and without the braces of a single one.
+
+    Of bits combined nft lists those of equal keys in turn forwards and backwards, and a set that its merging left one member reads as that.
+    """
+
+    def members(match: re.Match[str]) -> str:
+        found = sorted(match[1].split(", "))
+        return found[0] if len(found) == 1 else "{ " + ", ".join(found) + " }"
+
+    return re.sub(r"\{ ([^{}\n]*) \}", members, listing)
 
 
 def wrong(session: Session, other: Session, text: str) -> str:
