@@ -157,7 +157,8 @@ def _statistics(request: Request, world: Tracked) -> Reply:
     stats = getattr(world, "tracker_stats", None)
     stats = stats if isinstance(stats, Stats) else Stats()
     if request.table == "expect":
-        return Reply(0, "cpu=0   \texpect_new=0 expect_create=0 expect_delete=0 \n", "")
+        counts = {name: getattr(stats, name) for name in ("expect_new", "expect_create", "expect_delete")}
+        return Reply(0, "cpu=0   \t" + "".join(f"{name}={count} " for name, count in counts.items()) + "\n", "")
     counts = {
         "found": stats.found,
         "invalid": stats.invalid,

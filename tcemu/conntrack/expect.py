@@ -7,6 +7,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from tcemu.conntrack.entry import CONFIRMED, DYING, Entry, Tuple
+from tcemu.conntrack.stats import Stats
 
 PERMANENT: Final = 1  # NF_CT_EXPECT_* flags
 INACTIVE: Final = 2
@@ -95,9 +96,7 @@ class Expectations:
 
     def __init__(self) -> None:
         self.all: list[Expectation] = []
-        self.made: i64 = 0  # expect_create, expect_new and expect_delete of conntrack -S
-        self.fulfilled: i64 = 0
-        self.gone: i64 = 0
+        self.stats: Stats = Stats()  # the table's
 
     def relate(self, new: Expectation, most: i64, table_most: i64) -> i64:
         """nf_ct_expect_related: ADDED, or why not. most: of its class for one master (0: no limit), the oldest gives way."""
@@ -127,7 +126,7 @@ class Expectations:
         if len(self.all) >= table_most:
             return TABLE_FULL
         self.all.append(new)
-        self.made += 1
+        self.stats.expect_create += 1
         return ADDED
 
     def add(self, expectation: Expectation) -> None:
@@ -145,7 +144,7 @@ class Expectations:
                 return None
             if (found.flags & PERMANENT) == 0:
                 self.remove(found)
-            self.fulfilled += 1
+            self.stats.expect_new += 1
             return found
         return None
 
@@ -156,13 +155,13 @@ class Expectations:
     def remove(self, expectation: Expectation) -> None:
         """Forget one."""
         self.all = [other for other in self.all if other is not expectation]
-        self.gone += 1
+        self.stats.expect_delete += 1
 
     def forget(self, master: Entry) -> None:
         """nf_ct_remove_expectations: forget those of a dying connection."""
         before = len(self.all)
         self.all = [other for other in self.all if other.master is not master]
-        self.gone += before - len(self.all)
+        self.stats.expect_delete += before - len(self.all)
 
     def expire(self, now: i64) -> None:
         """Forget what did not come in time; an expectation that cannot expire has 0."""
@@ -170,5 +169,5 @@ class Expectations:
             if 0 < old.expires <= now:
                 before = len(self.all)
                 self.all = [other for other in self.all if not 0 < other.expires <= now]
-                self.gone += before - len(self.all)
+                self.stats.expect_delete += before - len(self.all)
                 return

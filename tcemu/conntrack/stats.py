@@ -27,6 +27,9 @@ class Stats:
         self.early_drop: i64 = 0
         self.error: i64 = 0
         self.clash_resolve: i64 = 0
+        self.expect_new: i64 = 0  # expectations that were fulfilled, made, and gone
+        self.expect_create: i64 = 0
+        self.expect_delete: i64 = 0
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -66,6 +66,7 @@ class Conntrack:
         self.wheel: Wheel = Wheel()
         self.expectations: Expectations = Expectations()
         self.stats: Stats = Stats()
+        self.expectations.stats = self.stats
         self.sources: Sources = Sources()  # for NAT
         self.chance: Chance = Chance()
         self.watcher: Watcher | None = None
@@ -144,7 +145,7 @@ class Conntrack:
             if entry is None:
                 entry = self.begin(p, family, proto, zone, zone_dir, now)
                 if entry is None:
-                    return NF_DROP if p.reason == TABLE_FULL else self.invalid(p)
+                    return NF_DROP if p.reason.startswith(TABLE_FULL) else self.invalid(p)
                 if (entry.status & EXPECTED) != 0:
                     info = RELATED
             elif way != 0:
@@ -217,7 +218,7 @@ class Conntrack:
             return None
         if s.max != 0 and self.count + 1 > s.max and not self.make_room(now):
             self.stats.drop += 1
-            p.reason = TABLE_FULL
+            p.reason = f"{TABLE_FULL} ({self.count} connections)"
             return None
         copy(key, entry.orig)
         self.serial += 1
@@ -369,7 +370,7 @@ class Conntrack:
                 return NF_ACCEPT
         self.stats.drop += 1
         self.stats.insert_failed += 1
-        p.reason = "conntrack: another connection has the same tuple"
+        p.reason = f"conntrack: another connection (id {other.id}) has the same tuple"
         return NF_DROP
 
     def join(self, p: Packet, mine: Entry, other: Entry) -> bool:
@@ -494,6 +495,7 @@ class Conntrack:
         """gc_worker: let go what expired until ``now``, of what the wheel comes by."""
         wheel = self.wheel
         wheel.turn(now)
+        most = self.settings.max // 100 * 95  # nf_conntrack_max95: from here on those go that may
         for _ in range(LOOKED_AT):
             entry = wheel.next()
             if entry is None:
@@ -505,6 +507,9 @@ class Conntrack:
                     entry.expires = now + DAY  # nf_ct_offload_timeout
             elif entry.expires <= now:
                 self.kill_at(entry, entry.expires)
+                continue
+            elif 0 < most <= self.count and may_go(entry):
+                self.kill_at(entry, now)
                 continue
             wheel.place(entry)
         wheel.hurry()
@@ -613,7 +618,19 @@ class Conntrack:
         return dropped
 
 
-TABLE_FULL: Final = "conntrack: the table is full (nf_conntrack_max)"
+def may_go(entry: Entry) -> bool:
+    """gc_worker_can_early_drop: it is not assured, or both ends are closing it."""
+    if (entry.status & ASSURED) == 0:
+        return True
+    state = entry.state
+    if entry.proto == TCP:
+        return tcp.FW <= state <= tcp.CL
+    if entry.proto == SCTP:
+        return sctp.SS <= state <= sctp.SA
+    return entry.proto == DCCP and dccp.CR <= state <= dccp.TW
+
+
+TABLE_FULL: Final = "conntrack: the table is full: nf_conntrack_max"
 
 
 def _id_of(entry: Entry) -> int:

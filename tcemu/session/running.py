@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 Print = tuple[int, ...]
 T = TypeVar("T")
 STATS: Final = "conntrack"  # meta: the tracker's counters as JSON
-STAT_NAMES: Final = ("found", "invalid", "insert", "insert_failed", "drop", "early_drop", "error", "clash_resolve")
+EXPECT_NAMES: Final = ("expect_new", "expect_create", "expect_delete")
+STAT_NAMES: Final = ("found", "invalid", "insert", "insert_failed", "drop", "early_drop", "error", "clash_resolve", *EXPECT_NAMES)
 
 
 def numbers(stats: Stats) -> dict[str, int]:
@@ -77,7 +78,7 @@ class Running:
         self.names: dict[int, str] = {}  # of devices by index
         self.kinds: dict[int, str] = {}
         self._kept: dict[int, Print] = {}
-        self.machine.conntrack.stats = kept_stats(session)
+        self.machine.conntrack.stats = self.machine.conntrack.expectations.stats = kept_stats(session)
         self.stats_before = numbers(self.machine.conntrack.stats)
         self.offloading: Offloading | None = None
         if offload is not None:

@@ -99,3 +99,10 @@ def test_messages_of_a_stream_are_taken_one_by_one() -> None:
     assert [port for _, _, port, _ in talk.expected()] == [4000, 4001, 4100, 4101]
     talk.say(0, offer(port=4200, method=b"UPDATE")[:-5])  # not whole yet
     assert len(talk.expected()) == 4
+
+
+def test_an_answer_without_a_description_expects_nothing() -> None:
+    talk = sip()
+    talk.say(0, offer())
+    assert talk.say(1, b"SIP/2.0 180 Ringing\r\nCSeq: 1 INVITE\r\n\r\n") == "est-reply"
+    assert len(talk.expected()) == 2

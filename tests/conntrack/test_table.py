@@ -206,7 +206,7 @@ def test_a_full_table_of_assured_connections_drops() -> None:
         t.send(udp(A, B, sport=port))
         t.entry.status |= ASSURED
     assert t.send(udp(A, C)) == "drop"
-    assert t.packet.reason == "conntrack: the table is full (nf_conntrack_max)"
+    assert t.packet.reason == "conntrack: the table is full: nf_conntrack_max (3 connections)"
 
 
 def test_growing_loses_nobody() -> None:
@@ -320,3 +320,17 @@ def test_many_that_expire_at_once_are_let_go_a_few_a_packet() -> None:
     assert all(before - after <= LOOKED_AT for before, after in itertools.pairwise(left))
     assert len(left) >= 1000 // LOOKED_AT
     assert t.table.entries() == [t.entry]
+
+
+@pytest.mark.parametrize(("most", "left"), [(1000, 6), (600, 1)], ids=["room", "crowded"])
+def test_from_95_percent_on_the_wheel_takes_what_is_not_assured(most: int, left: int) -> None:
+    """gc_worker: an established connection stays, half-open and closed ones go when it comes by."""
+    t = Tracker(max=most, udp_timeout=1000)
+    t.handshake()
+    for port in range(5):
+        t.send(udp(A, B, sport=2000 + port))
+    others = 594
+    t.table.count += others  # as if so many more were there
+    t.table.expire(t.now + 61 * SECOND)
+    t.table.count -= others
+    assert t.table.count == left

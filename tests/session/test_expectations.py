@@ -63,6 +63,7 @@ def test_an_announced_connection_is_related_in_the_next_replay(tmp_path: Path) -
         second = session.replay({"eth0": save(tmp_path / "b.pcap", [segment(1, (20, 51210), "S", 1, 0)], 1_700_000_010)})
         assert second.verdicts["dropped"] == 0
         assert session.conntrack("-C expect").stdout == "0\n"
+        assert session.conntrack("-S expect").stdout == "cpu=0   \texpect_new=1 expect_create=1 expect_delete=1 \n"
         again = session.replay({"eth0": save(tmp_path / "c.pcap", [segment(1, (20, 51211), "S", 1, 0)], 1_700_000_020)})
         assert again.verdicts["dropped"] == 1
 

@@ -117,7 +117,7 @@ class Sip(Helper):
         """process_sdp: each medium, at its own address or at the session's."""
         starts = [found.start() for found in MEDIA.finditer(body)]
         session = CONNECTION.search(body, 0, starts[0]) if starts else None
-        for start, end in zip(starts, [*starts[1:], len(body)], strict=True):
+        for start, end in zip(starts, [*starts[1:], len(body)], strict=False):
             medium = MEDIA.match(body, start)
             own = CONNECTION.search(body, start, end) or session
             kind = CLASSES.get(medium[1]) if medium is not None else None
