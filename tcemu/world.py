@@ -18,10 +18,13 @@ class Reply(NamedTuple):
 
 
 class Hardware(Protocol):
-    """What tc asks of an offload backend, where the world has one as its ``hardware``."""
+    """What tc and nft ask of an offload backend, where the world has one as its ``hardware``."""
 
     def refusal(self, rule: Rule, actions: list[Object]) -> str | None:
         """Why a filter stays in software; None where hardware has it."""
+
+    def takes(self, device: str) -> bool:
+        """Does hardware take flows of nft's flow tables on the device?"""
 
 
 def hardware_of(world: World) -> Hardware | None:

@@ -22,10 +22,11 @@ from tcemu.conntrack.entry import HW_OFFLOADED, OFFLOADED, Entry
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.tuples import TCP
 from tcemu.engine.bridge import Bridged
-from tcemu.engine.ports import UNICAST, HostTables
+from tcemu.engine.ports import LOCAL, UNICAST, HostTables
 from tcemu.engine.program import Program, Way
 from tcemu.engine.stages import build
 from tcemu.engine.wire import Programs, Sink
+from tcemu.fields import ETH_SRC, G_CVLAN, G_ETH, G_IP4, G_IP6, G_PPPOE, G_VLAN, IP6_SADDR, IP_SADDR
 from tcemu.ir.verdict import ACCEPT, DROP, REDIRECT, TRAP
 from tcemu.offload.nft_flows import NUMBERS
 from tcemu.offload.watch import Watch
@@ -158,7 +159,10 @@ class Machine(Bridged):
         if ts >= self.next_tick:
             self.advance(ts)
         self.cut = wire - (end - start)
-        verdict = self.verdict = self.ingress(p, device)
+        if self.friendly and self.tables.configured and self.is_own_frame(p, device):
+            verdict = self.verdict = ACCEPT if self.send_local(p.data[p.l3 : p.l3_end], ts, False) == 0 else DROP
+        else:
+            verdict = self.verdict = self.ingress(p, device)
         if verdict == ACCEPT:
             self.accepted += 1
         elif verdict == DROP:
@@ -169,6 +173,20 @@ class Machine(Bridged):
             self.redirected += 1
         else:
             self.held += 1
+
+    def is_own_frame(self, p: Packet, device: i64) -> bool:
+        """Did the machine itself send the frame? A capture of a port holds both ways; what went out goes through output again."""
+        port = self.port(device)
+        f = p.f
+        if port is None or not port.up or port.mac == 0 or (p.groups & G_ETH) == 0 or f[ETH_SRC] != port.mac or p.lies:
+            return False
+        if (p.groups & G_IP4) != 0:
+            hop = self.tables.local(4, 0, f[IP_SADDR])
+        elif (p.groups & G_IP6) != 0:
+            hop = self.tables.local(6, f[IP6_SADDR], f[IP6_SADDR + 1])
+        else:
+            return False
+        return hop is not None and hop.kind == LOCAL and (p.groups & (G_VLAN | G_CVLAN | G_PPPOE)) == 0
 
     def advance(self, now: i64) -> None:
         """Let time pass: connections, fragments and flows expire."""

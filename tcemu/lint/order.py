@@ -94,14 +94,28 @@ def always_of(base: Base) -> frozenset[str]:
     return frozenset(found)
 
 
+class Call:
+    """A chain that is being walked: what ended in it, what left it for its caller, and what may have left it, exact or not."""
+
+    def __init__(self, always: frozenset[str]) -> None:
+        self.ended: Index[Taker] = Index(always)
+        self.left: Index[Taker] = Index(always)
+        self.gone: list[Box] = []
+        self.entries: list[tuple[Box, Taker, int]] = []  # what ended, with how much had gone before
+
+    def end(self, box: Box, taker: Taker) -> None:
+        """Packets of a box end here."""
+        self.ended.add(box, taker)
+        self.entries.append((box, taker, len(self.gone)))
+
+
 class Walk:
     """The walk of one base chain."""
 
     def __init__(self, order: Order, base: Base) -> None:
         self.order, self.view, self.base = order, order.view, base
         self.always = always_of(base)
-        self.ended: Index[Taker] = Index(self.always)
-        self.lefts: list[Index[Taker]] = []
+        self.calls: list[Call] = []  # the chains that are being walked, the base chain first
         self.versions: dict[str, int] = {}
         self.steps = 0
         self.stack: list[str] = []
@@ -151,17 +165,25 @@ class Walk:
         if key in self.stack or len(self.stack) > 16:
             return
         self.stack.append(key)
-        left: Index[Taker] = Index(self.always)
-        self.lefts.append(left)
+        call = Call(self.always)
+        self.calls.append(call)
         for rule in self.view.rules(key):
             self.steps += 1
             if self.steps > MAX_STEPS:
                 break
-            self.rule(rule, context, left)
-        self.lefts.pop()
+            self.rule(rule, context, call)
+        self.calls.pop()
         self.stack.pop()
+        if self.calls:
+            self._returned(call, self.calls[-1])
 
-    def rule(self, rule: RuleView, context: list[Box], left: Index[Taker]) -> None:
+    def _returned(self, call: Call, caller: Call) -> None:
+        """What a called chain ended, it ended for the caller too: but not packets that may have left it before."""
+        for box, taker, before in call.entries:
+            if len(call.gone) * len(call.entries) <= MAX_PAIRS and all(apart(box, gone) for gone in call.gone[:before]):
+                caller.end(box, taker)
+
+    def rule(self, rule: RuleView, context: list[Box], call: Call) -> None:
         """One rule."""
         own = [self._renamed(box) for box in rule.boxes]
         boxes = [both(outer, box) for outer in context for box in own]
@@ -172,7 +194,7 @@ class Walk:
             self.order.met(Meeting(rule, self.base, tuple(own), (), nothing=True))
             return
         self.order.met(self._meeting(rule, live))
-        self._follow(rule, live, left)
+        self._follow(rule, live, call)
         self._writes(rule)
 
     def _renamed(self, box: Box) -> Box:
@@ -184,7 +206,7 @@ class Walk:
     def _meeting(self, rule: RuleView, live: list[Box]) -> Meeting:
         takers: list[Taker] = []
         where: list[Box] = []
-        stands = [self.ended, *self.lefts, *self.earlier]
+        stands = [index for call in self.calls for index in (call.ended, call.left)] + self.earlier
         for box in live:
             taker = next((found for index in stands if (found := index.cover(box)) is not None), None)
             if taker is None:
@@ -230,34 +252,37 @@ class Walk:
                     found.append((dim, f"{low[0]}" if low == high else f"{low[0]}-{high[0]}", takers[0], pieces[0]))
         return tuple(found)
 
-    def _follow(self, rule: RuleView, live: list[Box], left: Index[Taker]) -> None:
+    def _follow(self, rule: RuleView, live: list[Box], call: Call) -> None:
         """What becomes of the packets that it matches."""
         for _number, effect, behind in rule.acts:
             if isinstance(effect, VerdictMap):
-                self._mapped(rule, effect, live, left)
+                self._mapped(rule, effect, live, call)
                 return
             then = Verdict(ACCEPT) if isinstance(effect, Translate) else behind
             if then.code:
-                self._verdict(rule, then, live, left)
+                self._verdict(rule, then, live, call)
                 return
 
-    def _verdict(self, rule: RuleView, then: Verdict, live: list[Box], left: Index[Taker]) -> None:
+    def _verdict(self, rule: RuleView, then: Verdict, live: list[Box], call: Call) -> None:
         if then.code in (JUMP, GOTO):
             if len(live) <= MAX_CONTEXT:
                 self.chain(then.to, live)
             else:
                 self.chain(then.to, [Box({}, False)])
-        index = self.ended if then.code in ENDING else left if then.code in (RETURN, GOTO) else None
         if then.code == DROP:
             self.drops += [(box, Taker(rule, DROP), len(self.escapes)) for box in live if box.exact]
-        elif index is not None:
+        elif then.code in ENDING or then.code in (RETURN, GOTO):
             self.escapes += live
-        if index is not None:
-            for box in live:
-                if box.exact:
-                    index.add(box, Taker(rule, then.code))
+        exact = [box for box in live if box.exact]
+        if then.code in ENDING:
+            for box in exact:
+                call.end(box, Taker(rule, then.code))
+        elif then.code in (RETURN, GOTO):
+            call.gone += live
+            for box in exact:
+                call.left.add(box, Taker(rule, then.code))
 
-    def _mapped(self, rule: RuleView, effect: VerdictMap, live: list[Box], left: Index[Taker]) -> None:
+    def _mapped(self, rule: RuleView, effect: VerdictMap, live: list[Box], call: Call) -> None:
         """A verdict map: each element a rule of its own."""
         told = self.view.members.told(effect.map) and not hasattr(effect.key, "parts") and not hasattr(effect.key, "of")
         dim = self._name(dim_of(effect.key)[0])
@@ -270,7 +295,7 @@ class Walk:
                 boxes = [box._replace(exact=False) for box in live]
             boxes = [box for box in boxes if not box.empty]
             if boxes:
-                self._verdict(rule, one.verdict, boxes, left)
+                self._verdict(rule, one.verdict, boxes, call)
 
     def _name(self, dim: str) -> str:
         return f"{dim}#{self.versions[dim]}" if dim in self.versions else dim

@@ -166,13 +166,17 @@ def stories(report: dict[str, Any]) -> list[Story]:
 
 
 class RuleJudge:
-    """Says for tc which filters hardware has (`tcemu.world.Hardware`)."""
+    """Says for tc which filters hardware has, for nft which devices it has (`tcemu.world.Hardware`)."""
 
     def __init__(self, profile: Profile) -> None:
         self.backend = find(profile.backend or profile.name, profile)
         given = self.backend.capabilities()
         self.able = given.hardware
         self.devices = profile.devices
+
+    def takes(self, device: str) -> bool:
+        """Does hardware take flows of nft's flow tables on the device?"""
+        return self.able and self.backend.capabilities().name != "none" and (not self.devices or device in self.devices)
 
     def refusal(self, rule: Rule, actions: list[Object]) -> str | None:
         """Why a filter stays in software; None where hardware takes it."""

@@ -15,14 +15,18 @@ from tcemu.capture.open import open_capture
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "examples" / "captures"
-NAMES = ["eth0.pcap", "office.pcap", "scan.pcap", "uplink.pcap"]
+NAMES = [
+    *("docker-eth0.pcap", "docker-web.pcap", "eth0.pcap", "home-lan.pcap", "home-wan.pcap"),
+    *("office.pcap", "scan.pcap", "server.pcap", "uplink.pcap"),
+]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("captures")
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
-    subprocess.run([sys.executable, str(ROOT / "examples" / "make_captures.py"), str(folder)], check=True, env=env)
+    for script in ("make_captures.py", "make_router_captures.py"):
+        subprocess.run([sys.executable, str(ROOT / "examples" / script), str(folder)], check=True, env=env)
     return folder
 
 

@@ -202,3 +202,21 @@ def test_the_shares_of_a_replay_are_those_of_its_packets(tmp_path: Path) -> None
     result = net.play(net.fast_router(), tmp_path, net.tcp())
     assert [(share.path, share.packets) for share in result.shares] == [("flow table inet t/flowtable f", 6), ("software", 6)]
     assert result.shares[0].bytes == 3 * 50 + 3 * 50
+
+
+@pytest.mark.parametrize(
+    "backend_, taken", [("", False), ("software", False), ("none", False), ("home-router", True), ("mlx5", True)], ids=lambda one: str(one)
+)
+def test_flags_offload_needs_hardware_where_the_kernel_is_strict(backend_: str, taken: bool) -> None:
+    """Recorded on Linux 6.1 with taps: nf_flow_table_offload_setup gives EOPNOTSUPP where no driver takes flows."""
+    from tcemu import Session
+    from tcemu.session.offloading import use
+
+    text = "table inet t { flowtable w { hook ingress priority filter; devices = { lan }; flags offload; }\n}\n"
+    with Session(strict=True) as session:
+        session.ip("link add name lan type dummy")
+        if backend_:
+            use(session, choose(backend_))
+        done = session.nft_file(text)
+        assert (done.exit_code == 0) is taken
+        assert taken or "1:26-26: Error: Could not process rule: Operation not supported" in done.stderr

@@ -187,7 +187,7 @@ def unended(subject: Subject, rule: Rule) -> Iterator[Finding]:
     for found in told(subject, rule):
         span = found.spans[0] if found.spans else None
         brace = span is not None and subject.line(span)[span.column - 1 : span.end - 1] == "}"
-        yield found._replace(fixes=(Fix(span, "; }"),)) if brace and span is not None else found
+        yield found._replace(fixes=(Fix(span, ";}"),)) if brace and span is not None else found
 
 
 @rule(

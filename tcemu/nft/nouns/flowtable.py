@@ -9,8 +9,9 @@ from tcemu.nft.define import devices, priority
 from tcemu.nft.errors import NftError
 from tcemu.nft.kernel import check_name, missing
 from tcemu.nft.notes import FlowtableNote, pack, unpack
-from tcemu.nft.refusal import EBUSY, EEXIST, ENOENT, KernelError
+from tcemu.nft.refusal import EBUSY, EEXIST, ENOENT, EOPNOTSUPP, KernelError
 from tcemu.nft.tree import Command
+from tcemu.world import hardware_of
 
 if TYPE_CHECKING:
     from tcemu.nft.run import Run
@@ -37,13 +38,21 @@ def add(run: Run, command: Command) -> None:
         known.devices = tuple(dict.fromkeys([*known.devices, *names]))
         run.ruleset.flowtables.put(known)
         return
-    handle = run.kernel.next_handle(table)
     flags = ["offload"] if values.get("offload") else []
+    if flags and run.world.strict and not bound(run, names):
+        raise KernelError(EOPNOTSUPP, spec.name_at)
+    handle = run.kernel.next_handle(table)
     made = Flowtable(key=key, parent=table.key, rank=handle, name=spec.name, devices=tuple(names), priority=rank)
     made.counter, made.hardware = bool(values.get("counter")), bool(flags)
     made.note = pack(FlowtableNote(handle, "ingress", flags))
     run.ruleset.flowtables.put(made)
     run.kernel.tell("flowtable", made)
+
+
+def bound(run: Run, names: list[str]) -> bool:
+    """Do all devices belong to hardware that takes flows (nf_flow_table_offload_setup)? Recorded: a tap does not."""
+    hardware = hardware_of(run.world)
+    return not names or (hardware is not None and all(hardware.takes(name) for name in names))
 
 
 def delete(run: Run, command: Command) -> None:
