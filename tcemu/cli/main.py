@@ -170,6 +170,10 @@ def tool(name: str, argv: list[str], choice: Choice) -> int:
     with choice.open() as session:
         if name == "nft" and INTERACTIVE & set(argv) and sys.stdin.isatty():
             return conversation(session, [word for word in argv if word not in INTERACTIVE])
+        if name == "nft" and any("monitor" in word for word in argv):
+            followed = monitored(session, argv)
+            if followed is not None:
+                return followed
         run: Callable[..., Result] = getattr(session, name)
         result = run(argv, stdin=standard_input(argv))
     if result.stdout:
@@ -186,6 +190,21 @@ def conversation(session: Session, options: list[str]) -> int:
     from tcemu.world import Reply
 
     return converse(lambda line: Reply(*session.nft([*options, line])), lambda: names_of(session))
+
+
+def monitored(session: Session, argv: list[str]) -> int | None:
+    """``nft monitor``, which ends when it is interrupted; None if the command is another one after all."""
+    from tcemu.nft.commands import UsageError
+    from tcemu.nft.monitor import asked, follow
+
+    try:
+        options = asked(argv)
+    except UsageError:
+        return None
+    if options is None:
+        return None
+    reply = follow(session, options, lambda: int(session.store.rows("PRAGMA data_version").fetchone()[0]), write_now)
+    return complain(reply.stderr, reply.exit_code)
 
 
 def own_namespace(argv: list[str], choice: Choice) -> list[str]:
@@ -228,6 +247,12 @@ def write(text: str) -> None:
     left = memoryview(text.encode("utf-8", "surrogateescape"))
     while left:  # under PYTHONUNBUFFERED a write to a pipe takes what fits
         left = left[sys.stdout.buffer.write(left) :]
+
+
+def write_now(text: str) -> None:
+    """Text that somebody waits for."""
+    write(text)
+    sys.stdout.buffer.flush()
 
 
 # ---------------------------------------------------------------- how it ends

@@ -52,6 +52,7 @@ from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, R
 NF_DROP: Final = 0  # include/uapi/linux/netfilter.h
 NF_ACCEPT: Final = 1
 
+TCP_CLOSE: Final = 8
 DAY: Final = 86_400 * SECOND
 LOOKED_AT: Final = 256  # connections whose time may be over, a packet
 EVICTION_RANGE: Final = 32  # slots that are searched for a victim; NF_CT_EVICTION_RANGE is 8 chains of about four
@@ -545,6 +546,16 @@ class Conntrack:
     def set_timeout(self, entry: Entry, ns: i64, now: i64) -> None:
         """Give the connection that long from now on (while it is not confirmed: from its confirmation on)."""
         entry.expires = ns + now if (entry.status & CONFIRMED) != 0 else ns
+
+    def set_closing(self, entry: Entry, now: i64) -> None:
+        """nf_conntrack_tcp_set_closing: a rule answers the TCP connection by a reset, so it is over."""
+        before = entry.state
+        entry.state = TCP_CLOSE
+        if before == TCP_CLOSE or (entry.status & FIXED_TIMEOUT) != 0:
+            return
+        policy = entry.policy
+        timeouts = policy.tcp if policy is not None else self.settings.timeouts.tcp
+        self.set_timeout(entry, timeouts[TCP_CLOSE], now)
 
     def unoffload(self, entry: Entry, timeout: i64, now: i64) -> None:
         """flow_offload_fixup_ct: the connection comes back from a flow table whose own timeout is ``timeout``.

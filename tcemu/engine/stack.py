@@ -116,7 +116,7 @@ from tcemu.packet.packet import (
     UNTRACKED,
     Packet,
 )
-from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6, IP_DF, IPPROTO_ICMP, IPPROTO_ICMPV6
+from tcemu.packet.protocols import ETH_P_IP, ETH_P_IPV6, IP_DF, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP
 from tcemu.packet.reply import icmp_error4, icmp_error6, reject_verifies, tcp_reset
 from tcemu.packet.respond import advertise, echo_reply4, echo_reply6, solicit
 from tcemu.packet.rewrite import decrement_ttl, fragment, set_bytes, trim_to_ip, vlan_pop
@@ -933,6 +933,9 @@ class Stack(Wire):
         tos: i64 = 0 if attached else p.f[IP_TOS] & ~3  # tcp_v4_send_reset takes it over, reject does not
         data = tcp_reset(p, 64, False, not self.is_seen_to(p), tos)
         if data and attached:
+            entry = p.ct
+            if isinstance(entry, Entry) and (entry.status & TEMPLATE) == 0 and entry.proto == IPPROTO_TCP:
+                self.conntrack.set_closing(entry, self.now)
             self.send_about(p, data)
         elif data:
             self.send_local(data, self.now, False)

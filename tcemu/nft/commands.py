@@ -55,6 +55,7 @@ OPTIONS: Final = (
 
 
 PROFILES: Final = {"1.0.6": False, "1.1": True}  # the language of which nft; whether newer syntax than 1.0.6 is taken
+DEBUG: Final = frozenset(("scanner", "parser", "eval", "netlink", "mnl", "proto-ctx", "segtree", "all"))  # accepted; nothing is told
 
 
 class Options:
@@ -65,6 +66,7 @@ class Options:
         self.file = ""
         self.defines: list[str] = []
         self.includes: list[str] = []
+        self.debug: list[str] = []
         self.words: list[str] = []
         self.newest = True
 
@@ -137,6 +139,8 @@ def _set(options: Options, letter: str, value: str) -> None:
         return
     elif letter == "I":
         options.includes.append(value)
+    elif letter == "d":
+        options.debug += value.split(",")
     options.flags.add(letter)
 
 
@@ -157,9 +161,15 @@ def run(argv: Sequence[str], stdin: str, world: World) -> Reply:
         from tcemu.nft.usage import LONG_VERSION
 
         return Reply(0, VERSION + LONG_VERSION)
+    wrong = next((level for level in options.debug if level not in DEBUG), None)
+    if wrong is not None:
+        return Reply(1, "", f"invalid debug parameter `{wrong}'\n")
     if options.defines and not options.file:
         return Reply(1, "", "Error: -D/--define can only be used with -f/--filename\n")
-    return _input(options, stdin, world)
+    try:
+        return _input(options, stdin, world)
+    except UsageError as slip:
+        return Reply(1, "", f"{slip}\n")
 
 
 def _input(options: Options, stdin: str, world: World) -> Reply:
@@ -238,26 +248,26 @@ def read(options: Options, name: str, text: str) -> Reading:
         else:
             said = reader.run()
             return Reading(reader.commands, said, parser.lexer, reader.fatal)
-    errors = _define(parser, options)
+    slip = define(parser, options.defines)
+    if slip:
+        raise UsageError(slip.rstrip("\n"))
     parser.run()
-    errors += parser.errors
-    return Reading(parser.commands, errors, parser.lexer, bool(errors))
+    return Reading(parser.commands, parser.errors, parser.lexer, bool(parser.errors))
 
 
-def _define(parser: Parser, options: Options) -> list[NftError]:
+def define(parser: Parser, definitions: list[str]) -> str:
+    """Define what ``-D`` gives in the file's own scope; what was wrong."""
     from tcemu.nft.parse import Parser
 
-    errors: list[NftError] = []
-    for definition in options.defines:
-        name, equals, value = definition.partition("=")
-        if not equals:
-            errors.append(NftError(f"Could not parse definition {definition}"))
-            continue
-        inner = Parser("", f"define {name} = {value}\n")
+    for definition in definitions:
+        if "=" not in definition:
+            return f"Failed to define variable '{definition}'\n"
+        inner = Parser("", f"define {definition}; \n")
         inner.run()
-        errors += [NftError(error.message) for error in inner.errors]
+        if inner.errors:
+            return "".join(error.lines(inner.lexer) for error in inner.errors)
         parser.scopes[0].update(inner.scopes[0])
-    return errors
+    return ""
 
 
 def _printed(runner: Run, echo: bool) -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tcemu.nft.cache import Cache, SetInfo
     from tcemu.nft.names import Names
 
+MAX_VARIABLES: Final = 1 << 15  # in one statement or list of elements
 MAX_BITS: Final = 512  # nftables NFT_MAX_EXPR_LEN_BITS
 
 
@@ -61,6 +62,7 @@ class Scope:
         self.set: SetInfo | None = None
         self.other: Expr | None = None  # the other side of the relation
         self.depth = 0  # in lists of elements
+        self.variables = 0  # how many were looked into
         self.sets: list[SetInfo] = []  # anonymous sets that the rule brings, in order
         self.chains: list[tuple[str, Any, At]] = []  # chains written in place
         self.dynamic: list[tuple[str, At, bool]] = []  # sets that the rule writes: key, where, no map
@@ -230,6 +232,10 @@ class Scope:
         return value
 
     def variable(self, expr: Variable) -> Any:
+        """What it holds; those that hold others twice, and these again others, would not end in any useful time."""
+        self.variables += 1
+        if self.variables > MAX_VARIABLES:
+            raise NftError(f"more than {MAX_VARIABLES} variables stand for others here", expr.at)
         return self.expr(expr.value)
 
     # ------------------------------------------------------------ sets

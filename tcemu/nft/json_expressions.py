@@ -194,6 +194,8 @@ class Expressions(Messages):
         return SetLiteral(NOWHERE, items)
 
     def _member(self, root: Any) -> Element:
+        if root == []:  # nft 1.0.6 aborts on it
+            raise Failed
         if not isinstance(root, list) or len(root) != 2:
             return _element(self.within("rhs", root))
         made = _element(self.within("rhs", root[0]))

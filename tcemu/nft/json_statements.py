@@ -193,8 +193,9 @@ class Statements(Expressions):
     def notrack(self, kind: str, _root: Any) -> Stmt:
         return Stmt(NOWHERE, kind)
 
-    def last(self, kind: str, _root: Any) -> Stmt:
-        return Stmt(NOWHERE, kind)
+    def last(self, kind: str, root: Any) -> Stmt:
+        ago = maybe(root, "used", "integer")
+        return Stmt(NOWHERE, kind, used=None if ago is None else max(ago, 0))
 
     def reset(self, kind: str, root: Any) -> Stmt:
         key = self.expr(root)

@@ -81,6 +81,8 @@ class Run:
             self.errors += several.errors
         except NftError as error:
             self.errors.append(error)
+        except RecursionError:
+            self.errors.append(NftError("expressions are nested too deeply", command.at))
 
     @property
     def wrong(self) -> list[NftError]:

@@ -111,6 +111,8 @@ class Out:
     def _binop(self, form: Form) -> str:
         _kind, op, left, right = form
         mine = PRECEDENCE[op]
+        if left[0] == "op" and left[1] in ("<<", ">>") and right[0] == "v" and isinstance(right[2], int) and TYPES[right[1]].table:
+            return f"{self._argument(left, mine)} {op} 0x{right[2]:x}"  # a shifted value has no words any more
         return f"{self._argument(left, mine)} {op} {self._argument(right, mine)}"
 
     def _argument(self, form: Form, mine: int) -> str:

@@ -86,3 +86,11 @@ def test_json_has_a_conntrack_address_as_it_was_written() -> None:
     shown = session.nft(["-j", "list", "ruleset"]).stdout
     assert shown.count('{"key": "saddr", "dir": "original"}') == 1
     assert shown.count('{"key": "ip saddr", "dir": "original"}') == 1
+
+
+@pytest.mark.parametrize(("strict", "exit_code"), [(True, 1), (False, 0)], ids=["strict", "friendly"])
+def test_security_context_needs_selinux(strict: bool, exit_code: int) -> None:
+    """nft 1.0.6 on Linux without SELinux, observed: nftables tests/shell/testcases/json/0005secmark_objref_0."""
+    session = Session(strict=strict)
+    session.nft("add table ip t")
+    assert session.nft('add secmark ip t s { "system_u:object_r:ssh_server_packet_t:s0" }').exit_code == exit_code

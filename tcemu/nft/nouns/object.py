@@ -28,11 +28,19 @@ def add(run: Run, command: Command) -> None:
             raise KernelError(EEXIST, spec.name_at)
         return
     handle = run.kernel.next_handle(table)
+    if command.what == "secmark" and run.world.strict:
+        _no_security(command)
     comment = command.body.values.get("comment") if command.body is not None else None
     made = Object(key=key, parent=table.key, rank=handle, kind=command.what, name=spec.name, effect=effect)
     made.note = pack(ObjectNote(handle, comment, config))
     run.ruleset.objects.put(made)
     run.kernel.tell("object", made)
+
+
+def _no_security(command: Command) -> None:
+    """Contexts are SELinux's, which the machine does not have: ENOENT (nft_meta.c nft_secmark_compute_secid)."""
+    body, named = command.body, command.spec.name_at
+    raise KernelError(ENOENT, named if body is not None and body.at == named else command.at)
 
 
 def delete(run: Run, command: Command) -> None:

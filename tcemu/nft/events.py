@@ -1,0 +1,202 @@
+"""What a command changed, as ``nft monitor`` tells it: two looks at a ruleset held against each other.
+
+Changes come in the order of handles, which is that in which things were made; what is gone comes first, rules before what they
+stand in. Formats observed with nft 1.0.6 (nftables src/monitor.c); its JSON of what was deleted is partly rubbish and is not copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tcemu.ir.ruleset import Chain, Element, Flowtable, Object, Rule, Ruleset, Set, Table
+from tcemu.nft.notes import ChainNote, FlowtableNote, ObjectNote, RuleNote, SetNote, TableNote, unpack
+from tcemu.nft.objects import lines
+from tcemu.nft.show import hidden, in_place
+
+if TYPE_CHECKING:
+    from tcemu.nft.show import Out
+
+Look = dict[str, Any]  # records by key
+
+
+class Event(NamedTuple):
+    """add, insert or delete; the noun; its line as text; its record in JSON."""
+
+    op: str
+    noun: str
+    text: str
+    json: Any
+
+
+def look(ruleset: Ruleset) -> Look:
+    """All that is there now."""
+    shelves: tuple[Any, ...] = (
+        ruleset.tables,
+        ruleset.chains,
+        ruleset.sets,
+        ruleset.elements,
+        ruleset.flowtables,
+        ruleset.objects,
+        ruleset.rules,
+    )
+    found: Look = {}
+    for place, shelf in enumerate(shelves):
+        for record in shelf:
+            found[f"{place} {record.key}"] = record
+    return found
+
+
+def changes(before: Look, after: Look, out: Out) -> list[Event]:
+    """What happened between two looks."""
+    gone = [record for key, record in before.items() if key not in after]
+    new = [record for key, record in after.items() if key not in before or _changed(before[key], record)]
+    order = {record.key: record.rank for record in after.values() if isinstance(record, Table)}
+    found = [event for record in sorted(gone, key=_last_first) for event in _deleted(record, before, out)]
+    new.sort(key=lambda record: (order.get(_table(record), 0), _handle(record, after)))
+    return found + [event for record in new for event in _added(record, before, after, out)]
+
+
+def _changed(old: Any, new: Any) -> bool:
+    """Has what was there other settings? How often a thing is used is none of them."""
+    if isinstance(new, Chain):
+        mine, other = unpack(old.note, ChainNote), unpack(new.note, ChainNote)
+        return (mine.policy, mine.flags) != (other.policy, other.flags)
+    return isinstance(new, Table) and unpack(old.note, TableNote).flags != unpack(new.note, TableNote).flags
+
+
+ORDER: Final = (Rule, Element, Set, Flowtable, Object, Chain, Table)
+
+
+def _last_first(record: Any) -> tuple[int, int]:
+    return ORDER.index(type(record)) if type(record) in ORDER else len(ORDER), record.rank
+
+
+def _table(record: Any) -> str:
+    key: str = record.key
+    return key if isinstance(record, Table) else key.partition("/")[0]
+
+
+def _handle(record: Any, found: Look) -> tuple[int, int]:
+    """The place among what a table holds; members stand behind their set."""
+    if isinstance(record, Table):
+        return (0, 0)
+    if isinstance(record, Element):
+        owner = found.get(f"2 {record.parent}")
+        return (owner.rank if owner is not None else 0, 1 + record.rank)
+    if isinstance(record, Rule):
+        return (unpack(record.note, RuleNote).handle, 0)
+    return (record.rank, 0)
+
+
+def _head(record: Any, noun: str) -> str:
+    family, _, table = _table(record).partition(" ")
+    return f"{noun} {family} {table}" + (f" {record.name}" if not isinstance(record, Table) else "")
+
+
+# ---------------------------------------------------------------- what came
+def _added(record: Any, before: Look, after: Look, out: Out) -> Iterator[Event]:
+    from tcemu.nft import show_json
+
+    if isinstance(record, Table):
+        note = unpack(record.note, TableNote)
+        flags = f" {{ flags {','.join(note.flags)}; }}" if note.flags else ""
+        yield _event("add", "table", f"{_head(record, 'table')}{flags}", note.handle, out, show_json.table_object(record, out))
+    elif isinstance(record, Chain) and not in_place(record):
+        chain = unpack(record.note, ChainNote)
+        block = f" {{ {out.hook(record, chain)} }}" if chain.hook else ""
+        yield _event("add", "chain", f"{_head(record, 'chain')}{block}", chain.handle, out, show_json.chain_object(record, out))
+    elif isinstance(record, Set) and not hidden(record):
+        own = unpack(record.note, SetNote)
+        noun = "map" if own.data_types or own.object else "set"
+        rows = "".join(f" {row};" for row in out.set_lines(record, own))
+        text = f"{_head(record, noun)} {{{rows} }}"
+        yield _event("add", noun, text, own.handle, out, show_json.set_object(record, out, []), " ")
+    elif isinstance(record, Element):
+        yield from _element("add", record, after, out)
+    elif isinstance(record, Object) and record.parent.count(" ") == 1 and record.name:
+        thing = unpack(record.note, ObjectNote)
+        rows_of = lines(record, thing.config, out)
+        inside = f" {rows_of[0]}" if len(rows_of) == 1 else "".join(f" {row};" for row in rows_of)
+        text = f"{_head(record, record.kind)} {{{inside} }}"
+        yield _event("add", record.kind, text, thing.handle, out, show_json.object_object(record, out), " ")
+    elif isinstance(record, Flowtable):
+        made = unpack(record.note, FlowtableNote)
+        devices = f" devices = {{ {', '.join(record.devices)} }};" if record.devices else ""
+        text = f"{_head(record, 'flowtable')} {{ hook {made.hook} priority {record.priority};{devices} }}"
+        yield _event("add", "flowtable", text, made.handle, out, show_json.flowtable_object(record, out))
+    elif isinstance(record, Rule):
+        yield from _rule(record, before, after, out)
+
+
+def _event(op: str, noun: str, text: str, handle: int, out: Out, body: Any, tail: str = "") -> Event:
+    return Event(op, noun, f"{op} {text}{f' # handle {handle}' if out.handles else ''}{tail}", {op: body})
+
+
+def _rule(record: Rule, before: Look, after: Look, out: Out) -> Iterator[Event]:
+    from tcemu.nft.show_json import rule_object
+
+    chain = after.get(f"1 {record.parent}")
+    if chain is None or in_place(chain):
+        return
+    others = [rule.rank for rule in before.values() if isinstance(rule, Rule) and rule.parent == record.parent]
+    op = "insert" if others and record.rank < min(others) else "add"
+    family, _, table = chain.parent.partition(" ")
+    yield Event(op, "rule", f"{op} rule {family} {table} {chain.name} {out.rule(record)}", {op: rule_object(record, chain, out)})
+
+
+def _element(op: str, record: Element, found: Look, out: Out) -> Iterator[Event]:
+    from tcemu.nft.show_json import element
+
+    owner = found.get(f"2 {record.parent}")
+    if owner is None or hidden(owner):
+        return
+    note = unpack(owner.note, SetNote)
+    family, _, table = owner.parent.partition(" ")
+    place = {"family": family, "table": table, "name": owner.name}
+    body = {op: {"element": {**place, "elem": {"set": [element(owner, note, record, out)]}}}}
+    yield Event(op, "element", f"{op} element {family} {table} {owner.name} {{ {out.element(owner, note, record)} }}", body)
+
+
+# ---------------------------------------------------------------- what went
+def _deleted(record: Any, before: Look, out: Out) -> Iterator[Event]:
+    family, _, table = _table(record).partition(" ")
+    place = {"family": family, "table": table}
+    if isinstance(record, Table):
+        yield Event("delete", "table", f"delete table {family} {table}", {"delete": {"table": {"family": family, "name": table}}})
+    elif isinstance(record, Rule):
+        chain = before[f"1 {record.parent}"]
+        handle = unpack(record.note, RuleNote).handle
+        text = f"delete rule {family} {table} {chain.name} handle {handle}"
+        yield Event("delete", "rule", text, {"delete": {"rule": {**place, "chain": chain.name, "handle": handle}}})
+    elif isinstance(record, Element):
+        if f"2 {record.parent}" in before:
+            yield from _element("delete", record, before, out)
+    elif isinstance(record, Chain | Set | Flowtable) or (isinstance(record, Object) and record.name):
+        noun = _noun(record)
+        yield Event("delete", noun, f"delete {_head(record, noun)}", {"delete": {noun: {**place, "name": record.name}}})
+
+
+def _noun(record: Any) -> str:
+    if isinstance(record, Object):
+        return record.kind
+    if isinstance(record, Set):
+        note = unpack(record.note, SetNote)
+        return "map" if note.data_types or note.object else "set"
+    return type(record).__name__.lower()
+
+
+WANTED: Final = {
+    "tables": ("table",),
+    "chains": ("chain",),
+    "sets": ("set", "map", "element"),
+    "rules": ("rule",),
+    "elements": ("element",),
+}
+
+
+def told(events: list[Event], which: str, what: str) -> list[Event]:
+    """The events that ``monitor [new|destroy] [tables|chains|sets|rules|elements|ruleset]`` asks for."""
+    nouns = WANTED.get(what)
+    chosen = [event for event in events if nouns is None or event.noun in nouns]
+    return [event for event in chosen if not which or (event.op == "delete") == (which == "destroy")]

@@ -1,0 +1,59 @@
+"""``nft monitor``: tell what other processes change in the session, until interrupted.
+
+    nft monitor [new|destroy] [tables|chains|sets|rules|elements|ruleset]
+
+The kernel sends events; here the ruleset is looked at again whenever the session's file has another version. ``trace`` has its own
+command (tcemu trace, replay --explain) and tells nothing here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from tcemu.nft.cache import Cache
+from tcemu.nft.commands import Options, execute, output, parse_options
+from tcemu.nft.events import Event, changes, look, told
+from tcemu.nft.kernel import Kernel
+from tcemu.world import Reply, World
+
+PAUSE: Final = 0.1  # seconds between looks at the file's version
+
+
+def asked(argv: Sequence[str]) -> Options | None:
+    """The options, if the command is a monitor that can be followed."""
+    options = parse_options(argv)
+    words = " ".join(options.words).split()
+    if options.file or not words or words[0] != "monitor" or "trace" in words[1:]:
+        return None
+    return options
+
+
+def follow(world: World, options: Options, version: Callable[[], int], tell: Callable[[str], None]) -> Reply:
+    """Tell changes as they come; returns only where the command is wrong. ``version`` changes with the ruleset."""
+    words = " ".join(options.words).split()[1:]
+    refused = execute(options, "", " ".join(options.words) + "\n", world)
+    if refused.exit_code:
+        return refused
+    which = next((word for word in words if word in ("new", "destroy")), "")
+    what = next((word for word in words if word not in ("new", "destroy", "json", "vm", "xml")), "")
+    seen, known = look(world.ruleset), version()
+    while True:
+        time.sleep(PAUSE)
+        if version() == known:
+            continue
+        known = version()
+        now = look(world.ruleset)
+        events = told(changes(seen, now, output(options, world)), which, what)
+        seen = now
+        tell(_text(events, options, world))
+
+
+def _text(events: list[Event], options: Options, world: World) -> str:
+    import json
+
+    if options.has("j"):
+        return "".join(json.dumps(event.json, ensure_ascii=False) + "\n" for event in events)
+    lines = "".join(f"{event.text}\n" for event in events)
+    return lines + (f"# new generation {Kernel(world.ruleset, Cache(world.ruleset)).generation()} by process 0 (tcemu)\n" if lines else "")
