@@ -45,7 +45,21 @@ class Asked(NamedTuple):
 
 
 def run(asked: Asked) -> int:
-    """Lint; 0 nothing to say, 1 findings. Raises TcemuError (2) where the call is wrong."""
+    """Lint; 0 nothing to say, 1 findings. Raises TcemuError (2) for whatever else: 1 is for findings alone."""
+    try:
+        return _run(asked)
+    except TcemuError as slip:
+        slip.exit_code = 2
+        raise
+    except Exception as slip:
+        if os.environ.get("TCEMU_DEBUG") == "1":
+            raise
+        sentence = f"internal error: {type(slip).__name__}: {slip}"
+        hint = "this is a defect of tcemu; TCEMU_DEBUG=1 shows where it happened"
+        raise TcemuError(sentence, (Diagnostic(sentence, hint=hint),), exit_code=2) from slip
+
+
+def _run(asked: Asked) -> int:
     if not asked.paths:
         raise TcemuError("which file?", (Diagnostic("which file?", hint="tcemu lint FILE…, - for standard input"),), exit_code=2)
     import gc

@@ -80,6 +80,27 @@ def test_a_wrong_call_exits_with_2(words: tuple[str, ...], piece: str, tmp_path:
     assert piece in slip.value.render()
 
 
+def test_what_goes_wrong_inside_exits_with_2(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tcemu.cli import linting
+
+    def broken(_wanted: object) -> None:
+        raise KeyError("inside")
+
+    monkeypatch.setattr(linting, "lint_paths", broken)
+    monkeypatch.delenv("TCEMU_DEBUG", raising=False)
+    with pytest.raises(TcemuError, match="internal error: KeyError") as slip:
+        lint(rules)
+    assert slip.value.exit_code == 2
+
+
+def test_a_broken_session_exits_with_2(tmp_path: Path) -> None:
+    path = tmp_path / "broken.db"
+    path.write_bytes(b"SQLite format 3\0" + b"x" * 200)
+    with pytest.raises(TcemuError) as slip:
+        lint(path)
+    assert slip.value.exit_code == 2
+
+
 def test_rules_are_chosen_by_their_beginnings(rules: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert lint("--select", "CT,OP", rules) == 0
     assert lint("--select", "NF1", "--ignore", "NF113", rules) == 0
