@@ -8,6 +8,7 @@ addresses are those of the documentation (RFC 5737, RFC 3849) and of private net
     scan.pcap       a TCP SYN scan and a UDP scan of a server, between its customers' traffic
     eth0.pcap       what a virtual machine sends, for examples/cover-letter.tc
     uplink.pcap     what comes back to it, in VXLAN, from the other end of the tunnel
+    ftp.pcap        somebody in the office fetches a file by FTP, and somebody outside tries the same port
 """
 
 from __future__ import annotations
@@ -318,11 +319,28 @@ def cover_letter() -> tuple[Wire, Wire]:
     return eth0, uplink
 
 
+# ---------------------------------------------------------------- a file by FTP
+
+
+def ftp() -> Wire:
+    """Active FTP: the client says where it waits, and the server connects to it from port 20."""
+    wire = Wire(5)
+    start = START + 10_800 * SECOND
+    control = Talk(wire, start, ANNA, MAIL, 21).open().send(1, b"220 files\r\n")
+    for asked, told in ((b"USER anna\r\n", b"331 password\r\n"), (b"PASS x\r\n", b"230 welcome\r\n")):
+        control.send(0, asked).send(1, told)
+    control.send(0, b"PORT 192,168,10,21,200,10\r\n").send(1, b"200 well\r\n").send(0, b"RETR prices.txt\r\n")
+    data = Talk(wire, start + 2 * SECOND, MAIL, ANNA, 51_210)
+    data.open().send(0, b"apples 3\npears 4\n").finish()
+    Talk(wire, start + 3 * SECOND, SHOP, ANNA, 51_210).open()
+    return wire
+
+
 def main(argv: list[str]) -> int:
     folder = Path(argv[1]) if len(argv) > 1 else Path(__file__).resolve().parent / "captures"
     folder.mkdir(parents=True, exist_ok=True)
     eth0, uplink = cover_letter()
-    for name, wire in (("office", office()), ("scan", scan()), ("eth0", eth0), ("uplink", uplink)):
+    for name, wire in (("office", office()), ("scan", scan()), ("eth0", eth0), ("uplink", uplink), ("ftp", ftp())):
         wire.save(folder / f"{name}.pcap")
     return 0
 

@@ -72,7 +72,7 @@ class EventLog(Watcher):
         if self.reasons:
             word = "[IGNORED]" if valid else "[INVALID]"
             self.emit(
-                f"{self._stamp(p.ts)}{word} packet {p.number} {_flow(p)} {p.reason or ('once more' if valid else 'it belongs to no connection')}\n"
+                f"{self._stamp(p.ts)}{word} packet {p.number} {_flow(p)} {p.reason or ('once more, and nothing changes' if valid else 'it belongs to no connection')}\n"
             )
 
     def finish(self) -> str:

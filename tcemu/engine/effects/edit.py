@@ -10,6 +10,7 @@ from tcemu.ir.verdict import DROP
 from tcemu.packet.checksum import update
 from tcemu.packet.edit import be16, be32, get16, get32
 from tcemu.packet.packet import Packet
+from tcemu.packet.protocols import IPPROTO_ICMP
 from tcemu.packet.rewrite import mark_congestion, pedit, set_address, set_bytes
 
 
@@ -66,11 +67,11 @@ class StatelessNatOp(Op):
         address = p.f[IP_SADDR] if self.egress else p.f[IP_DADDR]
         if ((address ^ self.old) & self.mask) == 0:
             set_address(p, self.egress, 0, (self.new & self.mask) | (address & ~self.mask))
-            if not self._has_header(p):
-                p.reason = "nat: the transport header is cut"
-                return self.drop(env)
-        elif (p.groups & G_ICMP) == 0:
+        elif p.data[p.l3 + 9] != IPPROTO_ICMP or (p.f[IP_FRAG] & 0x1FFF) != 0:
             return self.leave(env)
+        if not self._has_header(p):
+            p.reason = "nat: the transport header is cut"
+            return self.drop(env)
         if (p.groups & G_ICMP) != 0 and (p.f[IP_FRAG] & 0x1FFF) == 0 and not self._quoted(p):
             p.reason = "nat: the packet inside the ICMP error is cut"
             return self.drop(env)
