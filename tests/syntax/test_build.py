@@ -112,7 +112,7 @@ def test_long_list_needs_no_deep_stack() -> None:
 def source_tree(tmp_path: Path) -> Path:
     """A source checkout with a tiny grammar and the syntax package, apart from the real one."""
     package = tmp_path / "tcemu"
-    shutil.copytree(Path(tables.__file__).parent, package / "syntax", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(tables.__file__).parent, package / "syntax", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     for name in ("__init__.py", "diagnostics.py"):
         shutil.copy2(Path(tables.__file__).parents[1] / name, package / name)
     (tmp_path / "grammar").mkdir()
