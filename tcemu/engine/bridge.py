@@ -26,8 +26,8 @@ from tcemu.engine.effects.divert import ICMP4, RESET
 from tcemu.engine.effects.track import show_ct
 from tcemu.engine.ports import Port
 from tcemu.engine.program import NF_INGRESS, NF_INPUT, PF_BRIDGE
-from tcemu.engine.stack import Stack
-from tcemu.engine.stages import Hooks
+from tcemu.engine.stack import SETTLED, Stack
+from tcemu.engine.stages import BRIDGE_CONFIRM, BRIDGE_CONNTRACK, Hooks, Stage
 from tcemu.engine.wire import ENETDOWN, Sink, hide_transport
 from tcemu.fields import (
     ETH_DST,
@@ -200,10 +200,15 @@ class Bridged(Stack):
 
     # ------------------------------------------------------------ conntrack
 
-    def track(self, p: Packet) -> i64:
-        if self.family != PF_BRIDGE:
-            return super().track(p)
-        # nf_ct_bridge_pre
+    def own_stage(self, p: Packet, stage: Stage) -> i64:
+        if stage.kind == BRIDGE_CONNTRACK:
+            return self.track_bridged(p)
+        if stage.kind == BRIDGE_CONFIRM:
+            return self.confirm_bridged(p)
+        return super().own_stage(p, stage)
+
+    def track_bridged(self, p: Packet) -> i64:
+        """nf_ct_bridge_pre."""
         ct = p.ct
         if (ct is not None and (ct.status & TEMPLATE) == 0) or p.ctinfo == UNTRACKED:
             return ACCEPT
@@ -223,14 +228,16 @@ class Bridged(Stack):
             if held != 0:
                 return STOLEN if held > 0 else DROP
             p.f[PKT_LEN] = p.end - p.l3 + self.cut
-        return super().track(p)
+        return self.track(p)
 
-    def confirm(self, p: Packet) -> i64:
-        if self.family != PF_BRIDGE or self.nf_hook != NF_INPUT:
-            return super().confirm(p)
-        # nf_ct_bridge_in: what goes to many is tracked anew above
+    def confirm_bridged(self, p: Packet) -> i64:
+        """nf_ct_bridge_post; nf_ct_bridge_in: what goes to many is tracked anew above."""
         ct = p.ct
-        if ct is not None and (ct.status & CONFIRMED) == 0 and p.f[PKTTYPE] != HOST:
+        if ct is None or ((ct.status & SETTLED) == CONFIRMED and self.conntrack.watcher is None):
+            return ACCEPT
+        if self.nf_hook != NF_INPUT:
+            return self.confirm(p)
+        if (ct.status & CONFIRMED) == 0 and p.f[PKTTYPE] != HOST:
             p.ct = None
             p.ctinfo = 0
             show_ct(p)

@@ -38,7 +38,8 @@ from tcemu.engine.program import (
 )
 from tcemu.engine.sets import VerdictMapOp
 from tcemu.engine.states import filled, stats_of, written
-from tcemu.engine.values import COMPILED
+from tcemu.engine.values import COMPILED, NumbersTest
+from tcemu.fields import BY_NAME
 from tcemu.host.model import Host
 from tcemu.ir import effect as effects
 from tcemu.ir import operand as operands
@@ -51,6 +52,7 @@ from tcemu.ir.verdict import GOTO, JUMP, Verdict
 from tcemu.offload.nft_flows import FlowTable
 
 LAYERS: Final = {"inet": ("ip", "ip6"), "bridge": ("bridge", "ip", "ip6")}
+NARROW: Final = frozenset(field.slot for field in BY_NAME.values() if field.bits < 63)  # slots that are never negative
 NFT: Final = frozenset(("ip", "ip6", "inet", "arp", "bridge", "netdev"))
 TRANSPORTS: Final = frozenset((6, 17, 33, 132, 136))  # protocols whose ports stand first in their header
 # what connection tracking is loaded for (the callers of nf_ct_netns_get); notrack is not among them
@@ -156,6 +158,22 @@ def index_runs(drafts: list[Draft]) -> None:
             index.rules[rule.guard_value] = rule
         if len(index.rules) > 1:
             run[0].rule.index = index
+
+
+def index_sets(drafts: list[Draft]) -> None:
+    """Ask for a member of a set by the rule's index, where that spares CPython the call of a test.
+
+    While somebody watches, no index is used, and the guard stands for nothing: it asks for what no field can be.
+    """
+    if COMPILED:
+        return
+    for draft in drafts:
+        rule = draft.rule
+        for test in draft.tests:
+            if type(test) is NumbersTest and not test.negate and test.slot in NARROW and rule.index is None and rule.guard_mask == 0:
+                rule.index = Index(rule.next)
+                rule.index.rules = dict.fromkeys(test.numbers, rule)
+                rule.guard_slot, rule.guard_mask, rule.guard_value, rule.guard_fails = test.slot, -1, -1, True
 
 
 def settle_returns(drafts: dict[str, list[Draft]]) -> None:
@@ -269,6 +287,7 @@ class Lowering:
                 waiting = []
             waiting.append(rule)
         index_runs(made)
+        index_sets(made)
         self.drafts[key] = made
         chain.first = rules[0] if rules else None
 

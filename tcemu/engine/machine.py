@@ -66,6 +66,8 @@ class Machine(Bridged):
                 for flows in self.program.nft_flows.values():
                     flows.clean(self.conntrack, port.index, self.now)
         self.tables = tables
+        self.placeless = self.friendly and not tables.configured
+        self.settled = self.friendly and tables.configured
         self._ways()
 
     def _is_up(self, tables: HostTables, index: i64) -> bool:
@@ -159,7 +161,7 @@ class Machine(Bridged):
         if ts >= self.next_tick:
             self.advance(ts)
         self.cut = wire - (end - start)
-        if self.friendly and self.tables.configured and self.is_own_frame(p, device):
+        if self.settled and self.is_own_frame(p, device):
             verdict = self.verdict = ACCEPT if self.send_local(p.data[p.l3 : p.l3_end], ts, False) == 0 else DROP
         else:
             verdict = self.verdict = self.ingress(p, device)

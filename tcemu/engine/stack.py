@@ -22,7 +22,7 @@ from tcemu.conntrack.entry import CONFIRMED, EXPECTED, HELPER, OFFLOADED, SEQ_AD
 from tcemu.conntrack.nat import DST, SRC, is_set_up, null_binding, translate, translate_error
 from tcemu.conntrack.settings import Settings
 from tcemu.engine.effects.divert import ICMP4, RESET
-from tcemu.engine.effects.track import show_ct
+from tcemu.engine.effects.track import CT_SLOTS, FLOWER_STATES, NFT_STATES, show_ct
 from tcemu.engine.effects.tunnel import show_tunnel
 from tcemu.engine.headers import find_ip_option
 from tcemu.engine.neigh import PROBES, Neighbours, Peers, Pending
@@ -66,6 +66,7 @@ from tcemu.fields import (
     ETH_SRC,
     FRAG_FLAGS,
     G_ARP,
+    G_CT,
     G_CVLAN,
     G_ETH,
     G_FRAG,
@@ -102,6 +103,7 @@ from tcemu.packet.build import arp_frame, ethernet
 from tcemu.packet.checksum import checksum, verify_header
 from tcemu.packet.decode import decode, load
 from tcemu.packet.edit import be16, be32
+from tcemu.packet.numbers import COMPILED
 from tcemu.packet.packet import (
     ESTABLISHED,
     ESTABLISHED_REPLY,
@@ -180,7 +182,7 @@ class Stack(Wire):
             if (groups & G_ARP) != 0 and (groups & G_VLAN) == 0:
                 return self.arp(p, port)
             return ACCEPT
-        placeless = self.friendly and not self.tables.configured
+        placeless = self.placeless
         f = p.f
         if not placeless and f[PKTTYPE] == OTHERHOST:
             return ACCEPT  # promiscuous taps saw it; ip_rcv lets it go without a word
@@ -604,6 +606,8 @@ class Stack(Wire):
         self.family = family
         code: i64 = ACCEPT
         stage: Stage | None = first
+        if first.kind == DEFRAG and (p.groups & G_FRAG) == 0 and p.mru == 0:
+            stage = first.next
         while stage is not None:
             self.nf_hook = stage.hook
             kind = stage.kind
@@ -674,7 +678,13 @@ class Stack(Wire):
         else:
             code = conntrack.track(p, zone, way, False)
             p.summed = False
-        show_ct(p)
+        ct = p.ct
+        if COMPILED or ct is None:
+            show_ct(p)
+        else:  # as `show_ct` does it, less a call
+            info = p.ctinfo
+            p.groups |= G_CT
+            p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, ct.label_high, ct.label_low, NFT_STATES[info])
         if self.observer is not None:
             self.observer.say("ct", self.ask("ct", p))
         return ACCEPT if code == NF_ACCEPT else DROP

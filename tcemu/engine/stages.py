@@ -26,6 +26,8 @@ CONNTRACK: Final = 2
 CONFIRM: Final = 3
 NAT: Final = 4
 ROUTED_RULES: Final = 5  # a chain of type route: what it changes may change the route
+BRIDGE_CONNTRACK: Final = 6
+BRIDGE_CONFIRM: Final = 7
 
 HOOKS: Final = {
     "prerouting": NF_PREROUTING,
@@ -97,12 +99,15 @@ def _stages(program: Program, hooks: Hooks, family: str, hook: str) -> list[Stag
         if way.kind != "nat":
             placed.append((int(way.priority), order, Stage(ROUTED_RULES if way.kind == "route" else RULES, number, way.chain)))
     own = 1 << 30
-    if hooks.tracked:
+    if hooks.tracked and family == "bridge":
+        if hook == "prerouting":
+            placed.append((PRIORITY_CONNTRACK, own, Stage(BRIDGE_CONNTRACK, number, None)))
+        elif hook in ("input", "postrouting"):
+            placed.append((PRIORITY_CONFIRM, own, Stage(BRIDGE_CONFIRM, number, None)))
+    elif hooks.tracked:
         if hook in ("prerouting", "output"):
-            if family != "bridge":
-                placed.append((PRIORITY_DEFRAG, own, Stage(DEFRAG, number, None)))
-            if family != "bridge" or hook == "prerouting":
-                placed.append((PRIORITY_CONNTRACK, own, Stage(CONNTRACK, number, None)))
+            placed.append((PRIORITY_DEFRAG, own, Stage(DEFRAG, number, None)))
+            placed.append((PRIORITY_CONNTRACK, own, Stage(CONNTRACK, number, None)))
         elif hook in ("input", "postrouting"):
             placed.append((PRIORITY_CONFIRM, own, Stage(CONFIRM, number, None)))
     if hooks.nat and hook != "forward":

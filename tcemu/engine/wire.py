@@ -105,6 +105,8 @@ class Wire(Env):
         self.defrag: Defrag = Defrag(self.conntrack.settings)
         self.cut: i64 = 0  # bytes that the capture did not keep of the packet at hand
         self.friendly: bool = False  # packets that routing cannot place are taken as forwarded
+        self.placeless: bool = False  # friendly, and nobody gave an address or a route
+        self.settled: bool = False  # friendly, and somebody did
         self.hash: i64 = 0
         self.hw_packets: i64 = 0  # packets that a network card forwarded or dropped by itself
         self.hw_bytes: i64 = 0
@@ -114,7 +116,7 @@ class Wire(Env):
     def ingress(self, p: Packet, device: i64) -> i64:
         """__netif_receive_skb_core: the verdict that ends the packet's way in."""
         ports = self.tables.ports
-        port = ports[device] if 0 < device < len(ports) else None
+        port = ports[device] if device < len(ports) else None  # there is none at 0
         if port is None or not port.up:
             p.reason = "the device is gone or down"
             if self.observer is not None:

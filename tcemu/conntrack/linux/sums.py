@@ -11,6 +11,7 @@ from tcemu.packet.packet import Packet
 from tcemu.packet.protocols import IPPROTO_TCP, IPPROTO_UDP
 
 IP_HEADER: Final = 20  # bytes, without options
+NUMBER: Final = int.from_bytes
 SUM_GROUPS: Final = G_IP4 | G_FRAG | G_TCP | G_UDP
 SUMMED: Final = {G_IP4 | G_TCP: IPPROTO_TCP, G_IP4 | G_UDP: IPPROTO_UDP}  # groups -> protocol
 
@@ -28,10 +29,10 @@ def is_intact(p: Packet) -> bool:
             data = p.data
             at = p.l4
             end = p.l3_end
-            if int.from_bytes(data[at - IP_HEADER : at], "big") % 0xFFFF:
+            if NUMBER(data[at - IP_HEADER : at], "big") % 0xFFFF:
                 return False
             size = end - at
-            rest = int.from_bytes(data[at - 8 : end], "big") % 0xFFFF
+            rest = NUMBER(data[at - 8 : end], "big") % 0xFFFF
             if size & 1:
                 rest <<= 8
             return (rest + size + proto) % 0xFFFF == 0
