@@ -60,6 +60,8 @@ USER_BRIDGE: Final = -4  # of reassembly (IP_DEFRAG_CONNTRACK_BRIDGE_IN)
 class Bridged(Stack):
     """The bridges of the machine, and what reject answers where there is no route."""
 
+    __slots__ = ("hooks_bridge", "known", "seen")
+
     def __init__(self, settings: Settings | None = None, sink: Sink | None = None) -> None:
         super().__init__(settings, sink)
         self.hooks_bridge: Hooks = Hooks()

@@ -11,7 +11,7 @@ from itertools import groupby, pairwise
 from typing import Any, Final
 from zlib import crc32
 
-from tcemu.engine.effects.basics import CountOp, LastOp, LimitOp, QuotaOp, RandomOp, RefusedOp, VerdictOp
+from tcemu.engine.effects.basics import CountedVerdictOp, CountOp, LastOp, LimitOp, QuotaOp, RandomOp, RefusedOp, VerdictOp
 from tcemu.engine.effects.divert import LogOp
 from tcemu.engine.lower_effects import EFFECTS
 from tcemu.engine.lower_nft import EFFECTS as NFT_EFFECTS
@@ -48,7 +48,7 @@ from tcemu.ir.ruleset import Attachment, Flowtable, Object, Ruleset
 from tcemu.ir.ruleset import Rule as RuleRecord
 from tcemu.ir.stats import Stats
 from tcemu.ir.step import Do, Masked, Match, Member, Unsupported
-from tcemu.ir.verdict import GOTO, JUMP, Verdict
+from tcemu.ir.verdict import GOTO, JUMP, STEP, Verdict
 from tcemu.offload.nft_flows import FlowTable
 
 LAYERS: Final = {"inet": ("ip", "ip6"), "bridge": ("bridge", "ip", "ip6")}
@@ -158,6 +158,16 @@ def index_runs(drafts: list[Draft]) -> None:
             index.rules[rule.guard_value] = rule
         if len(index.rules) > 1:
             run[0].rule.index = index
+
+
+def shortened(first: Op | None) -> Op | None:
+    """A body of a counter and a plain verdict as one op; any other as it is."""
+    if type(first) is not CountOp or first.counter is None:
+        return first
+    last = first.next
+    if type(last) is not VerdictOp or last.counter is not None or last.to is not None or last.next is not None or last.then == STEP:
+        return first
+    return CountedVerdictOp(last.then, None, 0, first.counter)
 
 
 def index_sets(drafts: list[Draft]) -> None:
@@ -324,6 +334,7 @@ class Lowering:
                 else:
                     last_op.next = op
                 last_op = op
+        rule.short = shortened(rule.ops)
         return draft
 
     def _stirs(self, step: Match) -> bool:

@@ -41,6 +41,8 @@ TICK: Final = 100_000_000
 class Machine(Bridged):
     """See the module's text. All devices, routes and chains in it are of one moment; `set_tables` and `load` renew them."""
 
+    __slots__ = ("accepted", "dropped", "held", "next_tick", "packet", "received", "redirected", "trapped", "verdict", "watch")
+
     def __init__(self, settings: Settings | None = None, sink: Sink | None = None) -> None:
         super().__init__(settings, sink)
         self.packet: Packet = Packet()

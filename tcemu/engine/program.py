@@ -120,6 +120,25 @@ class Memory:
 class Env:
     """What effects may use of the machine they run in. `tcemu.engine.machine.Machine` is the real one."""
 
+    __slots__ = (
+        "conntrack",
+        "device",
+        "family",
+        "hook",
+        "in_hardware",
+        "length",
+        "nesting",
+        "nf_hook",
+        "now",
+        "observer",
+        "random",
+        "route",
+        "socket",
+        "stack",
+        "tables",
+        "target",
+    )
+
     def __init__(self, conntrack: Conntrack) -> None:
         self.conntrack: Conntrack = conntrack
         self.now: i64 = 0
@@ -270,6 +289,7 @@ class Rule:
         self.guard_fails: bool = False  # what must not come of comparing
         self.tests: Test | None = None
         self.ops: Op | None = None
+        self.short: Op | None = None  # the same in fewer, where nobody watches
         self.hits: i64 = 0
         self.hardware: bool = False  # a backend has the rule in hardware
         self.hw_packets: i64 = 0  # of the hits, those that happened there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Final
 
 from librt.vecs import vec
@@ -14,6 +15,7 @@ from tcemu.ir.verdict import ACCEPT
 from tcemu.packet.numbers import numbers
 from tcemu.packet.packet import LINK_ETHER
 
+SELDOM: Final = 100_000  # objects made between two searches for cycles: connections are many and have none
 STRIDE: Final = 1 << 14  # packets between two looks at progress and interruption
 
 
@@ -56,6 +58,14 @@ class Replay:
 
     def run(self, progress: Progress | None = None, listener: Listener | None = None, limit: int = 0) -> i64:
         """Play all packets, or ``limit`` of them; how many it was. Packets of the same time keep the captures' order."""
+        often = gc.get_threshold()
+        gc.set_threshold(SELDOM)
+        try:
+            return self._run(progress, listener, limit)
+        finally:
+            gc.set_threshold(*often)
+
+    def _run(self, progress: Progress | None, listener: Listener | None, limit: int) -> i64:
         machine = self.machine
         merge = self.merge
         devices = self.devices

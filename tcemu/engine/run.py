@@ -68,7 +68,7 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
         rule.hits += 1
         if watch is not None:
             watch.matched(rule.key)
-        op = rule.ops
+        op = rule.short if watch is None else rule.ops
         code: i64 = PIPE
         in_hardware = env.in_hardware
         while op is not None:

@@ -159,6 +159,20 @@ STACKED: Final = G_PPPOE | G_CVLAN  # what the network layer does not look behin
 class Stack(Wire):
     """The network layer of the machine."""
 
+    __slots__ = (
+        "answers",
+        "hooks4",
+        "hooks6",
+        "hooks_arp",
+        "ident",
+        "neighbours",
+        "peers",
+        "raw_protocols",
+        "reroute",
+        "tcp_ports",
+        "udp_ports",
+    )
+
     def __init__(self, settings: Settings | None = None, sink: Sink | None = None) -> None:
         super().__init__(settings, sink)
         self.hooks4: Hooks = Hooks()

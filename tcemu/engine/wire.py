@@ -93,6 +93,24 @@ class Programs:
 class Wire(Env):
     """The devices, and the ways in and out. What stands above and beside them is in the subclasses."""
 
+    __slots__ = (
+        "cut",
+        "defrag",
+        "frames",
+        "friendly",
+        "hash",
+        "hw_bytes",
+        "hw_packets",
+        "in_ways",
+        "out_ways",
+        "placeless",
+        "program",
+        "programs",
+        "settled",
+        "sink",
+        "spare",
+    )
+
     def __init__(self, settings: Settings | None = None, sink: Sink | None = None) -> None:
         super().__init__(Conntrack(settings if settings is not None else Settings()))
         self.sink: Sink = sink if sink is not None else Sink()

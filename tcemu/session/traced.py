@@ -9,8 +9,8 @@ from tcemu.engine.machine import Sink
 from tcemu.engine.nftrace import NfTracer
 from tcemu.engine.trace import Event, Tracer, render
 from tcemu.session.labels import labels
-from tcemu.session.offloading import used
 from tcemu.session.nftraced import text_of
+from tcemu.session.offloading import used
 from tcemu.session.replayed import verdict_name
 from tcemu.session.running import Running, undone
 

@@ -205,7 +205,7 @@ def test_the_shares_of_a_replay_are_those_of_its_packets(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "backend_, taken", [("", False), ("software", False), ("none", False), ("home-router", True), ("mlx5", True)], ids=lambda one: str(one)
+    "backend_, taken", [("", False), ("software", False), ("none", False), ("home-router", True), ("mlx5", True)], ids=str
 )
 def test_flags_offload_needs_hardware_where_the_kernel_is_strict(backend_: str, taken: bool) -> None:
     """Recorded on Linux 6.1 with taps: nf_flow_table_offload_setup gives EOPNOTSUPP where no driver takes flows."""

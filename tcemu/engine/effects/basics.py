@@ -43,6 +43,17 @@ class VerdictOp(Op):
         return self.then
 
 
+class CountedVerdictOp(Op):
+    """A counter and the plain verdict behind it in one, for packets that nobody watches."""
+
+    def run(self, env: Env, p: Packet) -> i64:
+        counter = self.counter
+        assert counter is not None
+        counter.packets += 1
+        counter.bytes += p.f[PKT_LEN]
+        return self.then
+
+
 class RandomOp(Op):
     """gact with a second verdict: one packet in ``value`` at random, or each ``value``-th."""
 
