@@ -8,7 +8,6 @@ nft_ct.c; places observed with nft 1.0.6.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from tcemu.nft.refusal import ENOENT, EOPNOTSUPP, EOVERFLOW, EPROTO, KernelError
@@ -31,6 +30,7 @@ REJECT: Final = {
 }
 PACKET_TYPE: Final = {"bridge": ":prerouting", "netdev": ":ingress", **dict.fromkeys(INET, ":prerouting")}
 CONNTRACK: Final = ("ct set", "ct count", "synproxy")  # statements that bring connection tracking up
+READERS: Final = (Key, Concat, MapOf, Binop)  # expressions with keys in them
 BRIDGE_KEYS: Final = ("ibrname", "obrname", "ibrpvid", "ibrvproto")
 
 
@@ -63,24 +63,27 @@ def _check_key(key: Key, family: str, stmt: Stmt) -> None:
             raise KernelError(EOPNOTSUPP, key.at)
 
 
-def keys(stmt: Stmt) -> Iterator[Key]:
+def keys(stmt: Stmt) -> list[Key]:
     """The keys that a statement reads."""
+    found: list[Key] = []
     for value in stmt.args.values():
-        yield from _keys(value)
+        if isinstance(value, READERS):
+            _gather(value, found)
+    return found
 
 
-def _keys(value: object) -> Iterator[Key]:
+def _gather(value: object, found: list[Key]) -> None:
     if isinstance(value, Key):
-        yield value
+        found.append(value)
         for inner in value.inner:
-            yield from _keys(inner)
+            _gather(inner, found)
     elif isinstance(value, Concat):
         for part in value.parts:
-            yield from _keys(part)
+            _gather(part, found)
     elif isinstance(value, MapOf):
-        yield from _keys(value.key)
+        _gather(value.key, found)
     elif isinstance(value, Binop):
-        yield from _keys(value.left)
+        _gather(value.left, found)
 
 
 # ---------------------------------------------------------------- by hook
