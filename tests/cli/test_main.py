@@ -170,7 +170,9 @@ def test_an_interrupt_is_quiet(tcemu: Run, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_ctrl_c_in_the_middle_of_reading_is_quiet(home: Path) -> None:
-    code = "import sys; sys.argv[0] = 'tcemu'; from tcemu.cli.main import main; main()"
+    # where the tests run in the background of a shell, children would ignore interrupts
+    heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; sys.argv[0] = 'tcemu'; from tcemu.cli.main import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "tc", "-batch", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
