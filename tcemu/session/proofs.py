@@ -20,24 +20,28 @@ ROUNDS: Final = 8  # of setting aside who else ends the packet's way
 
 
 def taken(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
-    """A taker matches, the victim does not, and would if it were not for those that end the packet's way before."""
-    seen = laboratory.run(made, claim, _entry(claim))
-    by = _first(seen, claim)
-    if claim.victim in seen.hit or not by:
-        return ""
-    aside = {key for key in claim.takers if key in seen.hit} | seen.ending
-    opened: set[str] = set()
+    """The victim does not match, but a taker; and the victim would, if it were not for those that end the packet's way before."""
+    change = _entry(claim)
+    taker = first = ""
     for _ in range(ROUNDS):
-        again = laboratory.run(made, claim, _entry(claim)._replace(aside=frozenset(aside), opened=frozenset(opened)))
-        if claim.victim in again.hit:
-            return f"matched {by}; without it, {claim.victim}"
-        known = len(aside) + len(opened)
-        aside |= again.ending
-        if len(aside) + len(opened) == known:
-            opened |= {chain for chain, code in again.ends.items() if code == DROP and chain != claim.base.chain}
-        if len(aside) + len(opened) == known:
+        seen = laboratory.run(made, claim, change)
+        first = first or next((key for key in seen.hit if key in seen.ending or key in claim.takers), "")
+        taker = taker or _first(seen, claim)
+        if claim.victim in seen.hit:
+            return f"matched {first}; without it, {claim.victim}" if taker and change != _entry(claim) else ""
+        further = _further(claim, seen, change)
+        if further == change:
             return ""
+        change = further
     return ""
+
+
+def _further(claim: Claim, seen: Seen, change: Change) -> Change:
+    """Set aside who took the packet this time; where nobody did, let other base chains pass what they drop by policy."""
+    aside = change.aside | seen.ending | {key for key in claim.takers if key in seen.hit}
+    if aside != change.aside:
+        return change._replace(aside=aside)
+    return change._replace(opened=change.opened | {chain for chain, code in seen.ends.items() if code == DROP and chain != claim.base.chain})
 
 
 def followed(laboratory: Laboratory, made: Sample, claim: Claim) -> str:

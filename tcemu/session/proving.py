@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from tcemu.diagnostics import TcemuError
 from tcemu.lint.finding import Claim, Finding, Witness
+from tcemu.lint.space import Box
 from tcemu.session.laboratory import NOW, Laboratory
 from tcemu.session.proofs import PROVE
 from tcemu.session.witness import NoSampleError, Sample, sample
@@ -47,7 +48,7 @@ def confirm(laboratory: Laboratory, claim: Claim) -> Witness | str:
     for turn in range(TURNS):
         for box in claim.where[:BOXES]:
             try:
-                made = sample(box, laboratory.members, claim.base.hook, laboratory.names, turn)
+                made = sample(_of_family(box, claim.base.family), laboratory.members, claim.base.hook, laboratory.names, turn)
                 if claim.base.hook == "egress":
                     made = made._replace(oif=claim.base.device)
                 if (made.frame, made.iif, made.oif) in tried:
@@ -63,6 +64,12 @@ def confirm(laboratory: Laboratory, claim: Claim) -> Witness | str:
                 return Witness(made.frame, made.iif or "", _describe(made), says)
             why = "the packet that was tried met other rules"
     return why
+
+
+def _of_family(box: Box, family: str) -> Box:
+    """A box of packets that a table of that family sees."""
+    number = {"ip": 2, "ip6": 10}.get(family)
+    return box if number is None or "meta nfproto" in box.dims else Box({**box.dims, "meta nfproto": ((number, number),)}, box.exact)
 
 
 def _describe(made: Sample) -> str:

@@ -144,7 +144,7 @@ def _family(dims: dict[str, Values]) -> int:
 
 
 def _proto(dims: dict[str, Values], family: int, state: int) -> int:
-    wanted = dims.get("meta.l4proto")
+    wanted = dims.get("meta.l4proto") or dims.get("ip6.nexthdr")
     usual = ICMP if family == 4 else ICMP6
     if state == REL:
         if wanted is not None and not meet(wanted, ((usual, usual),)):

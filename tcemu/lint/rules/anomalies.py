@@ -16,8 +16,8 @@ from tcemu.lint.finding import Claim, Finding, Fix
 from tcemu.lint.order import Meeting, Taker, always_of, order_of
 from tcemu.lint.rules.hooks import chain, table_of
 from tcemu.lint.source import set_literals
-from tcemu.lint.space import apart, covers, meet, remainder
-from tcemu.lint.view import RuleView
+from tcemu.lint.space import Box, apart, covers, meet, remainder
+from tcemu.lint.view import Base, RuleView
 from tcemu.nft.tree import At, Element, Expr, Symbol
 
 if TYPE_CHECKING:
@@ -263,9 +263,17 @@ def correlated(subject: Subject, rule: Rule) -> Iterator[Finding]:
                     if not covers(mine, theirs, always) and not covers(theirs, mine, always) and not _loaded_before(subject, one):
                         message = f"{name_of(subject, other)} decides some of its packets differently, and only because it comes first"
                         found = rule.at(subject, (subject.place(one.key), subject.place(other.key)), message, one.key)
-                        points = claims.shared(subject, one, other, base)
+                        points = _open_to(subject, base, one, other)
                         yield found._replace(claim=Claim(base, points, one.key, (other.key,), "decided"))
                         break
+
+
+def _open_to(subject: Subject, base: Base, one: RuleView, other: RuleView) -> tuple[Box, ...]:
+    """What two rules share and no other in front of them takes, where that can be told."""
+    points = claims.shared(subject, one, other, base)
+    earlier = itertools.takewhile(lambda found: found.key != one.key, subject.view.rules(one.chain))
+    takes = [box for found in earlier if found.ends and found.key != other.key for box in found.boxes if box.exact]
+    return tuple(remainder(points, takes[:200], always_of(base)) or points)[: claims.MAX_POINTS]
 
 
 def _addressed(one: RuleView) -> bool:
