@@ -102,8 +102,9 @@ class Laboratory:
         """Devices by index."""
         return {device.index: name for name, device in self.devices.items()}
 
-    def run(self, made: Sample, claim: Claim, change: Change = Change()) -> Seen:
+    def run(self, made: Sample, claim: Claim, change: Change | None = None) -> Seen:
         """Run a packet; what happened. Raises TcemuError for what the engine does not run."""
+        change = change or Change()
         if claim.base.chain not in self.hooked and not change.hooked and claim.proof != "unled":
             change = change._replace(hooked=claim.base.chain)
         host = self._host(made, claim)

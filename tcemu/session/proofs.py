@@ -41,7 +41,9 @@ def _further(claim: Claim, seen: Seen, change: Change) -> Change:
     aside = change.aside | seen.ending | {key for key in claim.takers if key in seen.hit}
     if aside != change.aside:
         return change._replace(aside=aside)
-    return change._replace(opened=change.opened | {chain for chain, code in seen.ends.items() if code == DROP and chain != claim.base.chain})
+    return change._replace(
+        opened=change.opened | {chain for chain, code in seen.ends.items() if code == DROP and chain != claim.base.chain}
+    )
 
 
 def followed(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
@@ -98,11 +100,18 @@ def unled(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
 
 
 def lost(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
-    """The takers match, and the base chain drops the packet."""
-    seen = laboratory.run(made, claim)
-    if any(key not in seen.hit for key in claim.takers) or _end(seen, claim) != DROP:
-        return ""
-    return f"dropped by {claim.base.chain}"
+    """The takers match, and the base chain drops the packet; where another chain drops it before, this one would, too."""
+    change = Change()
+    for _ in range(ROUNDS):
+        seen = laboratory.run(made, claim, change)
+        if claim.base.chain in seen.ends:
+            done = all(key in seen.hit for key in claim.takers) and _end(seen, claim) == DROP
+            return f"dropped by {claim.base.chain}" if done else ""
+        further = _further(claim, seen, change)
+        if further == change or DROP not in seen.ends.values():
+            return ""
+        change = further
+    return ""
 
 
 def passes(laboratory: Laboratory, made: Sample, claim: Claim) -> str:

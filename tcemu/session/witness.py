@@ -66,7 +66,9 @@ def sample(box: Box, members: Members, hook: str, names: dict[int, str], turn: i
     make = _ip4 if family == 4 else _ip6
     if state == REL:
         quoted = make(target, source, TCP, 0, 64, struct.pack("!HHI", dport, sport, 1000))
-        inner = struct.pack("!BBHI", _pick(dims.get("icmp.type"), 3 if family == 4 else 1), _pick(dims.get("icmp.code"), 0), 0, 1280) + quoted
+        inner = (
+            struct.pack("!BBHI", _pick(dims.get("icmp.type"), 3 if family == 4 else 1), _pick(dims.get("icmp.code"), 0), 0, 1280) + quoted
+        )
     else:
         inner = _transport(dims, proto, state, sport, dport, target)
     ether = _ether(dims)

@@ -14,8 +14,8 @@ from tcemu.lint.finding import Claim
 from tcemu.lint.rules.hooks import chain, table_of
 from tcemu.lint.run import Choice
 from tcemu.lint.space import Box
-from tcemu.session.linting import Wanted, lint_text
 from tcemu.session.laboratory import Laboratory
+from tcemu.session.linting import Wanted, lint_text
 from tcemu.session.witness import sample
 
 SOURCES = [0x0A000000 + number for number in range(8)]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from tcemu.ir.effect import Count, Offload
 from tcemu.ir.step import Do
-from tcemu.lint.asks import ESTABLISHED, UNTRACKED, drops, has, looks_at, one, states
 from tcemu.lint import claims
+from tcemu.lint.asks import ESTABLISHED, UNTRACKED, drops, has, looks_at, one, states
 from tcemu.lint.catalogue import Rule, rule
 from tcemu.lint.finding import Claim, Finding, Fix
 from tcemu.lint.rules.hooks import chain, table_of

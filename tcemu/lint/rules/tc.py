@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tcemu.ir.effect import Output, Track, Vlan
-from tcemu.ir.verdict import GOTO
 from tcemu.ir.step import Match, Step
+from tcemu.ir.verdict import GOTO
 from tcemu.lint import claims
 from tcemu.lint.catalogue import Rule, rule
 from tcemu.lint.finding import Finding
