@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tcemu.diagnostics import Diagnostic, TcemuError, near
-
 if TYPE_CHECKING:
     from tcemu.cli.main import Choice
     from tcemu.session.session import Session
@@ -39,26 +37,13 @@ def open_for(choice: Choice, scratch: bool) -> Session:
     return made
 
 
-def set_sysctl(session: Session, name: str, value: str) -> None:
-    """A setting; one of conntrack's must be one that is known."""
-    from tcemu.conntrack.settings import BY_NAME, Settings
-    from tcemu.host.model import Sysctl
-
-    dotted = name.replace("/", ".")
-    if ("nf_" in dotted or dotted in BY_NAME) and not Settings().set(dotted, value):
-        guess = near(dotted, BY_NAME)
-        hint = f"did you mean {guess}?" if guess and guess != dotted else ""
-        sentence = f"{dotted} cannot be set to {value!r}" if dotted in BY_NAME else f"there is no setting {dotted}"
-        raise TcemuError(sentence, (Diagnostic(sentence, hint=hint),), exit_code=2)
-    session.host.sysctls.put(Sysctl(key=dotted, value=value))
-
-
 def prepare(session: Session, rules: Iterable[str], sysctl: Iterable[tuple[str, str]]) -> None:
     """Settings, then files of rules; what the tools say of these goes to standard error."""
+    from tcemu.session import sysctl as settings
     from tcemu.session.rulesfile import load_rules
 
     for name, value in sysctl:
-        set_sysctl(session, name, value)
+        settings.write(session.host, name, value)
     for path in rules:
         said = load_rules(session, path)
         if said:
