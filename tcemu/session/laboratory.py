@@ -18,9 +18,9 @@ from tcemu.engine.plug import plug
 from tcemu.engine.program import PF_NETDEV, Env, Program, Way
 from tcemu.engine.program import Rule as Lowered
 from tcemu.engine.trace import Tracer
-from tcemu.host import addresses, routes
+from tcemu.host import addresses, routes, sysctls
 from tcemu.host.devices import ensure
-from tcemu.host.model import Device, Host, Neighbour, Route, Sysctl
+from tcemu.host.model import Device, Host, Neighbour, Route
 from tcemu.host.model import empty as empty_host
 from tcemu.ir.verdict import ACCEPT, DROP, GOTO, QUEUE, REDIRECT, RETURN, STOLEN, TRAP
 from tcemu.packet.packet import Packet
@@ -184,8 +184,8 @@ class Laboratory:
                 new.mac = 0x020000000002
                 host.devices.put(new)
                 self.devices[name] = new
-        for setting in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
-            host.sysctls.put(Sysctl(key=setting, value="1"))
+        for setting in (sysctls.FORWARD4, sysctls.FORWARD6):
+            sysctls.put(host, setting, "1")
         _paths(host, made, claim.base.hook)
         return host
 
