@@ -312,6 +312,22 @@ def contradictory(subject: Subject, rule: Rule) -> Iterator[Finding]:
             what = dims[0].replace(".", " ") if dims else "what it matches"
             found = rule.at(subject, spans[::-1], f"no packet has such {what}: this rule never matches", one.key)
             yield found._replace(claim=claims.never(subject, one, numbers[1:] or numbers))
+    yield from _let_through_by_none(subject, rule)
+
+
+def _let_through_by_none(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    """Rules of chains whose callers let nothing through that they match."""
+    for meetings in order_of(subject).meetings.values():
+        one, base = meetings[0].rule, meetings[0].base
+        if not all(meeting.nothing for meeting in meetings) or _loaded_before(subject, one):
+            continue
+        callers = subject.view.callers.get(one.chain, ())
+        spans = (subject.place(one.key), *(subject.place(caller.key) for caller in callers[:3]))
+        found = rule.at(
+            subject, spans, "the jumps that lead to this chain let none of its packets through: this rule never matches", one.key
+        )
+        claim = Claim(base, tuple(meetings[0].boxes), one.key, (), "unled")
+        yield found._replace(claim=claim, severity="info")  # generators (Docker's isolation chains) write such rules on purpose
 
 
 @rule(
