@@ -185,8 +185,10 @@ def redundant(subject: Subject, rule: Rule) -> Iterator[Finding]:
 
 
 def _removal(subject: Subject, one: RuleView) -> tuple[Fix, ...]:
-    """Take out the line, where the rule has it for itself."""
+    """Take out the line, where the rule has it for itself. Lines of scripts stay: what is around them, only a shell knows."""
     span = subject.place(one.key)
+    if one.key not in subject.written or subject.written[one.key][0].origins is not None:
+        return ()
     line = subject.line(span).strip() if span is not None else ""
     text = line[: span.end - span.column] if span is not None else ""
     alone = span is not None and line.split("#")[0].strip().rstrip(";") == text.strip().rstrip(";")
@@ -347,6 +349,7 @@ def _let_through_by_none(subject: Subject, rule: Rule) -> Iterator[Finding]:
     source="vyos#3883",
 )
 def duplicate(subject: Subject, rule: Rule) -> Iterator[Finding]:
+    unreached = {one.key for one, _, _ in dead(subject)}
     for key in subject.view.nft_chains:
         seen: dict[str, RuleView] = {}
         for one in subject.view.rules(key):
@@ -356,7 +359,8 @@ def duplicate(subject: Subject, rule: Rule) -> Iterator[Finding]:
             other = seen.setdefault(text, one)
             if other is not one:
                 message = f"the same rule stands in line {getattr(subject.place(other.key), 'line', '?')} already"
-                yield rule.at(subject, (subject.place(one.key), subject.place(other.key)), message, one.key, fixes=_removal(subject, one))
+                fixes = _removal(subject, one) if one.key in unreached else ()  # a second limit, mark or log does something
+                yield rule.at(subject, (subject.place(one.key), subject.place(other.key)), message, one.key, fixes=fixes)
     for read, literal in set_literals(subject):
         known: dict[str, At] = {}
         for item in literal.items:
