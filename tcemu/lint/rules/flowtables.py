@@ -234,7 +234,10 @@ def uncounted(subject: Subject, rule: Rule) -> Iterator[Finding]:
 def devices(subject: Subject, rule: Rule) -> Iterator[Finding]:
     for record in flowtables(subject):
         names = record.devices
-        if len(names) == 1 and any(table_key(found, effect) == record.key for found, _, effect in offloads(subject)):
+        if len(names) == 1 and any(
+            table_key(found, effect) == record.key and any(base.hook == "forward" for base in subject.view.bases_of(found))
+            for found, _, effect in offloads(subject)
+        ):
             yield rule.at(
                 subject,
                 subject.place(record.key),

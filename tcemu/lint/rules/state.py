@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tcemu.diagnostics import Span
-from tcemu.ir.effect import Assign, SetCt, Untrack, VerdictMap
+from tcemu.ir.effect import Assign, SetCt, SetMeta, Untrack, VerdictMap
 from tcemu.ir.operand import Key, Load, Operand
 from tcemu.ir.verdict import ACCEPT, DROP
 from tcemu.lint import claims
@@ -28,6 +28,7 @@ from tcemu.lint.asks import (
     stateless,
     takes_state,
 )
+from tcemu.lint.boxes import dim_of
 from tcemu.lint.catalogue import Rule, rule
 from tcemu.lint.finding import Finding
 from tcemu.lint.rules.hooks import chain, ct_key, table_of
@@ -408,9 +409,10 @@ def _is_mark(operand: Operand) -> bool:
         where it is and does nothing.""",
     bad=(
         table_of(chain("prerouting", 'iifname "wan1" ct state new ct mark set 1', priority="mangle")),
-        table_of(chain("forward", "tcp dport 443 ct mark set meta mark")),
+        table_of(chain("forward", "tcp dport 443 meta mark set 7 ct mark set meta mark")),
     ),
     good=(
+        table_of(chain("forward", "tcp dport 443 ct mark set meta mark")),
         table_of(chain("prerouting", "meta mark set ct mark", 'iifname "wan1" ct state new ct mark set 1', priority="mangle")),
         table_of(chain("forward", "tcp dport 443 ct mark set 7", "ct mark 7 counter")),
     ),
@@ -426,9 +428,28 @@ def unread_mark(subject: Subject, rule: Rule) -> Iterator[Finding]:
     ]
     if writers and not _reads_mark(subject):
         other, step = writers[0]
+        if all(_saves(found, number) for found, number in writers) and not _marks(subject):
+            subject.doubt(
+                "CT008: whether ct mark is read", "the packets' marks come from elsewhere, too", subject.step_place(other.key, step)
+            )
+            return
         yield rule.at(
             subject, subject.step_place(other.key, step), "nothing reads ct mark: no match, and no `meta mark set ct mark`", other.key
         )
+
+
+def _saves(rule: RuleView, step: int) -> bool:
+    """Does the step keep the packet's mark?"""
+    return any(number == step and isinstance(effect, Assign) and "meta.mark" in repr(effect.value) for number, effect, _ in rule.acts)
+
+
+def _marks(subject: Subject) -> bool:
+    """Does a rule mark packets?"""
+    return any(
+        isinstance(effect, SetMeta) or (isinstance(effect, Assign) and dim_of(effect.target)[0] == "meta.mark")
+        for other in subject.view.having(SetMeta, Assign)
+        for _, effect, _ in other.acts
+    )
 
 
 def _zones(subject: Subject) -> Iterator[tuple[RuleView, int, str]]:

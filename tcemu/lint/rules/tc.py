@@ -117,6 +117,14 @@ def goes(found: RuleView) -> list[str]:
     return [then.to for _, _, then in found.acts if then.code == GOTO]
 
 
+def entered(subject: Subject, block: str, chains: dict[str, list[RuleView]]) -> bool:
+    """Has chain 0 a filter? Without one the text is a piece of a set-up: who leads to the other chains is elsewhere, and so is what tracks."""
+    if any(rules and not chain_number(key) for key, rules in chains.items()):
+        return True
+    subject.doubt(f"what leads to the chains of {block}", "chain 0 has no filters in this text")
+    return False
+
+
 def chain_number(key: str) -> int:
     """A chain's number."""
     return int(key.rpartition("/")[2])
@@ -241,6 +249,8 @@ def tracked_chains(chains: dict[str, list[RuleView]]) -> set[str]:
 )
 def never_tracked(subject: Subject, rule: Rule) -> Iterator[Finding]:
     for block, chains in blocks(subject):
+        if not entered(subject, block, chains):
+            continue
         reached = tracked_chains(chains)
         for key, rules in chains.items():
             for one in rules:
@@ -311,7 +321,9 @@ def _protocol(subject: Subject, one: RuleView) -> int:
     source="Linux net/sched/cls_api.c (tcf_classify, max_reclassify_loop); justinpettit/ovs#1",
 )
 def lost_chains(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for _block, chains in blocks(subject):
+    for block, chains in blocks(subject):
+        if not entered(subject, block, chains):
+            continue
         led = {target for rules in chains.values() for one in rules for target in goes(one)}
         for key, rules in chains.items():
             for one in rules:
