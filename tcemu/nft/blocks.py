@@ -233,7 +233,7 @@ def map_object(how: str) -> Any:
 
 
 def set_flags(p: Parser, *flags: str) -> None:
-    p.pending.values["flags"] = list(flags)
+    keep(p, "flags", list(flags), inner(p))
 
 
 def set_elements(p: Parser, elements: Expr) -> None:

@@ -75,7 +75,8 @@ class Driver:
             del values[-length:], self.states[-length:], self.starts[-length:], self.ends[-length:]
         else:
             children = []
-            self.first = self.last = self.ends[-1] if self.ends else 0
+            self.last = self.ends[-1] if self.ends else 0
+            self.first = max(self.last - 1, 0)  # as bison's parsers of nft have it: the last character before
         start, end = self.first, self.last
         values.append(self._value(rule, children))
         self.starts.append(start)

@@ -28,8 +28,8 @@ def add(run: Run, command: Command) -> None:
 
 def make_alone(run: Run, command: Command) -> None:
     """Add a chain without its rules."""
-    settings = settings_of(command, command.spec.family)
     run.cache.need_table(command.spec.family, command.spec.table, command.spec.table_at)
+    settings = settings_of(command, command.spec.family)
     for name in settings.devices if settings is not None else []:
         run.need_device(name, command.at)
     make(run.kernel, command, settings)

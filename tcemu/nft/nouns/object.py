@@ -46,7 +46,7 @@ def _no_security(command: Command) -> None:
 def delete(run: Run, command: Command) -> None:
     """Delete an object that nothing uses."""
     spec = command.spec
-    table = run.kernel.table(spec.outer())
+    table = run.kernel.table_with(run.ruleset.objects, spec)
     record = run.named(table, run.ruleset.objects, spec, ObjectNote, f"{table.key}/{command.what} {spec.name}")
     if record is None or record.kind != command.what:
         if command.op == "destroy":

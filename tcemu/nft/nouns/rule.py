@@ -33,6 +33,9 @@ def add(run: Run, command: Command) -> None:
     scope = run.scope(command.spec)
     evaluate(scope, command.body)
     placed = command.op != "replace" and (command.spec.index is not None or command.spec.handle is not None)
+    if not placed and run.ruleset.tables.get(f"{command.spec.family} {command.spec.table}") is None:
+        for info in scope.sets:  # the kernel refuses each set that the rule brings, and its members
+            run.refusals += [KernelError(ENOENT, command.spec.table_at), KernelError(ENOENT, info.at)]
     chain = run.kernel.chain_of_rule(command.spec.plain(), placed)
     _chains_in_place(run, command, scope)
     make(run, command, chain, scope)

@@ -149,8 +149,9 @@ def address_of(scope: Scope, stmt: Stmt, expr: Expr) -> Any:
 
 def transport(scope: Scope, stmt: Stmt, expr: Expr) -> Any:
     """A port; the rule must have settled on a transport protocol."""
+    settled = TH in scope.protocols.layers  # what the port itself is read from counts since nft 1.0.7
     made = scope.argument(stmt, expr, TYPES["inet_service"], 16, "big")
-    if TH not in scope.protocols.layers and not _has_transport(stmt.args.get("address")):
+    if not settled and not (scope.newest and TH in scope.protocols.layers) and not _has_transport(stmt.args.get("address")):
         raise NftError("transport protocol mapping is only valid after transport protocol match", made.at, stmt.at)
     return made
 
