@@ -190,9 +190,7 @@ def chain_policy(p: Parser, word: Expr) -> None:
     p.pending.values["policy"] = word
 
 
-def chain_flags(p: Parser, flag: Name) -> None:
-    if flag != "offload":
-        raise p.error(f"unknown chain flag {flag}", flag.at)
+def chain_flags(p: Parser) -> None:
     p.pending.values["flags"] = ["offload"]
 
 

@@ -63,7 +63,7 @@ def check(run: Run, command: Command) -> None:
     spec, what = command.spec, command.what
     if not spec.table:
         return
-    if what in ALONE:  # nothing else was asked of the kernel, so that nothing else can have been meant
+    if what in ALONE and run.alone:  # nothing else was asked of the kernel, so that nothing else can have been meant
         try:
             _check(run, what, spec)
         except NftError as error:

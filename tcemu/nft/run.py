@@ -39,6 +39,7 @@ class Run:
         self.out = out
         self.cache = Cache(world.ruleset)
         self.kernel = Kernel(world.ruleset, self.cache)
+        self.alone = False  # one command is all
         self.mistakes = 0  # of the reader, which count too
         self.errors: list[NftError] = []
         self.refusals: list[KernelError] = []
@@ -54,6 +55,7 @@ class Run:
     def all(self, commands: list[Command]) -> None:
         """Do all commands."""
         wrong: list[tuple[int, list[NftError]]] = []
+        self.alone = len(commands) == 1
         ordered = sorted(enumerate(collapsed(commands)), key=lambda entry: entry[1].op == "list")  # listings come when all else is done
         for place, command in ordered:
             self.errors = []
