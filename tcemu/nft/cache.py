@@ -106,7 +106,9 @@ class Cache:
         self.need_table(scope.family, scope.table, scope.table_at)
         key = set_key(scope.family, scope.table, name)
         found = self.info(key)
-        if found is None and key in self.undefined and len(name) > 1:  # nft looks for the nearest one among those too whose definition was wrong
+        if (
+            found is None and key in self.undefined and len(name) > 1
+        ):  # nft looks for the nearest one among those too whose definition was wrong
             raise _hint(f"set ‘{name}’ in table {scope.family} ‘{scope.table}’", at)
         if found is None:
             raise self.set_not_found(name, at)

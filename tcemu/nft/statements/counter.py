@@ -60,4 +60,9 @@ def json(form: Form, out: Any) -> Any:
 
 
 KINDS: Final = (Kind(NAME, evaluate, steps, form, text, json),)
-ACTIONS: Final[dict[str, Any]] = {"counter_begin": begin, "counter_full": full, "counter_packets": count("packets"), "counter_bytes": count("bytes")}
+ACTIONS: Final[dict[str, Any]] = {
+    "counter_begin": begin,
+    "counter_full": full,
+    "counter_packets": count("packets"),
+    "counter_bytes": count("bytes"),
+}
