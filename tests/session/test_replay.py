@@ -268,7 +268,7 @@ def test_a_script_is_read_as_a_shell_would(tmp_path: Path, monkeypatch: pytest.M
         "cat <<EOF | nft -f -\ntable ip filter {\n  chain c { meta mark $MARK accept; }\n}\nEOF\nexit 0\nno such command\n"
     )
     with Session(strict=True) as session:
-        assert load_rules(session, str(path)) == 'Cannot find device "eth0".\n'
+        assert load_rules(session, str(path)) == 'Cannot find device "eth0"\n'
         assert [session.ruleset.rules.get(rule.key) is not None for rule in session.ruleset.rules] == [True] * 3
         assert "meta mark 0x00000007 accept" in session.nft("list ruleset").stdout
 
