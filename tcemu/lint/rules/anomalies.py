@@ -1,4 +1,4 @@
-"""Rules in the way of others: shadowed, partly shadowed, redundant, correlated; contradictions and duplicates."""
+"""Rules in the way of others: shadowed, partly shadowed, redundant, correlated."""
 
 from __future__ import annotations
 

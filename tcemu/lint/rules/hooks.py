@@ -1,4 +1,4 @@
-"""Hooks: what may not stand there, what can never match there, and chains that nothing leads to."""
+"""Hooks: what may not stand there, and what can never match there or comes too late or too early."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets, maps, bits and limits that do not mean what they seem to."""
+"""Sets, maps and limits that do not mean what they seem to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tc: flower filters and what connection tracking wants of them."""
+"""tc: filters that tc refuses, hardware does not take, or that are tried in another order than they are written."""
 
 from __future__ import annotations
 
