@@ -96,12 +96,14 @@ class Extra:
     """What few connections have: a helper's memory, and how far it moved the sequence numbers (struct nf_ct_seqadj).
 
     adjust: position, offset before and offset after it, for the original and then for the reply direction; empty where no translation
-    has made room for it. memory: numbers that belong to the helper.
+    has made room for it. memory: numbers that belong to the helper. proxied: of a connection that a SYN proxy made the number that the
+    client was told, the timestamp that it echoes, and how far the server's are from it (struct nf_conn_synproxy); empty otherwise.
     """
 
     def __init__(self) -> None:
         self.adjust: list[int] = []
         self.memory: list[int] = []
+        self.proxied: list[int] = []
 
 
 @mypyc_attr(acyclic=True)

@@ -22,7 +22,7 @@ from tcemu.fields import G_META
 from tcemu.ir.verdict import DROP, PIPE
 from tcemu.offload.flows import ActCtTable
 from tcemu.offload.nft_flows import FlowTable
-from tcemu.packet.packet import Packet
+from tcemu.packet.packet import Conn, Packet
 
 MAX_RESTARTS: Final = 16  # net/sched/cls_api.c max_reclassify_loop
 JUMP_DEPTH: Final = 16  # include/net/netfilter/nf_tables.h NFT_JUMP_STACK_SIZE
@@ -133,6 +133,7 @@ class Env:
         "observer",
         "random",
         "route",
+        "secret",
         "socket",
         "stack",
         "tables",
@@ -156,6 +157,7 @@ class Env:
         self.observer: Observer | None = None
         self.in_hardware: bool = False  # all that the packet in hand met so far is in a network card, see `tcemu.engine.effects.track`
         self.random: i64 = 1  # state of the seeded generator
+        self.secret: i64 = 1  # of SYN cookies
 
     def forward(self, p: Packet, device: i64, ingress: bool, copy: bool) -> i64:
         """Send the packet, or a copy, to a device's egress or into its ingress; 0, 1 for NET_XMIT_DROP or a negative errno."""
@@ -186,6 +188,9 @@ class Env:
     def path_mtu(self, p: Packet, back: bool) -> i64:
         """The MTU of the packet's route, or of the route back to its source; 0 when there is none."""
         return 0
+
+    def emit(self, data: bytes, ct: Conn | None, info: i64) -> None:
+        """Send an IP packet of the machine's own making, with a connection (or none) that it belongs to."""
 
     def offload(self, p: Packet, flows: FlowTable) -> bool:
         """Offer the packet's connection to a flow table (nft flow add); False where it may not be offloaded."""
@@ -455,6 +460,7 @@ class Program:
         self.anonymous: list[tuple[str, int, Counter]] = []  # rule key, step index, counter
         self.sets: list[object] = []  # `tcemu.engine.sets.SetTable`, for whoever writes them back
         self.tracked: set[str] = set()  # families whose hooks connection tracking is in: ip, ip6, bridge
+        self.proxied: set[str] = set()  # families whose hooks a SYN proxy is in: ip, ip6
         self.buckets: list[tuple[Counter, Bucket]] = []
         self.flow_tables: dict[int, ActCtTable] = {}  # by zone
         self.nft_flows: dict[str, FlowTable] = {}  # by key of the flowtable

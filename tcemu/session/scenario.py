@@ -18,6 +18,7 @@ from tcemu.diagnostics import Diagnostic, StateError
 from tcemu.engine.nftrace import NfTracer
 from tcemu.host import devices
 from tcemu.host.model import Device, Sysctl
+from tcemu.session.following import following
 from tcemu.session.nftraced import text_of
 from tcemu.session.observed import Observed
 from tcemu.session.rulestate import TRACE_TABLE, RuleState
@@ -190,6 +191,9 @@ class Run:
         """One packet and everything that it causes."""
         machine = self.running.machine
         now = START + arrival.ts - base
+        follow = self.config.get("follow", {}).get(str(number))
+        if follow is not None:
+            arrival = arrival._replace(data=following(arrival.data, self.answers(int(follow[0])), int(follow[1])))
         step: dict[str, Any] = {"n": number, "ts": round((arrival.ts - base) / SECOND, 6), "dev": arrival.device, "in": arrival.data.hex()}
         machine.settle(now)
         before = self.observed.take_out()
@@ -210,6 +214,10 @@ class Run:
                 step["exp"] = expected
         self.session.set_now(now)
         self.steps.append(step)
+
+    def answers(self, number: int) -> list[bytes]:
+        """The frames that left at packet ``number``."""
+        return [bytes.fromhex(frame["hex"]) for step in self.steps if step.get("n") == number for frame in step["out"]]
 
     def inject(self, arrival: Arrival, now: int) -> int:
         """Put the frame into the machine; the errno of what the recorder's write would have given."""
