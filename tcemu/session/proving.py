@@ -17,9 +17,9 @@ from tcemu.engine.lower import lower
 from tcemu.engine.machine import Machine, Sink
 from tcemu.engine.plug import plug
 from tcemu.engine.trace import Event, Tracer
-from tcemu.host import addresses, routes
+from tcemu.host import addresses, routes, sysctls
 from tcemu.host.devices import ensure
-from tcemu.host.model import Device, Host, Neighbour, Route, Sysctl
+from tcemu.host.model import Device, Host, Neighbour, Route
 from tcemu.host.model import empty as empty_host
 from tcemu.lint.finding import Claim, Finding, Witness
 from tcemu.session.witness import IN, OUT, NoSampleError, Sample, halves, sample
@@ -115,8 +115,8 @@ class Laboratory:
                 new.mac = 0x020000000002
                 host.devices.put(new)
                 self.devices[name] = new
-        for setting in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
-            host.sysctls.put(Sysctl(key=setting, value="1"))
+        for setting in (sysctls.FORWARD4, sysctls.FORWARD6):
+            sysctls.put(host, setting, "1")
         self._paths(host, made, claim.base.hook)
         return host
 

@@ -6,6 +6,7 @@ Which one is told by the name's suffix (``.nft``, ``.tc``, ``.batch``, ``.ip``),
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from tcemu.session.session import Session
 
 SUFFIXES: Final = {".nft": "nft", ".tc": "tc", ".batch": "tc", ".ip": "ip"}
-TOOLS: Final = ("tc", "nft", "ip", "conntrack")
+TOOLS: Final = ("tc", "nft", "ip", "conntrack", "sysctl")
 # first words of a file by which it is known
 FIRST_WORDS: Final = {
     "nft": ("table", "add", "create", "flush", "delete", "insert", "include", "define", "#!/usr/sbin/nft", "#!/sbin/nft"),
     "tc": ("filter", "qdisc", "chain", "action", "actions", "class"),
     "ip": ("link", "addr", "address", "route", "neigh", "neighbour", "tuntap"),
 }
+ECHOED: Final = re.compile(r"^\s*(?:sudo\s+)?echo\s+(['\"]?)([^\s'\">]*)\1\s*>\s*/proc/sys/(\S+)\s*$")
 HARMLESS: Final = ("set", "echo", ":", "exit", "true")  # of a script: passed over
 
 
@@ -107,11 +109,14 @@ def _script(session: Session, path: str, text: str) -> str:
         held = ""
         if not line.strip() or line.lstrip().startswith("#"):
             continue
+        line = ECHOED.sub(_setting, line)
         tool = _tool_of(line)
         if not tool:
             if line.split()[0] in HARMLESS:
                 continue
-            raise RulesError(f"rules {path} do not load", (_point(path, number, raw, "a line that is neither tc, nft, ip nor conntrack"),))
+            raise RulesError(
+                f"rules {path} do not load", (_point(path, number, raw, "a line that is neither tc, nft, ip, conntrack nor sysctl"),)
+            )
         try:
             words = shlex.split(line, comments=True)
         except ValueError as slip:
@@ -123,6 +128,11 @@ def _script(session: Session, path: str, text: str) -> str:
             raise RulesError(f"rules {path} do not load", (_point(path, number, raw, result.stderr.rstrip("\n") or f"{tool} failed"),))
         said.append(result.stderr)
     return "".join(said)
+
+
+def _setting(found: re.Match[str]) -> str:
+    """``echo 1 > /proc/sys/net/ipv4/ip_forward`` as sysctl has it."""
+    return f"sysctl -q {found[3]}={found[2]}"
 
 
 def _point(path: str, number: int, line: str, sentence: str) -> Diagnostic:
