@@ -8,7 +8,7 @@ import click
 
 from tcemu.cli.main import Choice, write
 from tcemu.cli.offload import offload_group
-from tcemu.cli.preparing import by_device, open_for, pairs, prepare
+from tcemu.cli.preparing import by_device, open_for, pairs, prepare, programs
 from tcemu.diagnostics import Diagnostic, TcemuError, near
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ pass_choice = click.make_pass_decorator(Choice)
 @click.option("--rfc-exact", is_flag=True, help="With ebpf: the flow map's lookup as the RFC of 2018 had it.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of what the kernel would draw at random.")
 @click.option("--sysctl", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A setting of the machine.")
+@click.option("--socket", "sockets", multiple=True, metavar="WORDS", help="A local program's socket, as `tcemu socket add` has it.")
+@click.option("--osf", type=click.Path(), metavar="FILE", help="Fingerprints of operating systems (pf.os), for nft's osf.")
 @click.option("--keep", is_flag=True, help="With --rules: load them into the session and keep counters and connections there.")
 @pass_choice
 def replay(
@@ -129,6 +131,8 @@ def replay(
     rfc_exact: bool,
     seed: int,
     sysctl: list[tuple[str, str]],
+    sockets: tuple[str, ...],
+    osf: str | None,
     keep: bool,
 ) -> int:
     """Play captures through a ruleset.
@@ -143,6 +147,7 @@ def replay(
     profile = profile_of(offload, rfc_exact)
     with open_for(choice, scratch=bool(rules) and not keep) as session:
         prepare(session, rules, sysctl)
+        programs(session, sockets, osf)
         with progress_bar([path for _, path in inputs]) as progress:
             from tcemu.session.replayed import replay as play
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import read_i64_be
 from mypy_extensions import i64
 
 from tcemu.clock import SECOND
-from tcemu.conntrack.entry import CONFIRMED, TEMPLATE, Entry
-from tcemu.engine.ports import BRIDGE, BROADCAST, LOOPBACK, RTN_LOCAL, UNICAST, Port
+from tcemu.conntrack.entry import CONFIRMED, NAT_MASK, TEMPLATE, Entry
+from tcemu.engine.ports import BRIDGE, BROADCAST, LOOPBACK, UNICAST, Port
 from tcemu.engine.program import NF_INPUT, NF_OUTPUT, NF_POSTROUTING, NF_PREROUTING, Env
+from tcemu.engine.sockets import Ends, LocalSocket
 from tcemu.engine.values import Value
-from tcemu.fields import DPORT, G_IP4, G_TCP, G_UDP, IIF, IP6_DADDR, IP6_SADDR, IP_DADDR, IP_SADDR
-from tcemu.packet.packet import IS_REPLY, Packet
+from tcemu.fields import DPORT, G_IP4, G_TCP, G_UDP, IIF, IP6_DADDR, IP6_SADDR, IP_DADDR, IP_SADDR, SPORT, TCP_FLAGS
+from tcemu.packet.packet import ESTABLISHED_REPLY, IS_REPLY, RELATED_REPLY, Packet
 
 DAY: Final = 86_400
 M32: Final = 0xFFFFFFFF
+NAME_BYTES: Final = 15  # NFT_OSF_MAXGENRELEN, less the end of the string
 
 
 def port_of(env: Env, index: i64) -> Port | None:
@@ -117,27 +120,85 @@ class MetaValue(Value):
         return 0
 
 
-class SocketValue(Value):
-    """nft_socket_eval: whether a local socket waits for the packet, and what it is like; ``wildcard``: is it bound to any address."""
+# ---------------------------------------------------------------------- local programs
 
-    def __init__(self, wildcard: bool) -> None:
+TRANSPARENT: Final = 0  # what a `SocketValue` reads
+SOCKET_MARK: Final = 1
+WILDCARD: Final = 2
+
+
+class SocketValue(Value):
+    """nft_socket_eval: something of the local socket that the packet was given, or that waits for it."""
+
+    def __init__(self, what: i64) -> None:
         super().__init__()
-        self.wildcard: bool = wildcard
+        self.what: i64 = what
 
     def get(self, env: Env, p: Packet) -> i64:
-        self.ok = env.nf_hook in (NF_PREROUTING, NF_INPUT) and listens(env, p)
-        return 1 if self.wildcard else 0
+        found = env.assigned if env.assigned is not None else waiting(env, p)
+        self.ok = found is not None
+        if found is None:
+            return 0
+        if self.what == TRANSPARENT:
+            return 1 if found.transparent else 0
+        if self.what == SOCKET_MARK:
+            return found.mark
+        return 1 if (found.high | found.low) == 0 else 0
 
 
-def listens(env: Env, p: Packet) -> bool:
-    """Is there a socket of the machine for the packet?"""
+def ends_of(p: Packet) -> Ends | None:
+    """Whom a TCP or UDP packet is from and to; None for others."""
     f = p.f
-    four = (p.groups & G_IP4) != 0
-    if (p.groups & (G_TCP | G_UDP)) == 0 or not env.listening((p.groups & G_TCP) != 0, f[DPORT]):
-        return False
-    if four:
-        return env.tables.address_type(4, 0, f[IP_DADDR], 0) == RTN_LOCAL
-    return env.tables.address_type(6, f[IP6_DADDR], f[IP6_DADDR + 1], 0) == RTN_LOCAL
+    if (p.groups & (G_TCP | G_UDP)) == 0:
+        return None
+    ends = Ends()
+    ends.tcp = (p.groups & G_TCP) != 0
+    ends.sport, ends.dport = f[SPORT], f[DPORT]
+    if (p.groups & G_IP4) != 0:
+        ends.source, ends.target = f[IP_SADDR], f[IP_DADDR]
+    else:
+        ends.family = 6
+        ends.from_high, ends.source = f[IP6_SADDR], f[IP6_SADDR + 1]
+        ends.to_high, ends.target = f[IP6_DADDR], f[IP6_DADDR + 1]
+    return ends
+
+
+def waiting(env: Env, p: Packet) -> LocalSocket | None:
+    """nf_sk_lookup_slow_v4, _v6: the socket that the packet would come to if it were for this machine."""
+    sockets = env.tables.sockets
+    if len(sockets.all) == 0 or env.nf_hook not in (NF_PREROUTING, NF_INPUT):
+        return None
+    ends = ends_of(p)
+    if ends is None:
+        return None
+    ct = p.ct
+    if isinstance(ct, Entry) and (ct.status & NAT_MASK) != 0 and p.ctinfo in (ESTABLISHED_REPLY, RELATED_REPLY):
+        # a reply to what was translated here comes to the socket that knows itself by its own address
+        ends.to_high, ends.target = ct.orig.src_high, ct.orig.src
+        ends.dport = ct.orig.sport
+    return sockets.find(ends)
+
+
+class FingerValue(Value):
+    """nft_osf_eval: what a SYN tells of its sender's system; ``low`` reads the second word of the name."""
+
+    def __init__(self, ttl: i64, version: bool, low: bool) -> None:
+        super().__init__()
+        self.ttl: i64 = ttl
+        self.version: bool = version
+        self.low: bool = low
+
+    def get(self, env: Env, p: Packet) -> i64:
+        self.ok = (p.groups & G_TCP) != 0 and (p.f[TCP_FLAGS] & 2) != 0
+        if not self.ok:
+            return 0
+        name = "unknown"
+        if (p.groups & G_IP4) != 0:
+            one = env.tables.fingers.find(p, self.ttl)
+            if one is not None:
+                name = f"{one.genre}:{one.version}" if self.version else one.genre
+        raw = name.encode()[:NAME_BYTES].ljust(16, b"\0")
+        return read_i64_be(raw, 8 if self.low else 0)
 
 
 # ---------------------------------------------------------------------- the connection

@@ -261,7 +261,18 @@ def make_log(making: Making, effect: effects.Log, then: Verdict, to: Chain | Non
 
 
 def make_tproxy(making: Making, effect: effects.TransparentProxy, then: Verdict, to: Chain | None, counter: Counter | None) -> Op:
-    return TransparentProxyOp(then.code, to, then.number, counter)
+    address = port = None
+    if effect.address is not None:
+        made = values(effect.address, making, 2 if effect.family == 6 else 1)
+        if not made:
+            return refused("tproxy to an address that cannot be read")
+        address = chain(made)
+    if effect.port is not None:
+        made = values(effect.port, making)
+        if not made:
+            return refused("tproxy to a port that cannot be read")
+        port = made[0]
+    return TransparentProxyOp(effect.family, address, port)
 
 
 # ---------------------------------------------------------------------- sets

@@ -18,6 +18,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from tcemu.conntrack.table import Conntrack
 from tcemu.engine.ports import Hop, HostTables
+from tcemu.engine.sockets import LocalSocket
 from tcemu.fields import G_META
 from tcemu.ir.verdict import DROP, PIPE
 from tcemu.offload.flows import ActCtTable
@@ -121,6 +122,7 @@ class Env:
     """What effects may use of the machine they run in. `tcemu.engine.machine.Machine` is the real one."""
 
     __slots__ = (
+        "assigned",
         "conntrack",
         "device",
         "family",
@@ -158,6 +160,7 @@ class Env:
         self.in_hardware: bool = False  # all that the packet in hand met so far is in a network card, see `tcemu.engine.effects.track`
         self.random: i64 = 1  # state of the seeded generator
         self.secret: i64 = 1  # of SYN cookies
+        self.assigned: LocalSocket | None = None  # the local socket that tproxy gave the packet in hand
 
     def forward(self, p: Packet, device: i64, ingress: bool, copy: bool) -> i64:
         """Send the packet, or a copy, to a device's egress or into its ingress; 0, 1 for NET_XMIT_DROP or a negative errno."""
@@ -179,10 +182,6 @@ class Env:
 
     def hand_over(self, p: Packet, device: i64, family: i64, high: i64, low: i64) -> bool:
         """Send the packet itself out of a device (nft fwd), to a neighbour if ``family`` is not 0; False where it cannot go."""
-        return False
-
-    def listening(self, tcp: bool, port: i64) -> bool:
-        """Does a local program wait at this TCP or UDP port?"""
         return False
 
     def path_mtu(self, p: Packet, back: bool) -> i64:

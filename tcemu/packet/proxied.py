@@ -118,7 +118,7 @@ def move_timestamp(p: Packet, echoed: bool, by: i64) -> None:
     d = p.data
     at = p.l4 + 20
     end = p.l4 + p.f[TCP_DOFF] * 4
-    while at + 1 < end and end <= p.l3_end and d[at] != 0:
+    while at + 1 < end <= p.l3_end and d[at] != 0:
         if d[at] == 1:
             at += 1
             continue

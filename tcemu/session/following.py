@@ -59,6 +59,6 @@ def summed(frame: bytes, at: int) -> int:
         seed = pseudo4(int.from_bytes(frame[26:30], "big"), int.from_bytes(frame[30:34], "big"), IPPROTO_TCP, end - at)
     else:
         end = 54 + int.from_bytes(frame[18:20], "big")
-        halves = struct.unpack("!4q", frame[22:54])
-        seed = pseudo6(*halves, IPPROTO_TCP, end - at)
+        high, low, to_high, to_low = struct.unpack("!4q", frame[22:54])
+        seed = pseudo6(high, low, to_high, to_low, IPPROTO_TCP, end - at)
     return int(checksum(frame, at, end, seed))
