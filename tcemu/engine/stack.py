@@ -71,7 +71,7 @@ from tcemu.fields import (
 )
 from tcemu.ir.verdict import ACCEPT, DROP, STOLEN
 from tcemu.packet.checksum import checksum, verify_header
-from tcemu.packet.edit import be16, be32
+from tcemu.packet.edit import be16, be32, get16
 from tcemu.packet.packet import (
     HOST,
     OTHERHOST,
@@ -358,7 +358,7 @@ class Stack(Elsewhere):
         if to_many or f[PKTTYPE] != HOST:
             return
         if (groups & G_UDP) != 0:
-            if not self.heard(p) and reject_verifies(p):
+            if not is_short(p, four) and not self.heard(p) and reject_verifies(p):
                 if four:
                     self.icmp4(p, DEST_UNREACH, 3, 0, True)
                 else:
@@ -376,6 +376,12 @@ class Stack(Elsewhere):
         """Is there a local socket for the packet?"""
         ends = ends_of(p)
         return self.assigned is not None or (ends is not None and self.tables.sockets.find(ends) is not None)
+
+
+def is_short(p: Packet, four: bool) -> bool:
+    """__udp4_lib_rcv, __udp6_lib_rcv: a datagram whose length cannot be is dropped without a word; nought is a jumbogram's in IPv6."""
+    length = get16(p.data, p.l4 + 4)
+    return length > p.l3_end - p.l4 or (length < 8 and (four or length != 0))
 
 
 def is_martian(source: i64, target: i64) -> bool:
