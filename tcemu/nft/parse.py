@@ -66,7 +66,7 @@ class Parser:
         self._seen = 0
         self._quiet = 0
         self.driver = Driver(table, {})
-        self.driver.actions = [action and partial(action, self) for action in _bound(table.names)]
+        self.driver.act([action and partial(action, self) for action in _bound(table.names)])
 
     @property
     def at(self) -> At:
