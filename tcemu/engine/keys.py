@@ -17,8 +17,25 @@ from tcemu.engine.ports import BRIDGE, BROADCAST, LOOPBACK, UNICAST, Port
 from tcemu.engine.program import NF_INPUT, NF_OUTPUT, NF_POSTROUTING, NF_PREROUTING, Env
 from tcemu.engine.sockets import Ends, LocalSocket
 from tcemu.engine.values import Value
-from tcemu.fields import DPORT, G_IP4, G_TCP, G_UDP, IIF, IP6_DADDR, IP6_SADDR, IP_DADDR, IP_SADDR, SPORT, TCP_FLAGS
+from tcemu.fields import (
+    DPORT,
+    G_ICMP,
+    G_ICMP6,
+    G_IP4,
+    G_TCP,
+    G_UDP,
+    ICMP_TYPE,
+    IIF,
+    IP6_DADDR,
+    IP6_SADDR,
+    IP_DADDR,
+    IP_SADDR,
+    SPORT,
+    TCP_FLAGS,
+)
+from tcemu.packet.edit import get16, get32
 from tcemu.packet.packet import ESTABLISHED_REPLY, IS_REPLY, RELATED_REPLY, Packet
+from tcemu.packet.protocols import IPPROTO_TCP, IPPROTO_UDP
 
 DAY: Final = 86_400
 M32: Final = 0xFFFFFFFF
@@ -170,6 +187,8 @@ def waiting(env: Env, p: Packet) -> LocalSocket | None:
         return None
     ends = ends_of(p)
     if ends is None:
+        ends = inner_ends(p)
+    if ends is None:
         return None
     ct = p.ct
     if isinstance(ct, Entry) and (ct.status & NAT_MASK) != 0 and p.ctinfo in (ESTABLISHED_REPLY, RELATED_REPLY):
@@ -177,6 +196,43 @@ def waiting(env: Env, p: Packet) -> LocalSocket | None:
         ends.to_high, ends.target = ct.orig.src_high, ct.orig.src
         ends.dport = ct.orig.sport
     return sockets.find(ends)
+
+
+def inner_ends(p: Packet) -> Ends | None:
+    """extract_icmp4_fields, extract_icmp6_fields: an error comes to the socket that sent the packet which it quotes."""
+    if not is_error(p):
+        return None
+    d = p.data
+    at = p.l4 + 8
+    four = (p.groups & G_IP4) != 0
+    least: i64 = 20 if four else 40
+    if at + least + 8 > p.l3_end:
+        return None
+    size = least
+    proto: i64 = d[at + 6]
+    if four:
+        size = (d[at] & 15) * 4
+        proto = d[at + 9]
+    if proto not in (IPPROTO_TCP, IPPROTO_UDP) or size < least or at + size + 4 > p.l3_end:
+        return None
+    ends = Ends()
+    ends.tcp = proto == IPPROTO_TCP
+    if four:
+        ends.target, ends.source = get32(d, at + 12), get32(d, at + 16)
+    else:
+        ends.family = 6
+        ends.to_high, ends.target = read_i64_be(d, at + 8), read_i64_be(d, at + 16)
+        ends.from_high, ends.source = read_i64_be(d, at + 24), read_i64_be(d, at + 32)
+    ends.dport, ends.sport = get16(d, at + size), get16(d, at + size + 2)
+    return ends
+
+
+def is_error(p: Packet) -> bool:
+    """icmp_is_err, icmpv6_is_err: of those that report about another packet."""
+    kind = p.f[ICMP_TYPE]
+    if (p.groups & G_ICMP) != 0:
+        return kind in (3, 4, 5, 11, 12)
+    return (p.groups & G_ICMP6) != 0 and kind < 128
 
 
 class FingerValue(Value):
