@@ -154,8 +154,9 @@ class Driver:
             del values[-length:], states[-length:], starts[-length:], ends[-length:]
         else:
             children = []
-            start = end = ends[-1] if ends else 0
-            self.first = self.last = start
+            end = ends[-1] if ends else 0
+            start = max(end - 1, 0)  # the last character before, as in nft
+            self.first, self.last = start, end
         values.append(self._value(rule, children))
         starts.append(start)
         ends.append(end)
