@@ -13,7 +13,7 @@ from tcemu.diagnostics import Diagnostic, TcemuError, near
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tcemu.conntrack.events import EventLog
+    from tcemu.conntrack.events import EventLog, ExpectLog
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.session import Session
 
@@ -167,6 +167,7 @@ def replay(
 
             told: list[str] = []
             log = event_log(told.append if as_json else write) if events else None
+            waited = expect_log(told.append if as_json else write) if events else None
             result = play(
                 session,
                 captures,
@@ -180,6 +181,7 @@ def replay(
                 progress=progress,
                 keep=True,
                 watcher=log,
+                expect_watcher=waited,
                 offload=profile,
             )
         report(session, result, as_json, show_connections, told if events else None)
@@ -192,6 +194,14 @@ def event_log(emit: Callable[[str], None]) -> EventLog:
     from tcemu.conntrack.request import parse
 
     return EventLog(parse(["-E", "-o", "timestamp"]), emit, reasons=True)
+
+
+def expect_log(emit: Callable[[str], None]) -> ExpectLog:
+    """Events of expectations, among those of connections."""
+    from tcemu.conntrack.events import ExpectLog
+    from tcemu.conntrack.request import parse
+
+    return ExpectLog(parse(["-E", "expect", "-o", "timestamp"]), emit, "expectation ")
 
 
 def open_for(choice: Choice, scratch: bool) -> Session:

@@ -587,6 +587,8 @@ class Conntrack:
             return
         entry.status |= DYING
         if len(self.expectations.all) > 0:
+            if now >= 0:
+                self.expectations.now = now
             self.expectations.forget(entry)
         if len(self.keys) > 0 and entry.helper == "pptp":
             self.end_tunnels(entry)

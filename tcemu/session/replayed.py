@@ -25,6 +25,7 @@ from tcemu.session.running import Running, numbers, undone
 if TYPE_CHECKING:
     from tcemu.capture.reader import Reader
     from tcemu.capture.writer import Writer
+    from tcemu.conntrack.expect import ExpectWatcher
     from tcemu.conntrack.stats import Watcher
     from tcemu.offload.profile import Profile
     from tcemu.session.session import Session
@@ -116,6 +117,7 @@ def replay(
     progress: Progress | None = None,
     keep: bool = True,
     watcher: Watcher | None = None,
+    expect_watcher: ExpectWatcher | None = None,
     offload: Profile | None = None,
 ) -> ReplayResult:
     """See `Session.replay`. ``offload``: the backend of this replay; the session's own without one.
@@ -141,6 +143,7 @@ def replay(
         machine = running.machine
         if watcher is not None:
             running.watch(watcher)
+        machine.conntrack.expectations.watcher = expect_watcher
         sender = Sender(running, out) if out is not None else None
         if sender is not None:
             machine.sink, machine.frames = sender, True

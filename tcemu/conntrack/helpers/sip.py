@@ -163,7 +163,6 @@ class Sip(Helper):
             new.flags, new.helper = PERMANENT | INACTIVE, ct.helper
             if not relate(self, table, p, new):
                 return NF_DROP
-            new.expires = p.ts + TIMEOUT * SECOND
         ct.extra.memory[REGISTER_SEQ] = number
         return NF_ACCEPT
 
@@ -187,7 +186,7 @@ class Sip(Helper):
 
 def forget(table: Conntrack, ct: Entry, media: bool) -> None:
     """flush_expectations: those of media, or those of signalling."""
-    for one in table.expectations.of(ct):
+    for one in reversed(table.expectations.of(ct)):
         if (one.kind != SIGNALLING) == media:
             table.expectations.remove(one)
 
