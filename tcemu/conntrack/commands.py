@@ -15,7 +15,7 @@ from tcemu.conntrack.entry import CONFIRMED, NAT_CLASH, OFFLOADED, Entry
 from tcemu.conntrack.expect import ADDED, CLASH, Expectations
 from tcemu.conntrack.help import HELP
 from tcemu.conntrack.record import EntryRecord, ExpectationRecord, expectation_record, from_record, to_record
-from tcemu.conntrack.request import NAME, NO_LABELS, ComplaintError, Request, parse
+from tcemu.conntrack.request import LOAD, NAME, NO_LABELS, ComplaintError, Request, parse
 from tcemu.conntrack.select import matches
 from tcemu.conntrack.stats import Stats
 from tcemu.shelf import Shelf
@@ -46,7 +46,7 @@ class Tracked(Protocol):
 def run(argv: Sequence[str], stdin: str, world: Tracked) -> Reply:
     """Run one command line (argv without the program's name)."""
     try:
-        if len(argv) > 1 and argv[0] in ("-R", "--load-file"):
+        if len(argv) > 1 and argv[0] in LOAD:
             return _load(argv[1], stdin, world)
         request = parse(list(argv))
         command = request.command or "h"

@@ -83,6 +83,7 @@ COMMANDS: Final = {
     "V": ("version",),
     "h": ("help",),
 }
+LOAD: Final = ("-R", "--load-file")  # must be the first word
 TABLES: Final = ("expect", "conntrack", "dying", "unconfirmed")
 NO, MUST_HAVE, MAY_HAVE = 0, 1, 2
 
