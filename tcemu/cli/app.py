@@ -276,7 +276,9 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) ->
     if as_json:
         import json
 
-        events = [event._asdict() for event in way.events]
+        from tcemu.engine.trace import event_data
+
+        events = [event_data(event) for event in way.events]
         sent = [{"device": one.device, "hex": one.data.hex()} for one in way.sent]
         write(json.dumps({"verdict": way.verdict, "events": events, "sent": sent}) + "\n")
     elif nft:

@@ -85,7 +85,7 @@ class EventLog(Watcher):
 
     def _tell(self, kind: int, entry: Entry, now: int, protocol: bool) -> None:
         request = self.request
-        if WORDS[kind] not in self.kinds or not matches(request, entry, now):
+        if self.muted or WORDS[kind] not in self.kinds or not matches(request, entry, now):
             return
         self.seen += 1
         if self.xml:
@@ -116,6 +116,8 @@ class ExpectLog(ExpectWatcher):
             emit(expected.XML_HEAD)
 
     def expected(self, kind: int, one: Expectation, now: int) -> None:
+        if self.muted:
+            return
         self.seen += 1
         record, master = expectation_record(one, 1), one.master
         if self.xml:

@@ -100,6 +100,7 @@ class ExpectWatcher:
 
     def __init__(self) -> None:
         self.seen: i64 = 0
+        self.muted: bool = False  # nf_conntrack_events is 0
 
     def expected(self, kind: i64, one: Expectation, now: i64) -> None:
         """It was made (EVENT_NEW) or is gone (EVENT_DESTROY); now: ns."""

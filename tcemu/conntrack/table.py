@@ -219,7 +219,7 @@ class Conntrack:
             return None
         if s.max != 0 and self.count + 1 > s.max and not self.make_room(now):
             self.stats.drop += 1
-            p.reason = f"{TABLE_FULL} ({self.count} connections)"
+            p.reason = f"conntrack: the table is full: nf_conntrack_max ({self.count} connections)"
             return None
         copy(key, entry.orig)
         self.serial += 1

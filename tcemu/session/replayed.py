@@ -11,7 +11,7 @@ from tcemu.diagnostics import CaptureError, Refused
 from tcemu.engine.machine import Machine, Sink
 from tcemu.engine.nftrace import NfTracer
 from tcemu.engine.replay import Listener, Progress, Replay
-from tcemu.engine.trace import Event, Tracer
+from tcemu.engine.trace import Event, Tracer, event_data
 from tcemu.host.kinds import KINDS, PLAIN
 from tcemu.ir.verdict import NAMES
 from tcemu.session.labels import Label, labels
@@ -95,7 +95,7 @@ class ReplayResult:
         if self.nft_trace:
             shown["nft_trace"] = self.nft_trace
         if self.ways:
-            shown["ways"] = [way._asdict() | {"events": [event._asdict() for event in way.events]} for way in self.ways]
+            shown["ways"] = [way._asdict() | {"events": [event_data(event) for event in way.events]} for way in self.ways]
         return shown
 
     def __repr__(self) -> str:
@@ -142,8 +142,11 @@ def replay(
         running = undone(session, begin)
         machine = running.machine
         if watcher is not None:
+            watcher.muted = machine.conntrack.settings.events == 0
             running.watch(watcher)
-        machine.conntrack.expectations.watcher = expect_watcher
+        if expect_watcher is not None:
+            expect_watcher.muted = machine.conntrack.settings.events == 0
+            machine.conntrack.expectations.watcher = expect_watcher
         sender = Sender(running, out) if out is not None else None
         if sender is not None:
             machine.sink, machine.frames = sender, True

@@ -126,7 +126,7 @@ class Sip(Helper):
             port = int(medium[2])
             target = number_of(own[1], ct.family) if own is not None else None
             if not LOWEST_PORT <= port <= 0xFFFF or target is None:
-                p.reason = f"sip helper: {'wrong port' if target else 'cannot parse SDP message'}"
+                p.reason = f"sip helper: wrong port {port}" if target else "sip helper: cannot parse SDP message"
                 return NF_DROP
             if self.expect(table, p, ct, way, kind, target, port) == NF_DROP:
                 return NF_DROP

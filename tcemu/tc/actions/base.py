@@ -72,7 +72,7 @@ class ActionReader:
         left = len(self.parse.words) - self.head.place
         raise self.parse.bad_action(f"{text}bad action parsing\nparse_action: bad value ({left}:{self.head})!\n")
 
-    def unknown(self, word: Word) -> NoReturn:
+    def unknown(self, word: str) -> NoReturn:
         """A word that the action of an older tc does not have, and that is the kind of no action."""
         raise ComplaintError(f"Bad action type {word}\n{usage('gact')}", USAGE, True)
 

@@ -28,8 +28,8 @@ LONGEST_HELPER: Final = 32
 LONGEST_NAME: Final = 15  # NF_CT_HELPER_NAME_LEN less the end
 # name and transport protocol of the helpers that Linux has, and those of them that know IPv4 only (net/netfilter/nf_conntrack_*.c)
 HELPERS: Final = frozenset(
-    (("ftp", "tcp"), ("irc", "tcp"), ("pptp", "tcp"), ("sane", "tcp"), ("sip", "tcp"), ("Q.931", "tcp"))
-    + (("sip", "udp"), ("tftp", "udp"), ("amanda", "udp"), ("snmp", "udp"), ("RAS", "udp"))
+    [(name, "tcp") for name in ("ftp", "irc", "pptp", "sane", "sip", "Q.931")]
+    + [(name, "udp") for name in ("sip", "tftp", "amanda", "snmp", "RAS")]
 )
 HELPERS_OF_IPV4: Final = frozenset(("irc", "pptp", "snmp"))
 PROTOCOLS: Final = frozenset(("tcp", "udp", "icmp", "sctp", "dccp", "udplite", "gre", "esp", "ah", "ipv6-icmp"))
@@ -77,7 +77,7 @@ class CtReader(ActionReader):
         if symbols[-1] == "HELPER":
             self._check_age(values[-1])
 
-    def _check_age(self, keyword: Word) -> None:
+    def _check_age(self, keyword: str) -> None:
         names = self.parse.names
         if not names.profile.knows(HELPER_SINCE, names.strict):
             self.unknown(keyword)
