@@ -17,7 +17,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcemu.conntrack.chance import jhash4, scale, swap
+from tcemu.conntrack.chance import jhash, scale, swap
 from tcemu.conntrack.entry import CONFIRMED, DST_NAT, DST_NAT_DONE, NAT_DONE_MASK, NAT_MASK, SRC_NAT, SRC_NAT_DONE, Entry, Tuple
 from tcemu.conntrack.hashing import zone_of
 from tcemu.conntrack.linux import icmp, icmpv6
@@ -191,14 +191,16 @@ def choose_address(entry: Entry, wanted: NatRange, manip: i64, t: Tuple) -> None
     last = word(t.dst_high, t.dst, 3) if entry.family == 6 else t.dst
     seed: i64 = 0 if persistent else swap(last) ^ entry.zone
     if entry.family == 4:
-        j = jhash4(swap(t.src), 0, 0, 0, seed)
+        j = jhash([swap(t.src), 0, 0, 0], seed)
         put_address(t, manip, 0, wanted.low + scale(j, (wanted.high - wanted.low + 1) & M32))
         return
-    j = jhash4(
-        swap(word(t.src_high, t.src, 0)),
-        swap(word(t.src_high, t.src, 1)),
-        swap(word(t.src_high, t.src, 2)),
-        swap(word(t.src_high, t.src, 3)),
+    j = jhash(
+        [
+            swap(word(t.src_high, t.src, 0)),
+            swap(word(t.src_high, t.src, 1)),
+            swap(word(t.src_high, t.src, 2)),
+            swap(word(t.src_high, t.src, 3)),
+        ],
         seed,
     )
     words: list[i64] = []

@@ -301,6 +301,14 @@ class Lowering:
         self.drafts[key] = made
         chain.first = rules[0] if rules else None
 
+    def again(self, record: RuleRecord) -> Rule:
+        """A rule made anew from other steps, linked to nothing; whoever tries what another rule would do takes its guards and ops."""
+        family = record.parent.partition(" ")[0]
+        self.making.nft = family in NFT
+        draft = self._rule(record, family if family in NFT else "")
+        choose_guards([draft])
+        return draft.rule
+
     def _rule(self, record: RuleRecord, family: str) -> Draft:
         rule = Rule(record.key, record.slot)
         self.program.rules.append(rule)

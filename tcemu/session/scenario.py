@@ -16,8 +16,8 @@ import tcemu
 from tcemu.clock import SECOND
 from tcemu.diagnostics import Diagnostic, StateError
 from tcemu.engine.nftrace import NfTracer
-from tcemu.host import devices
-from tcemu.host.model import Device, Sysctl
+from tcemu.host import devices, sysctls
+from tcemu.host.model import Device
 from tcemu.session.nftraced import text_of
 from tcemu.session.observed import Observed
 from tcemu.session.rulestate import TRACE_TABLE, RuleState
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 START: Final = 1_700_000_000 * SECOND
 SET_UP: Final = SECOND // 10  # how long before the first packet everything is in place
 EIO: Final = 5  # what writing a frame to a tap that is down gives (drivers/net/tun.c tun_get_user)
-TOOLS: Final = ("tc", "nft", "ip", "conntrack")
+TOOLS: Final = ("tc", "nft", "ip", "conntrack", "sysctl")
 # what the recorder sets for every scenario (agent.py SYSCTL)
 SYSCTLS: Final = {
     "net.ipv4.conf.all.rp_filter": 0,
@@ -151,7 +151,7 @@ class Run:
         ipv6 = int(not config.get("ipv6", False))
         settings = {"net.ipv6.conf.all.disable_ipv6": ipv6, "net.ipv6.conf.default.disable_ipv6": ipv6} | SYSCTLS | config.get("sysctl", {})
         for name, value in settings.items():
-            session.host.sysctls.put(Sysctl(key=name, value=str(value)))
+            sysctls.put(session.host, name, str(value))
         for one in config.get("devices", []):
             if one.get("type", "tap") == "tap":
                 devices.add(session.host, Device(key=one["name"], kind="tap", up=False, was_up=False))

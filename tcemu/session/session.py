@@ -192,6 +192,12 @@ class Session:
         with self.store.reading():
             return Result(*run(_words(args), stdin, self))
 
+    def sysctl(self, args: str | Sequence[str], stdin: str = "") -> Result:
+        """Run a `sysctl` command."""
+        from tcemu.session.sysctl import run
+
+        return self._run(run, _words(args), stdin)
+
     def _run(self, run: Callable[[Sequence[str], str, Session], Reply], words: list[str], stdin: str) -> Result:
         with self.store.reading():
             return Result(*run(words, stdin, self))

@@ -10,13 +10,14 @@ from tcemu.diagnostics import Span
 from tcemu.ir.effect import Assign, Count, Limit, Log, Nothing, Reject, SetCt, SetMeta, Translate, UpdateSet, VerdictMap
 from tcemu.ir.step import Match, Not
 from tcemu.ir.verdict import ACCEPT, DROP
+from tcemu.lint import claims
 from tcemu.lint.catalogue import Rule, rule
 from tcemu.lint.finding import Claim, Finding, Fix
 from tcemu.lint.order import Meeting, Taker, always_of, order_of
 from tcemu.lint.rules.hooks import chain, table_of
 from tcemu.lint.source import set_literals
-from tcemu.lint.space import apart, covers, meet
-from tcemu.lint.view import RuleView
+from tcemu.lint.space import Box, apart, covers, meet, remainder
+from tcemu.lint.view import Base, RuleView
 from tcemu.nft.tree import At, Element, Expr, Symbol
 
 if TYPE_CHECKING:
@@ -214,9 +215,10 @@ def _followed(subject: Subject, rule: Rule, done: set[str]) -> Iterator[Finding]
                 if other.boxes[0].dims and all(any(big.exact and covers(big, box, always) for big in other.boxes) for box in one.boxes):
                     done.add(one.key)
                     message = f"changes nothing: {name_of(subject, other)} decides all its packets the same way behind it"
-                    yield rule.at(
-                        subject, (subject.place(one.key), subject.place(other.key)), message, one.key, fixes=_removal(subject, one)
-                    )
+                    spans = (subject.place(one.key), subject.place(other.key))
+                    found = rule.at(subject, spans, message, one.key, fixes=_removal(subject, one))
+                    claim = Claim(base, tuple(claims.boxes_at(subject, one, base)), one.key, (other.key,), "followed")
+                    yield found._replace(claim=claim)
 
 
 def _plain(rule: RuleView) -> bool:
@@ -260,8 +262,18 @@ def correlated(subject: Subject, rule: Rule) -> Iterator[Finding]:
                         continue
                     if not covers(mine, theirs, always) and not covers(theirs, mine, always) and not _loaded_before(subject, one):
                         message = f"{name_of(subject, other)} decides some of its packets differently, and only because it comes first"
-                        yield rule.at(subject, (subject.place(one.key), subject.place(other.key)), message, one.key)
+                        found = rule.at(subject, (subject.place(one.key), subject.place(other.key)), message, one.key)
+                        points = _open_to(subject, base, one, other)
+                        yield found._replace(claim=Claim(base, points, one.key, (other.key,), "decided"))
                         break
+
+
+def _open_to(subject: Subject, base: Base, one: RuleView, other: RuleView) -> tuple[Box, ...]:
+    """What two rules share and no other in front of them takes, where that can be told."""
+    points = claims.shared(subject, one, other, base)
+    earlier = itertools.takewhile(lambda found: found.key != one.key, subject.view.rules(one.chain))
+    takes = [box for found in earlier if found.ends and found.key != other.key for box in found.boxes if box.exact]
+    return tuple(remainder(points, takes[:200], always_of(base)) or points)[: claims.MAX_POINTS]
 
 
 def _addressed(one: RuleView) -> bool:
@@ -298,7 +310,8 @@ def contradictory(subject: Subject, rule: Rule) -> Iterator[Finding]:
             ]
             spans = tuple(dict.fromkeys(subject.step_place(one.key, number) for number in numbers)) or (subject.place(one.key),)
             what = dims[0].replace(".", " ") if dims else "what it matches"
-            yield rule.at(subject, spans[::-1], f"no packet has such {what}: this rule never matches", one.key)
+            found = rule.at(subject, spans[::-1], f"no packet has such {what}: this rule never matches", one.key)
+            yield found._replace(claim=claims.never(subject, one, numbers[1:] or numbers))
 
 
 @rule(
@@ -383,9 +396,18 @@ def negations(subject: Subject, rule: Rule) -> Iterator[Finding]:
             for other, match, outcome in seen:
                 if match.left == written[0].left and outcome == _outcome(one) and _disjoint(one, other):
                     message = "with the rule before, this is everything: who is the one is not the other"
-                    yield rule.at(subject, (subject.place(one.key), subject.place(other.key)), message, one.key)
+                    found = rule.at(subject, (subject.place(one.key), subject.place(other.key)), message, one.key)
+                    yield found._replace(claim=_everything(subject, one, other))
                     break
             seen.append((one, written[0], _outcome(one)))
+
+
+def _everything(subject: Subject, one: RuleView, other: RuleView) -> Claim:
+    """What the first negation leaves, the second takes."""
+    base = claims.base_of(subject.view, one)
+    make = claims.lost if _outcome(one) == "drop" else claims.passes
+    mine = claims.boxes_at(subject, one, base)
+    return make(base, remainder(mine, claims.boxes_at(subject, other, base), always_of(base)) or mine, one)
 
 
 def _disjoint(one: RuleView, other: RuleView) -> bool:

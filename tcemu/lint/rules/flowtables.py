@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from tcemu.ir.effect import Count, Offload
 from tcemu.ir.step import Do
+from tcemu.lint import claims
 from tcemu.lint.asks import ESTABLISHED, UNTRACKED, drops, has, looks_at, one, states
 from tcemu.lint.catalogue import Rule, rule
-from tcemu.lint.finding import Finding, Fix
+from tcemu.lint.finding import Claim, Finding, Fix
 from tcemu.lint.rules.hooks import chain, table_of
 from tcemu.lint.source import rules as written_rules
-from tcemu.lint.space import Box, covers, meet
+from tcemu.lint.space import Box, both, covers, meet
 from tcemu.lint.view import RuleView
 
 if TYPE_CHECKING:
@@ -410,7 +411,10 @@ def never_seen(subject: Subject, rule: Rule) -> Iterator[Finding]:
                 by_index = index is not None and box.dims.get("meta.iif") == one(index.rank)
                 if (by_name or by_index) and covers(taken, box, frozenset()):
                     spans = (subject.place(other.key), subject.place(found.key))
-                    yield rule.at(subject, spans, f"tc redirects these packets on {device} before nft sees them", other.key)
+                    message = f"tc redirects these packets on {device} before nft sees them"
+                    base = claims.base_of(subject.view, other)
+                    claim = Claim(base, (both(found.boxes[0], box),), other.key, (found.key,))
+                    yield rule.at(subject, spans, message, other.key)._replace(claim=claim)
                     break
 
 

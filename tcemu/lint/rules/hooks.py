@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tcemu.ir.effect import Effect, Reject, SetCt, Translate
 from tcemu.ir.operand import Bits, Key, Load, Operand
 from tcemu.ir.step import Match, Not
+from tcemu.lint import claims
 from tcemu.lint.catalogue import Rule, rule
 from tcemu.lint.finding import Finding
 from tcemu.lint.view import Base, RuleView
@@ -191,7 +192,8 @@ def unknown_interface(subject: Subject, rule: Rule) -> Iterator[Finding]:
             side = interface_side(step.left)
             if side and bases and all(base.hook in NEVER[side] for base in bases):
                 spans = (subject.step_place(one.key, number), subject.place(bases[0].chain))
-                yield rule.at(subject, spans, f"{side} is not known in hook {_hooks(bases)}: this never matches", one.key)
+                found = rule.at(subject, spans, f"{side} is not known in hook {_hooks(bases)}: this never matches", one.key)
+                yield found._replace(claim=claims.never(subject, one, (number,), one.boxes))
 
 
 @rule(
@@ -372,7 +374,8 @@ def dropped_elsewhere(subject: Subject, rule: Rule) -> Iterator[Finding]:
                 if whole and accepted_by(subject, one, other) == "never":
                     name = other.chain.partition("/")[0] + " " + other.chain.rpartition("/")[2]
                     message = f"accepted here, and then dropped by the policy of chain {name}, where no rule accepts it"
-                    yield rule.at(subject, (subject.place(one.key), subject.place(other.chain)), message, one.key)
+                    found = rule.at(subject, (subject.place(one.key), subject.place(other.chain)), message, one.key)
+                    yield found._replace(claim=claims.lost(other, claims.boxes_at(subject, one, base), one))
 
 
 def shared_families(one: Base, other: Base) -> bool:
@@ -463,7 +466,8 @@ def unreached(subject: Subject, rule: Rule) -> Iterator[Finding]:
             continue
         if not view.bases and not any(key in leads for leads in view.leads.values()) and len(view.nft_chains) < 3:
             continue  # a snippet: what hooks it is elsewhere
-        yield rule.at(subject, subject.place(key), f"no hook, no jump and no map leads to chain {record.name}", key)
+        found = rule.at(subject, subject.place(key), f"no hook, no jump and no map leads to chain {record.name}", key)
+        yield found._replace(claim=claims.unled(subject, key, view.rules(key)))
 
 
 RULES: Final = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tcemu.ir.effect import Quota, Translate
 from tcemu.ir.step import Match, Not
+from tcemu.lint import claims
 from tcemu.lint.asks import (
     IIF,
     NEW,
@@ -24,7 +25,7 @@ from tcemu.lint.asks import (
     translations,
 )
 from tcemu.lint.catalogue import Rule, rule
-from tcemu.lint.finding import Finding
+from tcemu.lint.finding import Claim, Finding
 from tcemu.lint.rules.hooks import chain, interface_side, table_of
 from tcemu.lint.rules.state import EST, guarded
 from tcemu.lint.space import Box, Values, meet
@@ -128,12 +129,10 @@ def not_let_through(subject: Subject, rule: Rule) -> Iterator[Finding]:
         for base in _forwarders(subject, found, effect):
             if _lets(subject, base, boxes) is None:
                 spans = (subject.step_place(found.key, step), subject.place(base.chain))
-                yield rule.at(
-                    subject,
-                    spans,
-                    f"the policy of chain {base.chain} drops these connections: no rule accepts them as translated",
-                    found.key,
-                )
+                message = f"the policy of chain {base.chain} drops these connections: no rule accepts them as translated"
+                before = claims.base_of(subject.view, found)
+                claim = claims.lost(base, claims.boxes_at(subject, found, before), found)
+                yield rule.at(subject, spans, message, found.key)._replace(claim=claim)
                 break
 
 
@@ -253,7 +252,9 @@ def _on_old_port(
     for other in rules:
         if any(mine.dims.get("th.dport") == old and mine.dims.get("meta.l4proto") == protocol for mine in other.boxes):
             message = f"port {old[0][0]} has become {port} before this chain: this accepts nothing that was translated"
-            yield rule.at(subject, (subject.place(other.key), subject.step_place(found[0].key, found[1])), message, other.key)
+            spans = (subject.place(other.key), subject.step_place(found[0].key, found[1]))
+            claim = Claim(base, claims.shared(subject, found[0], other, base), other.key, (found[0].key,))
+            yield rule.at(subject, spans, message, other.key)._replace(claim=claim)
 
 
 def _about(rule: RuleView, port: Values, protocol: Values | None) -> bool:

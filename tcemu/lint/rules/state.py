@@ -9,6 +9,7 @@ from tcemu.diagnostics import Span
 from tcemu.ir.effect import Assign, SetCt, Untrack, VerdictMap
 from tcemu.ir.operand import Key, Load, Operand
 from tcemu.ir.verdict import ACCEPT, DROP
+from tcemu.lint import claims
 from tcemu.lint.asks import (
     ESTABLISHED,
     INVALID,
@@ -30,7 +31,7 @@ from tcemu.lint.asks import (
 from tcemu.lint.catalogue import Rule, rule
 from tcemu.lint.finding import Finding
 from tcemu.lint.rules.hooks import chain, ct_key, table_of
-from tcemu.lint.space import Box, Values, apart, covers
+from tcemu.lint.space import Box, Values, apart, both, covers
 from tcemu.lint.view import Base, RuleView
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def no_answers(subject: Subject, rule: Rule) -> Iterator[Finding]:
         broad = [other for other in rules if accepts(other) and not _narrow(other)]
         if not broad:
             spans = (subject.place(base.chain), subject.place(services[0].key))
-            yield rule.at(subject, spans, "policy drop, and no rule lets answers in (ct state established,related accept)", base.chain)
+            found = rule.at(subject, spans, "policy drop, and no rule lets answers in (ct state established,related accept)", base.chain)
+            yield found._replace(claim=claims.lost(base, (ANSWER,)))
 
 
 def _narrow(rule: RuleView) -> bool:
@@ -143,12 +145,16 @@ def late_invalid(subject: Subject, rule: Rule) -> Iterator[Finding]:
             if takes_state(other, INVALID) and drops(other):
                 if open_rule is not None:
                     spans = (subject.place(other.key), subject.place(open_rule.key))
-                    yield rule.at(subject, spans, "invalid packets are dropped behind a rule that has accepted them", other.key)
+                    found = rule.at(subject, spans, "invalid packets are dropped behind a rule that has accepted them", other.key)
+                    boxes = [both(box, Box({"ct.state": one(INVALID)})) for box in claims.boxes_at(subject, open_rule, base)]
+                    yield found._replace(claim=claims.passes(base, boxes, open_rule))
                 break
             if open_rule is None and accepts(other) and service(other) and stateless(other) and other.verdict is not None:
                 open_rule = other
 
 
+# what a server outside answers
+ANSWER: Final = Box({"meta.l4proto": one(TCP), "th.sport": one(443), "th.dport": one(40001), "ct.state": one(ESTABLISHED)})
 # a packet of neighbour discovery, by any device but lo
 LO: Final = name_value("lo")
 ND: Final[dict[str, Values]] = {
@@ -190,7 +196,9 @@ def no_neighbours(subject: Subject, rule: Rule) -> Iterator[Finding]:
             continue
         if any(accepts(other) for other in rules) and not all(someone_accepts(subject.view, base, box) for box in boxes):
             message = "policy drop, and neighbour discovery of IPv6 is not accepted: IPv6 stops working"
-            yield rule.at(subject, subject.place(base.chain), message, base.chain)
+            found = rule.at(subject, subject.place(base.chain), message, base.chain)
+            arriving = [Box({dim: values for dim, values in box.dims.items() if dim != "ct.state"}) for box in boxes]
+            yield found._replace(claim=claims.lost(base, arriving))
 
 
 def _only_ip4(subject: Subject, base: Base) -> bool:
@@ -238,7 +246,9 @@ def black_hole(subject: Subject, rule: Rule) -> Iterator[Finding]:
             hit = [box for box in open_boxes if any(mine.exact and _within(box, mine) for mine in other.boxes)]
             if hit:
                 what = "ICMP fragmentation-needed" if hit[0] is too_big[0] else "ICMPv6 packet-too-big"
-                yield rule.at(subject, subject.place(other.key), f"{what} is dropped here: path MTU discovery stops working", other.key)
+                found = rule.at(subject, subject.place(other.key), f"{what} is dropped here: path MTU discovery stops working", other.key)
+                points = [both(box, hit[0]) for box in claims.boxes_at(subject, other, base)]
+                yield found._replace(claim=claims.lost(base, points, other))
                 break
 
 
@@ -317,7 +327,11 @@ def loose_pickup(subject: Subject, rule: Rule) -> Iterator[Finding]:
         for other in rules:
             tcp = any(box.dims.get("meta.l4proto") == one(TCP) for box in other.boxes)
             if accepts(other) and tcp and takes_state(other, NEW) and not takes_state(other, ESTABLISHED) and not has(other, "tcp.flags"):
-                yield rule.at(subject, subject.place(other.key), "a TCP packet without SYN is new, too (nf_conntrack_tcp_loose)", other.key)
+                found = rule.at(
+                    subject, subject.place(other.key), "a TCP packet without SYN is new, too (nf_conntrack_tcp_loose)", other.key
+                )
+                lone = Box({"ct.state": one(NEW), "tcp.flags": one(16)})
+                yield found._replace(claim=claims.passes(base, [both(box, lone) for box in claims.boxes_at(subject, other, base)], other))
                 break
 
 
@@ -358,7 +372,8 @@ def untracked(subject: Subject, rule: Rule) -> Iterator[Finding]:
             boxes = [Box({**box.dims, "ct.state": one(UNTRACKED)}) for box in other.boxes]
             if not any(someone_accepts(view, base, box) for base in filters for box in boxes):
                 spans = (subject.step_place(other.key, step), subject.place(filters[0].chain))
-                yield rule.at(subject, spans, "these packets become untracked, and no rule accepts them in that state", other.key)
+                found = rule.at(subject, spans, "these packets become untracked, and no rule accepts them in that state", other.key)
+                yield found._replace(claim=claims.lost(filters[0], other.boxes, other))
 
 
 def _reads_mark(subject: Subject) -> bool:
@@ -525,7 +540,15 @@ def no_loopback(subject: Subject, rule: Rule) -> Iterator[Finding]:
         rules = subject.view.path_rules(base)
         if not any(accepts(other) for other in rules) or any(_lets_loopback(other) for other in rules):
             continue
-        yield rule.at(subject, subject.place(base.chain), "policy drop, and the loopback device is not accepted", base.chain)
+        found = rule.at(subject, subject.place(base.chain), "policy drop, and the loopback device is not accepted", base.chain)
+        yield found._replace(claim=claims.lost(base, _of_loopback(subject)))
+
+
+def _of_loopback(subject: Subject) -> tuple[Box, ...]:
+    """Packets of the loopback device; its index is that of the host, if there is one."""
+    named = {"meta iifname": one(LO), "meta.pkttype": one(0)}
+    device = subject.host.devices.get("lo")
+    return (Box({**named, "meta.iif": one(device.rank)} if device is not None else dict(named)),)
 
 
 def _lets_loopback(rule: RuleView) -> bool:
@@ -569,7 +592,8 @@ def locked_out(subject: Subject, rule: Rule) -> Iterator[Finding]:
         for base in subject.view.hooked("input", "filter"):
             found = _blocked(subject, base, box)
             if found is not None:
-                yield rule.at(subject, found, f"a new connection to {proto}/{port} is dropped by chain {base.chain}", base.chain)
+                made = rule.at(subject, found, f"a new connection to {proto}/{port} is dropped by chain {base.chain}", base.chain)
+                yield made._replace(claim=claims.lost(base, (box,)))
 
 
 def _blocked(subject: Subject, base: Base, box: Box) -> Span | None:

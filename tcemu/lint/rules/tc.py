@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tcemu.ir.effect import Output, Track, Vlan
+from tcemu.ir.step import Match, Step
 from tcemu.ir.verdict import GOTO
+from tcemu.lint import claims
 from tcemu.lint.catalogue import Rule, rule
 from tcemu.lint.finding import Finding
 from tcemu.lint.space import apart
@@ -93,6 +95,10 @@ def asked(found: RuleView) -> tuple[int, int] | None:
             value, mask = getattr(match.test, "value", 0), getattr(match.test, "mask", 0)
             return value, mask
     return None
+
+
+def _on_state(step: Step) -> bool:
+    return isinstance(step, Match) and getattr(step.left, "field", "") == "ct.flower"
 
 
 def wants(found: RuleView, bit: int) -> bool:
@@ -239,7 +245,11 @@ def never_tracked(subject: Subject, rule: Rule) -> Iterator[Finding]:
         for key, rules in chains.items():
             for one in rules:
                 if wants(one, TRK) and key not in reached and not block.endswith("egress") and not block.startswith("tc block"):
-                    yield rule.at(subject, subject.place(one.key), "nothing has tracked packets in this chain: +trk never matches", one.key)
+                    found = rule.at(
+                        subject, subject.place(one.key), "nothing has tracked packets in this chain: +trk never matches", one.key
+                    )
+                    steps = [number for number, step in enumerate(one.rule.steps) if _on_state(step)]
+                    yield found._replace(claim=claims.never(subject, one, steps))
                 state = asked(one)
                 loops = tracks(one) and key in goes(one) and (state is None or not state[1] & TRK)
                 if loops:
@@ -316,7 +326,8 @@ def lost_chains(subject: Subject, rule: Rule) -> Iterator[Finding]:
                         message = f"chains {chain_number(key)} and {chain_number(target)} go in a circle"
                         yield rule.at(subject, subject.place(one.key), message, one.key)
             if rules and chain_number(key) and key not in led:
-                yield rule.at(subject, subject.place(rules[0].key), f"nothing goes to chain {chain_number(key)}", key)
+                found = rule.at(subject, subject.place(rules[0].key), f"nothing goes to chain {chain_number(key)}", key)
+                yield found._replace(claim=claims.unled(subject, key, rules))
             yield from _without_rest(subject, rule, key, rules)
 
 

@@ -33,6 +33,9 @@ def add(run: Run, command: Command) -> None:
     scope = run.scope(command.spec)
     evaluate(scope, command.body)
     placed = command.op != "replace" and (command.spec.index is not None or command.spec.handle is not None)
+    if not placed and run.ruleset.tables.get(f"{command.spec.family} {command.spec.table}") is None:
+        for info in scope.sets:  # the kernel refuses each set that the rule brings, and its members
+            run.refusals += [KernelError(ENOENT, command.spec.table_at), KernelError(ENOENT, info.at)]
     chain = run.kernel.chain_of_rule(command.spec.plain(), placed)
     _chains_in_place(run, command, scope)
     make(run, command, chain, scope)
@@ -149,18 +152,23 @@ def place(kernel: Kernel, command: Command, chain: Chain) -> tuple[int, Rule | N
     if spec.index is not None:
         members = rules.children(chain.key)
         if spec.index >= len(members):
-            raise KernelError(ENOENT, spec.handle_at)
+            raise _absent(spec)
         neighbour = members[spec.index]
     elif spec.handle is not None:
         neighbour = rules.get(f"{chain.key}/{spec.handle}")
         if neighbour is None:
-            raise KernelError(ENOENT, spec.handle_at)
+            raise KernelError(ENOENT, spec.handle_at) if command.op == "replace" else _absent(spec)
     if command.op == "replace":
         assert neighbour is not None
         return neighbour.rank, neighbour
     if neighbour is None:
         return _end(kernel, chain, command.op == "insert"), None
     return _beside(kernel, chain, neighbour, command.op == "insert"), None
+
+
+def _absent(spec: Spec) -> NftError:
+    """nft itself looks for the neighbour, in the kernel's words (nftables src/evaluate.c rule_cache_update)."""
+    return NftError(f"Could not process rule: {ENOENT}", spec.handle_at)
 
 
 def _end(kernel: Kernel, chain: Chain, front: bool) -> int:
