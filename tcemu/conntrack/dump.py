@@ -92,7 +92,7 @@ def _tuple(entry: Entry, t: Tuple, way: int) -> dict[str, Any]:
     out["proto"] = PROTOCOLS.get(entry.proto, entry.proto)
     if entry.proto in (ICMP, ICMPV6):
         out |= {"id": t.sport, "type": t.dport >> 8, "code": t.dport & 255}
-    elif has_ports(entry.proto) or entry.proto == GRE:
+    elif has_ports(int(entry.proto)) or entry.proto == GRE:
         out |= {"sport": t.sport, "dport": t.dport}
     if entry.zone and entry.zone_dir == way:
         out["zone"] = entry.zone

@@ -134,7 +134,7 @@ class ExpectLog(ExpectWatcher):
 
 
 def _known(entry: Entry) -> Known:
-    state = int(entry.state) if not has_ports(entry.proto) or entry.proto not in (17, 136) else 0
+    state = int(entry.state) if not has_ports(int(entry.proto)) or entry.proto not in (17, 136) else 0
     labels = (int(entry.label_high), int(entry.label_low))
     return Known(state, entry.status & (SEEN_REPLY | ASSURED), int(entry.mark), labels, entry.helper)
 

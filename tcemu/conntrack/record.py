@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tcemu.conntrack.entry import NAT_CLASH, Entry, Extra, Side, Tuple
+from tcemu.conntrack.entry import NAT_CLASH, Entry, Side, Tuple
 from tcemu.conntrack.expect import Expectation
 from tcemu.conntrack.table import Conntrack
 from tcemu.conntrack.timeouts import Timeouts
@@ -153,8 +153,7 @@ def from_record(record: EntryRecord) -> Entry:
     entry = Entry()
     entry.id = record.rank
     entry.family, entry.proto, entry.zone, entry.zone_dir = record.family, record.proto, record.zone, record.zone_dir
-    _fill_tuple(entry.orig, record.orig)
-    _fill_tuple(entry.reply, record.reply)
+    entry.orig, entry.reply = _new_tuple(record.orig), _new_tuple(record.reply)
     entry.status, entry.mark = record.status, record.mark
     if record.labels is not None:
         entry.has_labels = True
@@ -173,7 +172,7 @@ def from_record(record: EntryRecord) -> Entry:
     entry.flow_table, entry.flow_expires, entry.flow_flags = record.flow
     entry.policy = _new_policy(record.policy)
     if record.extra != ((), ()):
-        entry.extra = extra = Extra()
+        extra = entry.rare()
         extra.adjust, extra.memory = list(record.extra[0]), list(record.extra[1])
     return entry
 
@@ -195,6 +194,12 @@ def fill_table(table: Conntrack, records: Iterable[EntryRecord], expected: Itera
 
 def _six(t: Tuple) -> Six:
     return (t.src, t.dst, t.sport, t.dport, t.src_high, t.dst_high)
+
+
+def _new_tuple(six: Six) -> Tuple:
+    t = Tuple()
+    _fill_tuple(t, six)
+    return t
 
 
 def _fill_tuple(t: Tuple, six: Six) -> None:

@@ -121,7 +121,7 @@ def ports(entry: Entry, t: Tuple) -> str:
         return f"type={t.dport >> 8} code={t.dport & 255} id={t.sport}"
     if entry.proto == GRE:
         return f"srckey=0x{int(t.sport):x} dstkey=0x{int(t.dport):x}"
-    return f"sport={t.sport} dport={t.dport}" if has_ports(entry.proto) else ""
+    return f"sport={t.sport} dport={t.dport}" if has_ports(int(entry.proto)) else ""
 
 
 def _both(entry: Entry, show: _Show, counters: bool = True) -> list[str]:

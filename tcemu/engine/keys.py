@@ -181,11 +181,13 @@ class CtValue(Value):
         if what == CT_MARK:
             return ct.mark
         if what == CT_STATUS:
-            return ct.status
+            status: int = ct.status
+            return status
         if what == CT_DIRECTION:
             return 1 if p.ctinfo >= IS_REPLY else 0
         if what == CT_ZONE:
-            return ct.zone if self.way < 0 or (ct.zone_dir >> self.way) & 1 != 0 else 0
+            zone_dir: int = ct.zone_dir
+            return ct.zone if self.way < 0 or (zone_dir >> self.way) & 1 != 0 else 0
         if what >= CT_SRC:
             return self.tuple(ct)
         if what in (CT_BYTES, CT_PACKETS, CT_AVERAGE):
@@ -196,8 +198,10 @@ class CtValue(Value):
         if what == CT_L3PROTO:
             return 2 if ct.family == 4 else 10
         if what == CT_PROTOCOL:
-            return ct.proto
-        return ct.id & M32
+            proto: int = ct.proto
+            return proto
+        number: int = ct.id
+        return number
 
     def tuple(self, ct: Entry) -> i64:
         """Addresses, ports and labels."""

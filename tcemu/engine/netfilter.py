@@ -138,7 +138,9 @@ class Netfilter(Wire):
             if (ct.status & TEMPLATE) == 0:
                 return ACCEPT
             if isinstance(ct, Entry):
-                zone, way = ct.zone, ct.zone_dir
+                zone = ct.zone
+                zone_dir: int = ct.zone_dir
+                way = zone_dir
             p.ct = None
         if p.ctinfo == UNTRACKED:
             return ACCEPT
@@ -155,7 +157,11 @@ class Netfilter(Wire):
         else:  # as `show_ct` does it, less a call
             info = p.ctinfo
             p.groups |= G_CT
-            p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, ct.label_high, ct.label_low, NFT_STATES[info])
+            labels = ct.labels
+            if labels is None:
+                p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, 0, 0, NFT_STATES[info])
+            else:
+                p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, labels.high, labels.low, NFT_STATES[info])
         if self.observer is not None:
             self.observer.say("ct", self.ask("ct", p))
         return ACCEPT if code == NF_ACCEPT else DROP
@@ -163,7 +169,7 @@ class Netfilter(Wire):
     def confirm(self, p: Packet) -> i64:
         """nf_confirm: helpers look at the packet, then a new connection enters the table."""
         ct = p.ct
-        if isinstance(ct, Entry) and ct.helper != "":
+        if isinstance(ct, Entry) and ct.extra is not None and ct.extra.helper != "":
             self.conntrack.broadcast_mask = self.mask_of_all(p)
         if self.conntrack.finish(p) != NF_ACCEPT:
             p.reason = p.reason or "the entry was not confirmed"

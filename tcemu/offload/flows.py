@@ -251,7 +251,7 @@ def refusal(entry: Entry, ctinfo: i64) -> str:
             return "GRE is offered when it is established and ASSURED"
         if (status & NAT_MASK) != 0:
             return "GRE with address translation"
-        if entry.orig.sport != 0 or entry.orig.dport != 0:
+        if entry.ports != 0:
             return "GRE with a key: only version 0 without key is offered"
     else:
         return "act_ct offloads TCP, UDP and GRE only"

@@ -95,7 +95,10 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
         return INVALID
     if kind == RESET and (ct.status & SEEN_REPLY) == 0:
         return FINISHED
-    role = way ^ ct.last_flags
+    server: int = ct.last_flags  # 1: the original direction is the server's
+    side: int = way
+    sort: int = kind
+    role = way ^ server
     old = ct.state
     new = STATES[(role * 10 + kind) * 8 + old]
     if new == IV:
@@ -103,22 +106,22 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
         return INVALID
     if new == IG:
         if ct.last_dir == way or ct.last_index != REQUEST or kind != RESPONSE:
-            ct.last_dir = way
-            ct.last_index = kind
+            ct.last_dir = side
+            ct.last_index = sort
             p.reason = f"dccp: invalid packet ({TYPE_NAMES[kind]} in dir {way} ignored, state {old})"
             return IGNORED
         # the answer to a Request that was ignored: fall in with it
-        ct.last_flags = 1 - way
-        ct.last_ack = sequence(p, at, wide)
+        ct.last_flags = 1 - side
+        ct.last_segment = sequence(p, at, wide)
         new = RS
     elif new == RQ and old == TW and role == 1:
-        ct.last_flags ^= 1
+        ct.last_flags = server ^ 1
     elif new == RS and old == RQ:
-        ct.last_ack = sequence(p, at, wide)
-    elif new == PO and old == RS and kind == ACK and acknowledged(p, at, wide) == ct.last_ack:
+        ct.last_segment = sequence(p, at, wide)
+    elif new == PO and old == RS and kind == ACK and acknowledged(p, at, wide) == ct.last_segment:
         ct.status |= ASSURED
-    ct.last_dir = way
-    ct.last_index = kind
+    ct.last_dir = side
+    ct.last_index = sort
     ct.state = new
     policy = ct.policy
     return (s.timeouts if policy is None else policy).dccp[new]
@@ -169,7 +172,7 @@ def begin(s: Settings, ct: Entry, p: Packet, kind: i64) -> bool:
     ct.last_flags = 0
     ct.last_index = REQUEST
     ct.last_dir = 0
-    ct.last_ack = 0
+    ct.last_segment = 0
     return True
 
 

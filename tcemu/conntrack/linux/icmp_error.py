@@ -12,6 +12,7 @@ from mypy_extensions import i64
 
 from tcemu.conntrack.entry import Tuple
 from tcemu.conntrack.linux import icmp, icmpv6
+from tcemu.conntrack.linux.answers import HIGHEST_TYPE
 from tcemu.conntrack.linux.sums import is_intact
 from tcemu.conntrack.tuples import inner, invert
 from tcemu.fields import G_ICMP, G_ICMP6, ICMP_CODE, ICMP_TYPE, IP6_SADDR, IP_TTL
@@ -36,7 +37,7 @@ def judge(p: Packet, family: i64, verify: bool, answer: Tuple, scratch: Tuple) -
             p.reason = "icmp: bad hw icmp checksum"
             return BROKEN
         kind = p.f[ICMP_TYPE]
-        if kind > icmp.HIGHEST_TYPE:
+        if kind > HIGHEST_TYPE:
             p.reason = f"icmp: invalid icmp type {kind}"
             return BROKEN
         if not icmp.is_error(kind):

@@ -201,7 +201,8 @@ def chunks(p: Packet) -> i64:
 def begin(ct: Entry, p: Packet) -> bool:
     """sctp_new: every chunk must be able to begin an association; tags are taken over (8.5.1)."""
     ct.state = NO
-    ct.vtag_orig = ct.vtag_reply = ct.last_flags = ct.last_dir = 0
+    ct.vtag_orig = ct.vtag_reply = 0
+    ct.last_flags = ct.last_dir = 0
     tag = p.f[SCTP_VTAG]
     at = p.l4 + 12
     data = p.data
@@ -225,17 +226,18 @@ def begin(ct: Entry, p: Packet) -> bool:
 def take_tag(ct: Entry, way: i64, kind: i64, tag: i64, old: i64) -> bool:
     """Note the tag that an INIT or INIT ACK asks for; False for an INIT ACK that a collision of INITs has overtaken (5.2)."""
     known = ct.vtag_orig if way != 0 else ct.vtag_reply
-    mine = INIT_SEEN << way
-    theirs = INIT_SEEN << (1 - way)
+    mine: int = INIT_SEEN << way
+    theirs: int = INIT_SEEN << (1 - way)
+    seen: int = ct.last_flags
     if kind == INIT:
         if old == NO or known != tag:
-            if (ct.last_flags & mine) != 0:
-                ct.last_flags &= ~theirs
-            ct.last_flags |= mine
-    elif (ct.last_flags & theirs) == 0:
+            if (seen & mine) != 0:
+                seen &= ~theirs
+            ct.last_flags = seen | mine
+    elif (seen & theirs) == 0:
         if known not in (0, tag):
             return False
-    elif (ct.last_flags & mine) != 0 and known != tag:
+    elif (seen & mine) != 0 and known != tag:
         return False
     set_tag(ct, 1 - way, tag)
     return True
@@ -252,6 +254,7 @@ def set_tag(ct: Entry, way: i64, tag: i64) -> None:
 def check_tag(ct: Entry, way: i64, kind: i64, flags: i64, tag: i64, strict: bool) -> i64:
     """The rules of 8.5.1 and those for a second path: 0 good, 1 let by without effect, -1 invalid."""
     mine = ct.vtag_reply if way != 0 else ct.vtag_orig
+    seen: int = ct.last_flags
     if kind == INIT:
         return 0 if tag == 0 else -1
     if kind in (ABORT, SHUTDOWN_COMPLETE):
@@ -260,24 +263,25 @@ def check_tag(ct: Entry, way: i64, kind: i64, flags: i64, tag: i64, strict: bool
     if kind == COOKIE_ECHO:
         return 0 if tag == mine else -1
     if kind == COOKIE_ACK:
-        ct.last_flags &= ~(INIT_SEEN | INIT_SEEN << 1)
+        ct.last_flags = seen & ~(INIT_SEEN | INIT_SEEN << 1)
     if kind not in (HEARTBEAT, HEARTBEAT_ACK):
         return 0
     if mine == 0:
         set_tag(ct, way, tag)
         return 0
     if tag == mine:
-        ct.last_flags &= ~HEARTBEAT_FAILED
+        ct.last_flags = seen & ~HEARTBEAT_FAILED
         return 0
     if strict:
         return -1
     if kind == HEARTBEAT:
         ct.last_flags |= HEARTBEAT_FAILED
-        ct.last_dir = way
+        side: int = way
+        ct.last_dir = side
         return 1
-    if (ct.last_flags & HEARTBEAT_FAILED) == 0 or ct.last_dir == way:
+    if (seen & HEARTBEAT_FAILED) == 0 or ct.last_dir == way:
         return -1
-    ct.last_flags &= ~HEARTBEAT_FAILED
+    ct.last_flags = seen & ~HEARTBEAT_FAILED
     set_tag(ct, way, tag)
     set_tag(ct, 1 - way, 0)
     return 0

@@ -219,7 +219,8 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
             and (known - reach - 1 - sack) & HALF
         ):
             raw = f[TCP_WINDOW]
-            window = raw << sender.scale
+            scale: int = sender.scale
+            window = raw << scale
             reach = (window + sack - ack) & M32
             if reach > mine:
                 sender.max_window = reach
@@ -240,20 +241,25 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
                 receiver.max_end = edge
             if ack == known and (receiver.flags & UNACKED) != 0:
                 receiver.flags &= ~UNACKED
-            if ct.last_dir == way and ct.last_seq == seq and ct.last_ack == ack and ct.last_end == end and ct.last_win == raw:
-                ct.retrans = (ct.retrans + 1) & 0xFF
+            segment = seq << 32 | ack
+            end = end << 16 | raw
+            retrans: int = 0
+            if ct.last_segment == segment and ct.last_reach == end and ct.last_dir == way:
+                retrans = (ct.retrans + 1) & 0xFF
             else:
-                ct.last_dir = way
-                ct.last_seq = seq
-                ct.last_ack = ack
-                ct.last_end = end
-                ct.last_win = raw
-                ct.retrans = 0
+                side: int = way
+                ct.last_dir = side
+                ct.last_segment = segment
+                ct.last_reach = end
+            ct.retrans = retrans
             ct.last_index = ACK
-            policy = ct.policy
-            timeouts = (s.timeouts if policy is None else policy).tcp
+            timeouts = s.timeouts.tcp
+            if ct.extra is not None:
+                policy = ct.policy
+                if policy is not None:
+                    timeouts = policy.tcp
             timeout = timeouts[ES]
-            if ct.retrans >= s.tcp_max_retrans and timeout > timeouts[TCP_RETRANS]:
+            if retrans >= s.tcp_max_retrans and timeout > timeouts[TCP_RETRANS]:
                 timeout = timeouts[TCP_RETRANS]
             elif ((a.flags | b.flags) & UNACKED) != 0 and timeout > timeouts[TCP_UNACK]:
                 timeout = timeouts[TCP_UNACK]
@@ -318,7 +324,8 @@ def begin(s: Settings, ct: Entry, p: Packet, flags: i64, end: i64) -> bool:
         return False
     ct.state = NO
     ct.retrans = 0
-    ct.last_dir = ct.last_seq = ct.last_ack = ct.last_end = ct.last_win = ct.last_wscale = ct.last_flags = 0
+    ct.last_segment = ct.last_reach = 0
+    ct.last_dir = ct.last_wscale = ct.last_flags = 0
     ct.last_index = NONE
     side = Side()
     ct.orig_side = side
@@ -354,13 +361,15 @@ def out_of_turn(ct: Entry, p: Packet, way: i64, index: i64, old: i64, new: i64, 
         sender = b if ct.last_dir != 0 else a
         sender.end = sender.max_end = ct.last_end
         sender.max_window = ct.last_win if ct.last_win != 0 else 1
-        sender.scale = ct.last_wscale
-        ct.last_flags &= ~EXP_CHALLENGE_ACK
-        sender.flags = ct.last_flags
+        wscale: int = ct.last_wscale
+        sender.scale = wscale
+        offered: int = ct.last_flags
+        offered &= ~EXP_CHALLENGE_ACK
+        ct.last_flags = offered
+        sender.flags = offered
         forget(b if way != 0 else a)
         return 0
-    ct.last_index = index
-    ct.last_dir = way
+    note(ct, way, index)
     ct.last_seq = f[TCP_SEQ]
     ct.last_end = end
     ct.last_win = f[TCP_WINDOW]
@@ -368,8 +377,10 @@ def out_of_turn(ct: Entry, p: Packet, way: i64, index: i64, old: i64, new: i64, 
         # remember what it offers, should its answer bring us back into step
         seen = Side()
         read_options(p, seen)
-        ct.last_flags = seen.flags & (WINDOW_SCALE | SACK_PERM)
-        ct.last_wscale = seen.scale if (seen.flags & WINDOW_SCALE) != 0 else 0
+        offered = seen.flags & (WINDOW_SCALE | SACK_PERM)
+        wscale = seen.scale if (offered & WINDOW_SCALE) != 0 else 0
+        ct.last_flags = offered
+        ct.last_wscale = wscale
         if old == LA:
             ct.last_flags |= EXP_CHALLENGE_ACK
     if old == SS and index == ACK and way == 1:
@@ -388,7 +399,8 @@ def is_challenge(ct: Entry, p: Packet, way: i64) -> bool:
     """An ACK in LAST_ACK that answers an ignored SYN (RFC 5961) does not acknowledge the FIN."""
     if ct.last_dir == way or ct.last_index != SYN or (ct.last_flags & EXP_CHALLENGE_ACK) == 0:
         return False
-    ct.last_flags &= ~EXP_CHALLENGE_ACK
+    flags: int = ct.last_flags
+    ct.last_flags = flags & ~EXP_CHALLENGE_ACK
     p.reason = f"tcp: challenge-ack ignored (ACK {p.f[TCP_ACK]} in dir {way})"
     return True
 
@@ -440,6 +452,7 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
     sack = ack
     raw = f[TCP_WINDOW]
     window = raw
+    scale: int = 0
     if (receiver.flags & SACK_PERM) != 0 and f[TCP_DOFF] > 5:
         sack = read_sack(p, ack)
     if (ct.status & SEQ_ADJUST) != 0:
@@ -455,7 +468,8 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
                 return ACCEPTED  # simultaneous open
         else:
             sender.end = end
-            scaled = (window << sender.scale) & M32
+            scale = sender.scale
+            scaled = (window << scale) & M32
             if scaled == 0:
                 scaled = 1
             sender.max_window = scaled
@@ -496,7 +510,8 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
         p.reason = f"tcp: ignored ACK {sack} under lower bound {oldest} (possible overly delayed)"
         return IGNORED
     if (flags & TH_SYN) == 0:
-        window = (window << sender.scale) & M32
+        scale = sender.scale
+        window = (window << scale) & M32
     reach = (window + sack - ack) & M32
     if reach > sender.max_window:  # not max(): mypyc would make objects of the numbers
         sender.max_window = reach
@@ -519,14 +534,15 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
     if ack == receiver.end:
         receiver.flags &= ~UNACKED
     if index == ACK:
-        if ct.last_dir == way and ct.last_seq == seq and ct.last_ack == ack and ct.last_end == end and ct.last_win == raw:
+        segment = seq << 32 | ack
+        end = end << 16 | raw
+        if ct.last_dir == way and ct.last_segment == segment and ct.last_reach == end:
             ct.retrans = (ct.retrans + 1) & 0xFF
         else:
-            ct.last_dir = way
-            ct.last_seq = seq
-            ct.last_ack = ack
-            ct.last_end = end
-            ct.last_win = raw
+            side: int = way
+            ct.last_dir = side
+            ct.last_segment = segment
+            ct.last_reach = end
             ct.retrans = 0
     return ACCEPTED
 
@@ -575,14 +591,20 @@ def shrink(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, now: i64) ->
             p.reason += f"; packet (index {index}, dir {way}) response for index {ct.last_index} lowers timeout"
             ct.expires = now + timeout
     else:
-        ct.last_index = index
-        ct.last_dir = way
+        note(ct, way, index)
+
+
+def note(ct: Entry, way: i64, index: i64) -> None:
+    """Remember which way the last segment went, and what kind it was."""
+    side: int = way
+    row: int = index
+    ct.last_dir = side
+    ct.last_index = row
 
 
 def settle(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i64, old: i64, new: i64) -> i64:
     """The segment is good: take over the state and say for how long the connection is remembered."""
-    ct.last_index = index
-    ct.last_dir = way
+    note(ct, way, index)
     ct.state = new
     a = ct.orig_side
     b = ct.reply_side
@@ -590,10 +612,14 @@ def settle(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i64, 
         return INVALID
     if old != new and new == FW:
         (b if way != 0 else a).flags |= CLOSE_INIT
-    policy = ct.policy
-    timeouts = (s.timeouts if policy is None else policy).tcp
+    timeouts = s.timeouts.tcp
+    if ct.extra is not None:
+        policy = ct.policy
+        if policy is not None:
+            timeouts = policy.tcp
     timeout = timeouts[new]
-    if ct.retrans >= s.tcp_max_retrans and timeout > timeouts[TCP_RETRANS]:
+    retrans: int = ct.retrans
+    if retrans >= s.tcp_max_retrans and timeout > timeouts[TCP_RETRANS]:
         timeout = timeouts[TCP_RETRANS]
     elif index == RST:
         timeout = timeouts[CL]

@@ -35,8 +35,11 @@ def packet(s: Settings, ct: Entry, p: Packet, length: i64, verify: bool, now: i6
         p.reason = "udp: bad checksum"
         return INVALID
     status = ct.status
-    policy = ct.policy
-    timeouts = s.timeouts if policy is None else policy
+    timeouts = s.timeouts
+    if ct.extra is not None:
+        policy = ct.policy
+        if policy is not None:
+            timeouts = policy
     if (status & CONFIRMED) == 0:
         ct.state = now + STREAM_AFTER
     if (status & SEEN_REPLY) == 0 or now <= ct.state:

@@ -72,7 +72,8 @@ class ExpectationOp(Op):
                 mine += 1
         if mine >= self.size:
             return MISS
-        expected = Expectation(entry, entry.family, self.proto)
+        family: int = entry.family
+        expected = Expectation(entry, family, self.proto)
         answer = entry.orig if p.ctinfo >= IS_REPLY else entry.reply
         t = expected.tuple
         t.src_high, t.src = answer.src_high, answer.src

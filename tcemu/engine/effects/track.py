@@ -69,7 +69,11 @@ def show_ct(p: Packet) -> None:
     if not COMPILED and ct is not None and info <= RELATED_REPLY:
         # the six slots stand side by side, and CPython sets them at once
         p.groups |= G_CT
-        p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, ct.label_high, ct.label_low, NFT_STATES[info])
+        labels = ct.labels
+        if labels is None:
+            p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, 0, 0, NFT_STATES[info])
+        else:
+            p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, labels.high, labels.low, NFT_STATES[info])
         return
     if ct is None:
         f[CT_MARK] = f[CT_LABEL] = f[CT_LABEL + 1] = 0
