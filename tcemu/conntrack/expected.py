@@ -62,7 +62,7 @@ def xml(one: ExpectationRecord, master: Entry | None, now: int, kind: str = "") 
         three += (
             f"<master><src>{address(master.family, t.src_high, t.src)}</src><dst>{address(master.family, t.dst_high, t.dst)}</dst></master>"
         )
-        four += f"<master>{_xml_ports(t.sport, t.dport) if has_ports(master.proto) else ''}</master>"
+        four += f"<master>{_xml_ports(t.sport, t.dport) if has_ports(int(master.proto)) else ''}</master>"
         helper = f"<helper-name>{master.helper}</helper-name>" if master.helper else ""
     meta = f"{helper}<timeout>{left(one, now)}</timeout><class>{one.kind}</class>"
     meta += "".join(f"<{word.lower()}/>" for bit, word in FLAGS if one.flags & bit)
