@@ -14,7 +14,7 @@ from tcemu.diagnostics import Diagnostic, TcemuError, near
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tcemu.conntrack.events import EventLog
+    from tcemu.conntrack.events import EventLog, ExpectLog
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.session import Session
 
@@ -153,6 +153,7 @@ def replay(
 
             told: list[str] = []
             log = event_log(told.append if as_json else write) if events else None
+            waited = expect_log(told.append if as_json else write) if events else None
             result = play(
                 session,
                 by_device(inputs),
@@ -166,6 +167,7 @@ def replay(
                 progress=progress,
                 keep=True,
                 watcher=log,
+                expect_watcher=waited,
                 offload=profile,
             )
         report(session, result, as_json, show_connections, told if events else None)
@@ -178,6 +180,14 @@ def event_log(emit: Callable[[str], None]) -> EventLog:
     from tcemu.conntrack.request import parse
 
     return EventLog(parse(["-E", "-o", "timestamp"]), emit, reasons=True)
+
+
+def expect_log(emit: Callable[[str], None]) -> ExpectLog:
+    """Events of expectations, among those of connections."""
+    from tcemu.conntrack.events import ExpectLog
+    from tcemu.conntrack.request import parse
+
+    return ExpectLog(parse(["-E", "expect", "-o", "timestamp"]), emit, "expectation ")
 
 
 def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool, events: list[str] | None = None) -> None:
@@ -224,7 +234,9 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) ->
     if as_json:
         import json
 
-        events = [event._asdict() for event in way.events]
+        from tcemu.engine.trace import event_data
+
+        events = [event_data(event) for event in way.events]
         sent = [{"device": one.device, "hex": one.data.hex()} for one in way.sent]
         write(json.dumps({"verdict": way.verdict, "events": events, "sent": sent}) + "\n")
     elif nft:

@@ -69,7 +69,7 @@ def _expectation(one: Expectation, now: int) -> dict[str, Any]:
             "src": address(family, empty, empty),
             "dst": address(family, full, full),
             "proto": proto,
-            "sport": 0 if one.any_sport else 0xFFFF,
+            "sport": 0 if one.any_sport else one.sport_mask,
             "dport": 0xFFFF,
         },
         "master": _tuple(one.master, one.master.orig, ZONE_ORIGINAL),

@@ -31,6 +31,7 @@ from tcemu.session.store import IN_MEMORY, Store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tcemu.conntrack.expect import ExpectWatcher
     from tcemu.conntrack.record import EntryRecord, ExpectationRecord
     from tcemu.conntrack.stats import Stats, Watcher
     from tcemu.ir.ruleset import Ruleset
@@ -236,6 +237,7 @@ class Session:
         queue: str | Callable[[int, bytes], bool] | None = None,
         nft_trace: bool = False,
         watcher: Watcher | None = None,
+        expect_watcher: ExpectWatcher | None = None,
         offload: str | Path | None = None,
     ) -> ReplayResult:
         """Play captures (device → file or files) through the ruleset.
@@ -244,8 +246,8 @@ class Session:
         first so many packets, rule by rule. seed: of what the kernel would draw at random. log_dir: a directory for what nft log sees.
         queue: what programs behind nft queues say, ``accept``, ``drop`` or a function of the queue's number and the packet (from its
         network header on) that gives True to accept. nft_trace: keep what `nft monitor trace` would write. watcher: is told what happens
-        to connections (`tcemu.conntrack.stats.Watcher`). offload: a backend, a profile's name or its
-        file; the result's ``offload`` has what became of each connection. Raises CaptureError, and StateError for an unknown backend.
+        to connections (`tcemu.conntrack.stats.Watcher`), expect_watcher: and to expectations (`tcemu.conntrack.expect.ExpectWatcher`).
+        offload: a backend, a profile's name or its file; the result's ``offload`` has what became of each connection. Raises CaptureError, and StateError for an unknown backend.
         """
         from tcemu.session.replayed import replay
 
@@ -265,6 +267,7 @@ class Session:
             queue=queue,
             nft_trace=nft_trace,
             watcher=watcher,
+            expect_watcher=expect_watcher,
             offload=profile,
         )
 
