@@ -10,12 +10,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "tcemu"
 
 # what a part may import, by the first name behind "tcemu."
-BASE = {"diagnostics", "fields", "clock", "shelf"}
+BASE = {"diagnostics", "fields", "clock", "shelf", "shell"}
 ALLOWED = {
     "diagnostics": set(),
     "fields": set(),
     "clock": set(),
     "shelf": set(),
+    "shell": set(),
     "packet": BASE,
     "capture": BASE | {"packet"},
     "host": BASE,

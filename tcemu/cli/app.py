@@ -8,12 +8,13 @@ import click
 
 from tcemu.cli.main import Choice, write
 from tcemu.cli.offload import offload_group
+from tcemu.cli.preparing import by_device, open_for, pairs, prepare, programs
 from tcemu.diagnostics import Diagnostic, TcemuError, near
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tcemu.conntrack.events import EventLog
+    from tcemu.conntrack.events import EventLog, ExpectLog
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.session import Session
 
@@ -85,22 +86,11 @@ pass_choice = click.make_pass_decorator(Choice)
 # ---------------------------------------------------------------- replay
 
 
-def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
-    """NAME=VALUE words."""
-    found = []
-    for value in values:
-        name, equals, rest = value.partition("=")
-        if not equals or not name or not rest:
-            raise click.BadParameter(f"{value!r} is not of the form {option.metavar}", context, option)
-        found.append((name, rest))
-    return found
-
-
 @app.command(
     epilog="\b\nExamples:\n  tcemu replay --in eth0=a.pcap.gz --rules ct.tc\n  tcemu replay --in eth0=- --json < a.pcapng | jq .verdicts"
 )
 @click.option(
-    "--in", "inputs", multiple=True, required=True, callback=_pairs, metavar="DEV=FILE", help="A capture that arrives on a device."
+    "--in", "inputs", multiple=True, required=True, callback=pairs, metavar="DEV=FILE", help="A capture that arrives on a device."
 )
 @click.option(
     "--rules", multiple=True, type=click.Path(), metavar="FILE", help="Rules to load first: nft, a batch of tc or ip, or a script."
@@ -119,7 +109,9 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
 )
 @click.option("--rfc-exact", is_flag=True, help="With ebpf: the flow map's lookup as the RFC of 2018 had it.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of what the kernel would draw at random.")
-@click.option("--sysctl", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A setting of the machine.")
+@click.option("--sysctl", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A setting of the machine.")
+@click.option("--socket", "sockets", multiple=True, metavar="WORDS", help="A local program's socket, as `tcemu socket add` has it.")
+@click.option("--osf", type=click.Path(), metavar="FILE", help="Fingerprints of operating systems (pf.os), for nft's osf.")
 @click.option("--keep", is_flag=True, help="With --rules: load them into the session and keep counters and connections there.")
 @pass_choice
 def replay(
@@ -139,6 +131,8 @@ def replay(
     rfc_exact: bool,
     seed: int,
     sysctl: list[tuple[str, str]],
+    sockets: tuple[str, ...],
+    osf: str | None,
     keep: bool,
 ) -> int:
     """Play captures through a ruleset.
@@ -149,27 +143,20 @@ def replay(
     """
     from tcemu.cli.offload import profile_of
     from tcemu.cli.replaying import progress_bar
-    from tcemu.session.rulesfile import load_rules
 
     profile = profile_of(offload, rfc_exact)
     with open_for(choice, scratch=bool(rules) and not keep) as session:
-        for name, value in sysctl:
-            set_sysctl(session, name, value)
-        for path in rules:
-            said = load_rules(session, path)
-            if said:
-                click.echo(said, err=True, nl=False)
-        captures: dict[str, list[str]] = {}
-        for device, path in inputs:
-            captures.setdefault(device, []).append(path)
+        prepare(session, rules, sysctl)
+        programs(session, sockets, osf)
         with progress_bar([path for _, path in inputs]) as progress:
             from tcemu.session.replayed import replay as play
 
             told: list[str] = []
             log = event_log(told.append if as_json else write) if events else None
+            waited = expect_log(told.append if as_json else write) if events else None
             result = play(
                 session,
-                captures,
+                by_device(inputs),
                 out,
                 verdicts=verdicts,
                 explain=explain,
@@ -180,6 +167,7 @@ def replay(
                 progress=progress,
                 keep=True,
                 watcher=log,
+                expect_watcher=waited,
                 offload=profile,
             )
         report(session, result, as_json, show_connections, told if events else None)
@@ -194,32 +182,12 @@ def event_log(emit: Callable[[str], None]) -> EventLog:
     return EventLog(parse(["-E", "-o", "timestamp"]), emit, reasons=True)
 
 
-def open_for(choice: Choice, scratch: bool) -> Session:
-    """The session, or a copy of its machine in memory."""
-    if not scratch:
-        return choice.open()
-    from tcemu.session.session import Session
-    from tcemu.session.transfer import copy_host
+def expect_log(emit: Callable[[str], None]) -> ExpectLog:
+    """Events of expectations, among those of connections."""
+    from tcemu.conntrack.events import ExpectLog
+    from tcemu.conntrack.request import parse
 
-    made = Session(strict=choice.strict, profile=choice.profile)
-    if choice.exists():
-        with choice.open() as kept:
-            copy_host(kept, made)
-    return made
-
-
-def set_sysctl(session: Session, name: str, value: str) -> None:
-    """A setting; one of conntrack's must be one that is known."""
-    from tcemu.conntrack.settings import BY_NAME, Settings
-    from tcemu.host.model import Sysctl
-
-    dotted = name.replace("/", ".")
-    if ("nf_" in dotted or dotted in BY_NAME) and not Settings().set(dotted, value):
-        guess = near(dotted, BY_NAME)
-        hint = f"did you mean {guess}?" if guess and guess != dotted else ""
-        sentence = f"{dotted} cannot be set to {value!r}" if dotted in BY_NAME else f"there is no setting {dotted}"
-        raise TcemuError(sentence, (Diagnostic(sentence, hint=hint),), exit_code=2)
-    session.host.sysctls.put(Sysctl(key=dotted, value=value))
+    return ExpectLog(parse(["-E", "expect", "-o", "timestamp"]), emit, "expectation ")
 
 
 def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool, events: list[str] | None = None) -> None:
@@ -266,7 +234,9 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) ->
     if as_json:
         import json
 
-        events = [event._asdict() for event in way.events]
+        from tcemu.engine.trace import event_data
+
+        events = [event_data(event) for event in way.events]
         sent = [{"device": one.device, "hex": one.data.hex()} for one in way.sent]
         write(json.dumps({"verdict": way.verdict, "events": events, "sent": sent}) + "\n")
     elif nft:
@@ -287,7 +257,7 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) ->
 @click.option("--select", multiple=True, metavar="ID,…", help="Ask only these rules (ids or their beginnings, ALL).")
 @click.option("--ignore", multiple=True, metavar="ID,…", help="Do not ask these rules.")
 @click.option(
-    "--severity", multiple=True, callback=_pairs, metavar="ID=LEVEL", help="How bad a rule's findings are: info, warning, error, off."
+    "--severity", multiple=True, callback=pairs, metavar="ID=LEVEL", help="How bad a rule's findings are: info, warning, error, off."
 )
 @click.option(
     "--base", multiple=True, type=click.Path(), metavar="FILE", help="A ruleset that is loaded already (nft list ruleset, or its JSON)."

@@ -9,6 +9,7 @@ import click
 
 from tcemu.cli import offloading
 from tcemu.cli.main import Choice, write
+from tcemu.cli.preparing import by_device, open_for, pairs, prepare
 from tcemu.diagnostics import Diagnostic, TcemuError
 
 if TYPE_CHECKING:
@@ -22,22 +23,14 @@ pass_choice = click.make_pass_decorator(Choice)
 EPILOG: Final = "\b\nExamples:\n  tcemu offload use mlx5\n  tcemu offload why --in eth0=a.pcap --rules ct.tc --flow 10.0.0.1:40000"
 
 
-def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
-    from tcemu.cli.app import _pairs as pairs
-
-    return pairs(context, option, values)
-
-
 def source(command: F) -> F:
     """The options that say where the answer comes from: the last replay that the session kept, or one that is made now."""
     options = (
-        click.option(
-            "--in", "inputs", multiple=True, callback=_pairs, metavar="DEV=FILE", help="Replay this capture now; nothing is kept."
-        ),
+        click.option("--in", "inputs", multiple=True, callback=pairs, metavar="DEV=FILE", help="Replay this capture now; nothing is kept."),
         click.option("--rules", multiple=True, type=click.Path(), metavar="FILE", help="With --in: rules to load first."),
         click.option("--offload", metavar="WORD", help="With --in: a backend, a profile, or a profile's TOML file."),
         click.option("--rfc-exact", is_flag=True, help="With --in and ebpf: the flow map's lookup as the RFC had it."),
-        click.option("--sysctl", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="With --in: a setting of the machine."),
+        click.option("--sysctl", multiple=True, callback=pairs, metavar="NAME=VALUE", help="With --rules: a setting of the machine."),
         click.option("--json", "as_json", is_flag=True, help="JSON."),
     )
     for option in reversed(options):
@@ -86,26 +79,19 @@ def report_of(
             hint = "tcemu replay --offload software --in DEV=FILE, or give --in here"
             raise TcemuError(sentence, (Diagnostic(sentence, hint=hint),), exit_code=1)
         return found
-    from tcemu.cli.app import open_for, set_sysctl
     from tcemu.offload.profile import choose
     from tcemu.session.replayed import replay
-    from tcemu.session.rulesfile import load_rules
 
+    if sysctl and not rules:
+        sentence = "--sysctl would change the session's machine, which is left as it is here"
+        raise TcemuError(sentence, (Diagnostic(sentence, hint="give --rules, too, or set it with tcemu sysctl"),), exit_code=2)
     profile = profile_of(offload, rfc_exact)
     with open_for(choice, scratch=bool(rules)) as session:
         if profile is None:
             profile = used(session) or choose("software")
         with session.transaction() if rules else _nothing():
-            for name, value in sysctl if rules else ():
-                set_sysctl(session, name, value)
-            for path in rules:
-                said = load_rules(session, path)
-                if said:
-                    click.echo(said, err=True, nl=False)
-        captures: dict[str, list[str]] = {}
-        for device, path in inputs:
-            captures.setdefault(device, []).append(path)
-        result = replay(session, captures, keep=False, offload=profile)
+            prepare(session, rules, sysctl)
+        result = replay(session, by_device(inputs), keep=False, offload=profile)
     for note in result.warnings:
         click.echo(f"tcemu: {note}", err=True)
     assert result.offload is not None

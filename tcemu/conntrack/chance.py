@@ -56,26 +56,37 @@ def roll(value: i64, by: i64) -> i64:
     return (value << by | value >> (32 - by)) & M32
 
 
-def jhash4(k0: i64, k1: i64, k2: i64, k3: i64, seed: i64) -> i64:
-    """jhash2 over four words."""
-    a = b = c = (JHASH_INITVAL + 16 + seed) & M32
-    a = (a + k0) & M32
-    b = (b + k1) & M32
-    c = (c + k2) & M32
-    # __jhash_mix
-    a = ((a - c) & M32) ^ roll(c, 4)
-    c = (c + b) & M32
-    b = ((b - a) & M32) ^ roll(a, 6)
-    a = (a + c) & M32
-    c = ((c - b) & M32) ^ roll(b, 8)
-    b = (b + a) & M32
-    a = ((a - c) & M32) ^ roll(c, 16)
-    c = (c + b) & M32
-    b = ((b - a) & M32) ^ roll(a, 19)
-    a = (a + c) & M32
-    c = ((c - b) & M32) ^ roll(b, 4)
-    b = (b + a) & M32
-    a = (a + k3) & M32
+def jhash(words: list[i64], seed: i64) -> i64:
+    """jhash2 over words of 32 bits, which is also jhash over the bytes that they stand for."""
+    left: i64 = len(words)
+    a = b = c = (JHASH_INITVAL + left * 4 + seed) & M32
+    at: i64 = 0
+    while left > 3:
+        a = (a + words[at]) & M32
+        b = (b + words[at + 1]) & M32
+        c = (c + words[at + 2]) & M32
+        # __jhash_mix
+        a = ((a - c) & M32) ^ roll(c, 4)
+        c = (c + b) & M32
+        b = ((b - a) & M32) ^ roll(a, 6)
+        a = (a + c) & M32
+        c = ((c - b) & M32) ^ roll(b, 8)
+        b = (b + a) & M32
+        a = ((a - c) & M32) ^ roll(c, 16)
+        c = (c + b) & M32
+        b = ((b - a) & M32) ^ roll(a, 19)
+        a = (a + c) & M32
+        c = ((c - b) & M32) ^ roll(b, 4)
+        b = (b + a) & M32
+        at += 3
+        left -= 3
+    if left == 0:
+        return c
+    a = (a + words[at]) & M32
+    if left > 1:
+        b = (b + words[at + 1]) & M32
+    if left > 2:
+        c = (c + words[at + 2]) & M32
     # __jhash_final
     c = ((c ^ b) - roll(b, 14)) & M32
     a = ((a ^ c) - roll(c, 11)) & M32

@@ -24,9 +24,10 @@ from tcemu.conntrack.entry import CONFIRMED, TEMPLATE
 from tcemu.conntrack.settings import Settings
 from tcemu.engine.effects.divert import ICMP4, RESET
 from tcemu.engine.effects.track import show_ct
+from tcemu.engine.netfilter import SETTLED
 from tcemu.engine.ports import Port
 from tcemu.engine.program import NF_INGRESS, NF_INPUT, PF_BRIDGE
-from tcemu.engine.stack import SETTLED, Stack
+from tcemu.engine.stack import Stack
 from tcemu.engine.stages import BRIDGE_CONFIRM, BRIDGE_CONNTRACK, Hooks, Stage
 from tcemu.engine.wire import ENETDOWN, Sink, hide_transport
 from tcemu.fields import (

@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcemu.conntrack.chance import JHASH_INITVAL, roll, scale
+from tcemu.conntrack.chance import jhash, scale
 from tcemu.engine.program import Env, Memory
 from tcemu.engine.values import Value
 from tcemu.fields import DPORT, G_IP4, IP6_DADDR, IP6_SADDR, IP_DADDR, IP_SADDR, L4PROTO, SPORT
@@ -86,7 +86,7 @@ class HashValue(Value):
                 self.ok = False
                 return 0
             part = part.next
-        return scale(jhash(data, self.seed), self.mod) + self.offset
+        return scale(jhash(words(data), self.seed), self.mod) + self.offset
 
 
 def fill(data: list[int], part: Part, env: Env, p: Packet) -> bool:
@@ -115,47 +115,14 @@ def fill(data: list[int], part: Part, env: Env, p: Packet) -> bool:
     return True
 
 
-def jhash(data: list[int], seed: i64) -> i64:
-    """jhash of bytes whose number is a multiple of four."""
-    length: i64 = len(data)
-    a = b = c = (JHASH_INITVAL + length + seed) & M32
+def words(data: list[int]) -> list[i64]:
+    """Bytes, of which there is a multiple of four, by fours, lowest first."""
+    out: list[i64] = []
     at: i64 = 0
-    while length - at > 12:
-        a = (a + little(data, at)) & M32
-        b = (b + little(data, at + 4)) & M32
-        c = (c + little(data, at + 8)) & M32
-        a = ((a - c) & M32) ^ roll(c, 4)
-        c = (c + b) & M32
-        b = ((b - a) & M32) ^ roll(a, 6)
-        a = (a + c) & M32
-        c = ((c - b) & M32) ^ roll(b, 8)
-        b = (b + a) & M32
-        a = ((a - c) & M32) ^ roll(c, 16)
-        c = (c + b) & M32
-        b = ((b - a) & M32) ^ roll(a, 19)
-        a = (a + c) & M32
-        c = ((c - b) & M32) ^ roll(b, 4)
-        b = (b + a) & M32
-        at += 12
-    if length == at:
-        return c
-    a = (a + little(data, at)) & M32
-    if length - at > 4:
-        b = (b + little(data, at + 4)) & M32
-    if length - at > 8:
-        c = (c + little(data, at + 8)) & M32
-    c = ((c ^ b) - roll(b, 14)) & M32
-    a = ((a ^ c) - roll(c, 11)) & M32
-    b = ((b ^ a) - roll(a, 25)) & M32
-    c = ((c ^ b) - roll(b, 16)) & M32
-    a = ((a ^ c) - roll(c, 4)) & M32
-    b = ((b ^ a) - roll(a, 14)) & M32
-    return ((c ^ b) - roll(b, 24)) & M32
-
-
-def little(data: list[int], at: i64) -> i64:
-    """Four bytes, lowest first."""
-    return data[at] | data[at + 1] << 8 | data[at + 2] << 16 | data[at + 3] << 24
+    while at < len(data):
+        out.append(data[at] | data[at + 1] << 8 | data[at + 2] << 16 | data[at + 3] << 24)
+        at += 4
+    return out
 
 
 class SymmetricValue(Value):

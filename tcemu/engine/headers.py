@@ -116,22 +116,33 @@ def inner_start(p: Packet) -> i64:
     return -1
 
 
-class ExtensionValue(Value):
-    """A field of an IPv6 extension header, or whether it is there."""
+class OptionValue(Value):
+    """A field of a header or option that a packet may have, or whether it is there; a kind says where it begins."""
 
-    def __init__(self, header: i64, offset: i64, bits: i64) -> None:
+    def __init__(self, kind: i64, offset: i64, bits: i64) -> None:
         super().__init__()
-        self.header: i64 = header
+        self.kind: i64 = kind
         self.offset: i64 = offset
         self.bits: i64 = bits
 
+    def place(self, p: Packet) -> i64:
+        """The offset of its first byte in the packet, -1 where there is none."""
+        return -1
+
     def get(self, env: Env, p: Packet) -> i64:
-        at: i64 = find_extension(p, self.header) if (p.groups & G_IP6) != 0 else -1
+        at = self.place(p)
         if self.bits == PRESENT:
             self.ok = True
             return 1 if at >= 0 else 0
         self.ok = at >= 0 and at + ((self.offset + self.bits + 7) >> 3) <= p.l3_end
         return bits_at(p.data, at, self.offset, self.bits) if self.ok else 0
+
+
+class ExtensionValue(OptionValue):
+    """Of an IPv6 extension header."""
+
+    def place(self, p: Packet) -> i64:
+        return find_extension(p, self.kind) if (p.groups & G_IP6) != 0 else -1
 
 
 def find_extension(p: Packet, header: i64) -> i64:
@@ -156,23 +167,11 @@ def find_extension(p: Packet, header: i64) -> i64:
     return at if at <= p.l3_end else -1
 
 
-class TcpOptionValue(Value):
-    """A field of a TCP option, or whether it is there."""
+class TcpOptionValue(OptionValue):
+    """Of a TCP option, which must be long enough to hold the field."""
 
-    def __init__(self, kind: i64, offset: i64, bits: i64) -> None:
-        super().__init__()
-        self.kind: i64 = kind
-        self.offset: i64 = offset
-        self.bits: i64 = bits
-
-    def get(self, env: Env, p: Packet) -> i64:
-        octets: i64 = 1 if self.bits == PRESENT else (self.offset + self.bits + 7) >> 3
-        at = find_tcp_option(p, self.kind, octets)
-        if self.bits == PRESENT:
-            self.ok = True
-            return 1 if at >= 0 else 0
-        self.ok = at >= 0
-        return bits_at(p.data, at, self.offset, self.bits) if at >= 0 else 0
+    def place(self, p: Packet) -> i64:
+        return find_tcp_option(p, self.kind, 1 if self.bits == PRESENT else (self.offset + self.bits + 7) >> 3)
 
 
 def find_tcp_option(p: Packet, kind: i64, octets: i64) -> i64:
@@ -198,22 +197,11 @@ def option_size(d: bytes, at: i64) -> i64:
     return 1 if d[at] <= 1 or d[at + 1] == 0 else i64(d[at + 1])
 
 
-class IpOptionValue(Value):
-    """A field of an IPv4 option, or whether it is there."""
+class IpOptionValue(OptionValue):
+    """Of an IPv4 option."""
 
-    def __init__(self, kind: i64, offset: i64, bits: i64) -> None:
-        super().__init__()
-        self.kind: i64 = kind
-        self.offset: i64 = offset
-        self.bits: i64 = bits
-
-    def get(self, env: Env, p: Packet) -> i64:
-        at: i64 = find_ip_option(p, self.kind) if (p.groups & G_IP4) != 0 else -1
-        if self.bits == PRESENT:
-            self.ok = True
-            return 1 if at >= 0 else 0
-        self.ok = at >= 0 and at + ((self.offset + self.bits + 7) >> 3) <= p.l3_end
-        return bits_at(p.data, at, self.offset, self.bits) if self.ok else 0
+    def place(self, p: Packet) -> i64:
+        return find_ip_option(p, self.kind) if (p.groups & G_IP4) != 0 else -1
 
 
 def find_ip_option(p: Packet, kind: i64) -> i64:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tcemu.engine.plug_programs import fingers, sockets
 from tcemu.engine.ports import (
     BLACKHOLE,
     BRIDGE,
@@ -28,6 +29,7 @@ from tcemu.engine.ports import (
     halves,
     mask4,
 )
+from tcemu.host import sysctls
 
 if TYPE_CHECKING:
     from tcemu.host.model import Address, Device, Host, Route
@@ -76,13 +78,13 @@ def plug(host: Host) -> HostTables:
     for near in host.neighbours:
         if near.resolved:
             tables.know(index_of.get(near.parent, 0), *halves(near.address), near.mac)
-    settings = {setting.key: setting.value for setting in host.sysctls}
-    tables.forward4 = settings.get("net.ipv4.ip_forward", settings.get("net.ipv4.conf.all.forwarding", "0")) not in ("0", "")
-    tables.forward6 = settings.get("net.ipv6.conf.all.forwarding", "0") not in ("0", "")
-    tables.echo4 = settings.get("net.ipv4.icmp_echo_ignore_all", "0") in ("0", "")
-    tables.rate4 = _number(settings.get("net.ipv4.icmp_ratelimit", "1000"), 1000) * 1_000_000
-    tables.rate6 = _number(settings.get("net.ipv6.icmp.ratelimit", "1000"), 1000) * 1_000_000
-    tables.echo6 = settings.get("net.ipv6.icmp.echo_ignore_all", "0") in ("0", "")
+    tables.sockets, tables.fingers = sockets(host.sockets), fingers(host.fingerprints)
+    tables.forward4 = sysctls.number_of(host, sysctls.FORWARD4) != 0
+    tables.forward6 = sysctls.number_of(host, sysctls.FORWARD6) != 0
+    tables.echo4 = sysctls.number_of(host, sysctls.ECHO4) == 0
+    tables.echo6 = sysctls.number_of(host, sysctls.ECHO6) == 0
+    tables.rate4 = sysctls.number_of(host, sysctls.RATE4) * 1_000_000
+    tables.rate6 = sysctls.number_of(host, sysctls.RATE6) * 1_000_000
     return tables
 
 

@@ -233,7 +233,7 @@ class Wire(Env):
         return code
 
     def fast_path(self, p: Packet, flows: FlowTable) -> i64:
-        """A flow table at ingress; see `tcemu.engine.stack`."""
+        """A flow table at ingress; see `tcemu.engine.fast_path`."""
         return ACCEPT
 
     def to_stack(self, p: Packet, port: Port) -> i64:
@@ -405,7 +405,7 @@ class Wire(Env):
         return 0
 
     def tunnel(self, p: Packet, port: Port) -> i64:
-        """A tunnel device; see `tcemu.engine.stack`."""
+        """A tunnel device; see `tcemu.engine.output`."""
         return 0
 
     def scrub(self, p: Packet) -> None:

@@ -100,7 +100,7 @@ def boxes_of(steps: list[Step], members: Members) -> list[Box]:
             found = [box._replace(exact=False) for box in found]
         elif isinstance(step, Do):
             if isinstance(step.effect, UNSURE) or (
-                step.obj and step.effect is None and " counter " not in step.obj and not step.obj.startswith("tc ")
+                step.obj and step.effect is None and "/counter " not in step.obj and not step.obj.startswith("tc ")
             ):
                 found = [box._replace(exact=False) for box in found]
             if step.then.code:

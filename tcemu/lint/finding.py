@@ -22,16 +22,30 @@ class Fix(NamedTuple):
     whole: bool = False
 
 
-class Claim(NamedTuple):
-    """What a packet can prove: of the packets in ``where``, met at a base chain's hook, one of ``takers`` takes them and ``victim`` never matches.
+PROOFS: Final = {
+    "taken": "a taker matches it and the victim does not; with those that end its way set aside, the victim matches it",
+    "followed": "the victim matches it; with the victim set aside a taker matches it, and the chain decides the same",
+    "decided": "the taker matches it and the victim does not; with the taker set aside the victim matches it, and the chain decides otherwise",
+    "never": "it comes to the victim, which does not match it; without the guards in question the victim matches it",
+    "unled": "no hook leads it to the chain; with the chain hooked it enters it",
+    "lost": "the takers match it, and the base chain drops it",
+    "passes": "the victim matches it, and the base chain lets it pass",
+}
 
-    takers may be empty: then only that the victim does not match.
+
+class Claim(NamedTuple):
+    """What a packet can prove: one of the packets in ``where``, met at a base chain's hook, does what ``proof`` (see PROOFS) says.
+
+    ``victim`` and ``takers`` are keys of rules (the victim of "unled" is a chain). ``guards`` are steps of the victim. ``entry`` is a base
+    chain before ``base`` at whose hook the packet comes in, where that is not the same.
     """
 
     base: Base
     where: tuple[Box, ...]
     victim: str
-    takers: tuple[str, ...]
+    takers: tuple[str, ...] = ()
+    proof: str = "taken"
+    guards: tuple[int, ...] = ()
 
 
 class Witness(NamedTuple):

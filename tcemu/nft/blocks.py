@@ -190,9 +190,7 @@ def chain_policy(p: Parser, word: Expr) -> None:
     p.pending.values["policy"] = word
 
 
-def chain_flags(p: Parser, flag: Name) -> None:
-    if flag != "offload":
-        raise p.error(f"unknown chain flag {flag}", flag.at)
+def chain_flags(p: Parser) -> None:
     p.pending.values["flags"] = ["offload"]
 
 
@@ -233,7 +231,7 @@ def map_object(how: str) -> Any:
 
 
 def set_flags(p: Parser, *flags: str) -> None:
-    p.pending.values["flags"] = list(flags)
+    keep(p, "flags", list(flags), inner(p))
 
 
 def set_elements(p: Parser, elements: Expr) -> None:

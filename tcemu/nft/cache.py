@@ -104,7 +104,12 @@ class Cache:
     def set(self, scope: Scope, name: str, at: At) -> SetInfo:
         """The set of that name in the scope's table."""
         self.need_table(scope.family, scope.table, scope.table_at)
-        found = self.info(set_key(scope.family, scope.table, name))
+        key = set_key(scope.family, scope.table, name)
+        found = self.info(key)
+        if (
+            found is None and key in self.undefined and len(name) > 1
+        ):  # nft looks for the nearest one among those too whose definition was wrong
+            raise _hint(f"set ‘{name}’ in table {scope.family} ‘{scope.table}’", at)
         if found is None:
             raise self.set_not_found(name, at)
         return found
@@ -133,11 +138,11 @@ class Cache:
         found = next((record for record in tables if record.name == near), None)
         return _hint(f"table ‘{near}’ in family {found.family}" if found is not None else "", at)
 
-    def table_of_chain_not_found(self, chain: str, at: At) -> NftError:
-        """The table of a rule is not there: it may be the one that has the chain (nftables src/cmd.c nft_cmd_enoent_rule)."""
-        chains = [record for table in self._tables() for record in self.ruleset.chains.children(table.key)]
-        near = closest(chain, [record.name for record in chains])
-        family, _, table = next((record.parent for record in chains if record.name == near), "").partition(" ")
+    def table_of_not_found(self, shelf: Any, name: str, at: At) -> NftError:
+        """The table of something is not there: it may be the one that has a thing of that name (nftables src/cmd.c nft_cmd_enoent)."""
+        records = [record for table in self._tables() for record in shelf.children(table.key)]
+        near = closest(name, [record.name for record in records])
+        family, _, table = next((record.parent for record in records if record.name == near), "").partition(" ")
         return _hint(f"table ‘{table}’ in family {family}" if near else "", at)
 
     def chain_not_found(self, name: str, at: At, within: str = "") -> NftError:

@@ -207,6 +207,7 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     runner = Run(world, output(options, world))
     runner.as_json, runner.newest = options.has("j"), options.newest
     reading = read(options, name, text)
+    runner.mistakes = len(reading.said)
     if options.has("e"):
         runner.kernel.told = []
     merged, said = "", ""

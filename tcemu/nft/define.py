@@ -11,7 +11,7 @@ from tcemu.nft.datatypes import INVALID, TYPES
 from tcemu.nft.errors import NftError, NftErrors
 from tcemu.nft.forms import form as form_of
 from tcemu.nft.notes import ChainNote, SetNote
-from tcemu.nft.tree import Body, Command, Concat, Element, Expr, Key, SetLiteral, Symbol, Variable
+from tcemu.nft.tree import Body, Command, Concat, Element, Expr, Key, Range, SetLiteral, SetRef, Symbol, Variable
 
 if TYPE_CHECKING:
     from tcemu.nft.evaluate import Scope
@@ -47,12 +47,17 @@ def priority(written: Priority, family: str, hook: str, where: str = "") -> int:
     text = str(base)
     while isinstance(base, Variable):
         base = base.value
+    if isinstance(base, SetLiteral) and len(base.items) == 1:
+        base = _first(base)
     if isinstance(base, Symbol):
         text = base.text
         if text.lstrip("-").isdigit():
             return int(text) + written.offset
     elif isinstance(base, Expr):
-        raise NftError(f"invalid priority expression {base.what}{where}.", written.at)
+        missing = isinstance(base, SetRef)
+        reason = "No such file or directory" if missing else f"{base.what} is not a valid priority expression"
+        what = "variable" if missing else base.what
+        raise NftErrors([NftError(reason, base.at), NftError(f"invalid priority expression {what}{where}.", written.at)])
     name, sign, amount = text, "", ""
     words = text.split()
     if len(words) == 3 and words[1] in ("+", "-") and words[2].isdigit():  # a quoted "filter - 100"
@@ -67,15 +72,27 @@ def priority(written: Priority, family: str, hook: str, where: str = "") -> int:
 
 def policy(expr: Expr, command: Command) -> str:
     """accept or drop."""
-    written = expr
     while isinstance(expr, Variable):
         expr = expr.value
-    if not isinstance(expr, Symbol):
-        wrong = NftError(f"invalid policy expression {written.what}", command.spec.name_at)
-        raise NftErrors([NftError("wrong policy", expr.at), wrong]) if expr is not written else wrong
-    if expr.text not in ("accept", "drop"):
-        raise NftError("wrong policy", expr.at)
-    return expr.text
+    if isinstance(expr, SetLiteral) and len(expr.items) == 1:
+        expr = _first(expr)
+    if isinstance(expr, Symbol) and expr.text in ("accept", "drop"):
+        return expr.text
+    reason = "No such file or directory" if isinstance(expr, SetRef) else "wrong policy"
+    raise NftErrors([NftError(reason, _first(expr).at), NftError("invalid policy expression variable", command.body.at)])
+
+
+def _first(expr: Expr) -> Expr:
+    """What an expression begins with."""
+    while True:
+        if isinstance(expr, SetLiteral) and expr.items:
+            expr = expr.items[0]
+        elif isinstance(expr, Element):
+            expr = expr.key
+        elif isinstance(expr, Range):
+            expr = expr.low
+        else:
+            return expr
 
 
 def devices(exprs: list[Expr]) -> list[str]:

@@ -72,7 +72,7 @@ def position(lexer: Lexer, place: At) -> tuple[Source, int, int, int]:
     from tcemu.nft.lexer import line_starts
 
     source = next(source for source in reversed(lexer.sources) if source.base <= place[0])
-    starts = line_starts(source.text)
+    starts = line_starts(source.text, source.joined)
     begin, end = place[0] - source.base, max(place[1] - source.base - 1, place[0] - source.base)
     line = bisect_right(starts, begin)
     last_line = bisect_right(starts, end)
@@ -81,13 +81,15 @@ def position(lexer: Lexer, place: At) -> tuple[Source, int, int, int]:
 
 def source_line(source: Source, line: int) -> str:
     """The line that is shown: of a command line the first one; at the end of a file the last one."""
-    lines = source.text.split("\n")
+    from tcemu.nft.lexer import line_starts
+
     if not source.name:
-        return lines[0]
-    number = min(line, len(lines))
-    if number == len(lines) and number > 1 and not lines[-1]:
+        return source.text.partition("\n")[0]
+    starts = line_starts(source.text, source.joined)
+    number = min(line, len(starts))
+    if number == len(starts) and number > 1 and starts[-1] == len(source.text):
         number -= 1
-    return lines[number - 1]
+    return source.text[starts[number - 1] :].partition("\n")[0]
 
 
 def inclusion(lexer: Lexer, source: Source) -> str:

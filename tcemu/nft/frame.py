@@ -92,6 +92,10 @@ def comment(p: Parser, word: Symbol) -> Name:
     return Name(word.text, p.at)
 
 
+def no_family(_p: Parser) -> None:
+    return None
+
+
 def in_family(p: Parser, family: str | None) -> Spec:
     return Spec(p.at, family or "")
 
@@ -224,6 +228,7 @@ ACTIONS: Final[dict[str, Any]] = {
     "quoted": quoted,
     "asterisk": quoted,
     "comment": comment,
+    "no_family": no_family,
     "in_family": in_family,
     "table_spec": table_spec,
     **{f"{kind}_spec": named_spec for kind in ("chain", "set", "set_ref", "object")},

@@ -14,7 +14,7 @@ from tcemu.nft.cache import Cache, set_key
 from tcemu.nft.errors import NftError
 from tcemu.nft.notes import ChainNote, FlowtableNote, RuleNote, SetNote, TableNote, pack, unpack
 from tcemu.nft.reach import Reach
-from tcemu.nft.refusal import ENOENT, EOPNOTSUPP, ERANGE, KernelError
+from tcemu.nft.refusal import ENOENT, EOPNOTSUPP, ERANGE, KernelError, Missing
 from tcemu.nft.tree import At, Spec
 
 STATE: Final = "nft state"  # the record that counts what outlives tables
@@ -76,6 +76,12 @@ class Kernel:
             raise missing(self.cache.table_not_found(spec.table, spec.table_at))
         return found
 
+    def table_with(self, shelf: Any, spec: Spec) -> Table:
+        """The table of something on a shelf that a command names."""
+        if self.ruleset.tables.get(f"{spec.family} {spec.table}") is None:
+            raise missing(self.cache.table_of_not_found(shelf, spec.name, spec.table_at))
+        return self.table(spec.outer())
+
     def chain_of_rule(self, spec: Spec, placed: bool = False) -> Chain:
         """The chain of a rule; where it is not there, nft has its own guesses at what was meant.
 
@@ -85,7 +91,7 @@ class Kernel:
         if table is None and placed:
             raise self.cache.table_not_found(spec.table, spec.table_at)
         if table is None:
-            raise missing(self.cache.table_of_chain_not_found(spec.name, spec.table_at))
+            raise missing(self.cache.table_of_not_found(self.ruleset.chains, spec.name, spec.table_at))
         found = self.ruleset.chains.get(f"{table.key}/{spec.name}")
         if found is None:
             hint = self.cache.chain_not_found(spec.name, spec.name_at, table.key)
@@ -94,7 +100,7 @@ class Kernel:
 
     def chain(self, spec: Spec) -> Chain:
         """The chain that a command names."""
-        table = self.table(spec.outer())
+        table = self.table_with(self.ruleset.chains, spec)
         if spec.handle is not None and not spec.name:
             for record in self.ruleset.chains.children(table.key):
                 if unpack(record.note, ChainNote).handle == spec.handle:
@@ -263,4 +269,6 @@ def unhinted(error: NftError) -> NftError:
 
 def missing(hint: NftError) -> NftError:
     """ENOENT, with nft's guess at what was meant if it has one."""
-    return hint if "did you mean" in hint.message else KernelError(ENOENT, *hint.places)
+    if "did you mean" in hint.message:
+        return Missing(hint.message, *hint.places)
+    return KernelError(ENOENT, *hint.places)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
 from tcemu.diagnostics import Span
@@ -39,11 +40,15 @@ _V4: Final = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
 
 
 class Source(NamedTuple):
-    """A text that is read: its name in messages, the text, and the place of its first character."""
+    """A text that is read: its name in messages, the text, and the place of its first character.
+
+    ``joined``: newlines inside of quotation marks, which nft does not count.
+    """
 
     name: str
     text: str
     base: int
+    joined: set[int]
     origin: tuple[int, int] | None = None  # the include statement that named it
 
 
@@ -72,7 +77,7 @@ class Lexer:
         self.sources: list[Source] = []
         self._stack: list[tuple[Source, int]] = []
         self._words, self._opens, self._special = _vocabulary(table)
-        self._source = Source(name, text, 0)
+        self._source = Source(name, text, 0, set())
         self.sources.append(self._source)
         self._at = 0
         self.terminal = 0
@@ -84,7 +89,7 @@ class Lexer:
         """Read this text next, then go on where we are."""
         last = self.sources[-1]
         self._stack.append((self._source, self._at))
-        self._source = Source(name, text, last.base + len(last.text) + 1, origin)
+        self._source = Source(name, text, last.base + len(last.text) + 1, set(), origin)
         self.sources.append(self._source)
         self._at = 0
 
@@ -131,7 +136,10 @@ class Lexer:
             self.terminal = self._words[""][sign]
             return self.terminal
         if kind == "quoted":
-            return self._give("QSTRING", match.group()[1:-1])
+            quoted = match.group()
+            if "\n" in quoted:
+                self._source.joined.update(match.start() + place for place, char in enumerate(quoted) if char == "\n")
+            return self._give("QSTRING", quoted[1:-1])
         if kind == "newline":
             return self._give("_NEWLINE", "\n")
         if kind == "address":
@@ -243,16 +251,16 @@ class Lexer:
     def span(self, at: tuple[int, int]) -> tuple[Source, Span]:
         """Where a stretch lies: its source, and lines and columns as nft counts them."""
         source = next(source for source in reversed(self.sources) if source.base <= at[0])
-        starts = line_starts(source.text)
+        starts = line_starts(source.text, source.joined)
         offset = at[0] - source.base
         line = bisect_right(starts, offset)
         column = offset - starts[line - 1] + 1
         return source, Span(source.name, line, column, column + max(at[1] - at[0], 0))
 
 
-def line_starts(text: str) -> list[int]:
-    """Offsets at which lines begin."""
-    return [0, *(match.end() for match in re.finditer("\n", text))]
+def line_starts(text: str, joined: Collection[int] = ()) -> list[int]:
+    """Offsets at which lines begin; newlines at those of ``joined`` end none."""
+    return [0, *(match.end() for match in re.finditer("\n", text) if not joined or match.start() not in joined)]
 
 
 _addresses: re.Pattern[str] | None = None

@@ -63,7 +63,7 @@ def check(run: Run, command: Command) -> None:
     spec, what = command.spec, command.what
     if not spec.table:
         return
-    if what in ALONE:  # nothing else was asked of the kernel, so that nothing else can have been meant
+    if what in ALONE and run.alone:  # nothing else was asked of the kernel, so that nothing else can have been meant
         try:
             _check(run, what, spec)
         except NftError as error:
@@ -128,12 +128,10 @@ def _blocks(run: Run, table: Table, what: str, name: str) -> list[str]:
 # ---------------------------------------------------------------- reset
 def reset(run: Run, command: Command) -> None:
     """List counters or quotas and set them to nought."""
-    try:
-        show(run, command, resets=True)
-    except NftError as error:
-        if "did you mean" in error.message:
-            raise KernelError(ENOENT, *error.places) from None
-        raise
+    spec = command.spec
+    if spec.name and run.ruleset.objects.get(f"{table_of(run, spec).key}/{command.what} {spec.name}") is None:
+        raise KernelError(ENOENT, command.at)
+    show(run, command, resets=True)
     what = command.what.rstrip("s") if command.what not in NOUNS else command.what
     chosen = [table_of(run, command.spec)] if command.spec.table else tables(run, command.spec.family)
     for table in chosen:

@@ -12,9 +12,9 @@ from tcemu.ir.ruleset import Object
 from tcemu.ir.stats import Stats
 from tcemu.nft.errors import NftError
 from tcemu.nft.notes import ObjectNote, unpack
-from tcemu.nft.refusal import EINVAL, ENOENT, KernelError
+from tcemu.nft.refusal import EINVAL, ENOENT, EOPNOTSUPP, ERANGE, KernelError
 from tcemu.nft.statements import limit, quota, synproxy
-from tcemu.nft.tree import Command
+from tcemu.nft.tree import At, Command
 
 NOUNS: Final = ("counter", "quota", "ct helper", "limit", "ct timeout", "secmark", "ct expectation", "synproxy")
 BOTH: Final = ("ip", "ip6")
@@ -63,6 +63,8 @@ def evaluate(command: Command, family: str) -> tuple[dict[str, Any], Effect]:
         config = {"bytes": values.get("bytes", 0), "over": values.get("over", False), quota.USED: values.get(quota.USED, 0)}
         return config, quota.effect(config)
     if kind == "limit":
+        if not values.get("rate"):
+            raise KernelError(EINVAL, place_of(command))
         config = {"rate": 0, "unit": 1, "burst": 0, "bytes": False, "over": False, **values}
         return config, limit.effect(config)
     if kind == "synproxy":
@@ -80,10 +82,12 @@ def _conntrack(command: Command, kind: str, values: dict[str, Any], family: str)
         config["l3proto"] = _helper_family(command, config, family)
     elif kind == "ct timeout":
         config["policy"] = _policy(config["l4proto"], values.get("policy", []))
+        if not config["l4proto"]:
+            raise KernelError(EOPNOTSUPP, place_of(command))
     else:
         if not all(values.get(key) for key in ("l4proto", "dport", "timeout", "size")):
             raise NftError("missing options", (command.spec.name_at[1] - 1, command.spec.name_at[1]))
-        config.update({key: values[key] for key in ("dport", "timeout", "size")})
+        config.update({"dport": values["dport"], "timeout": values["timeout"], "size": values["size"] & 0xFF})
     return config
 
 
@@ -91,13 +95,19 @@ def _helper_family(command: Command, config: dict[str, Any], family: str) -> str
     """The network protocols that a helper serves there (nft_ct.c nft_ct_helper_obj_init)."""
     wanted = config["l3proto"]
     if family in ("ip", "ip6") and wanted in ("ip", "ip6") and wanted != family:
-        raise KernelError(EINVAL, command.at)
+        raise KernelError(EINVAL, place_of(command))
     served = HELPERS.get((config["type"], config["l4proto"]), ())
     if wanted in ("ip", "ip6"):
         served = tuple(name for name in served if name == wanted)
     if not served:
-        raise KernelError(ENOENT, command.at)
+        raise KernelError(ENOENT if config["type"] else ERANGE, place_of(command))
     return "inet" if len(served) == 2 else served[0]
+
+
+def place_of(command: Command) -> At:
+    """Where a refused object is told: at its name in a table's block, else the whole command."""
+    named = command.spec.name_at
+    return named if command.body is not None and command.body.at == named else command.at
 
 
 def _policy(protocol: str, given: list[Any]) -> dict[str, int]:
@@ -124,8 +134,8 @@ def lines(record: Object, config: dict[str, Any], out: Any) -> list[str]:
         return [f'"{config.get("context", "")}"']
     if record.kind == "synproxy":
         rows = [f"mss {config['mss']}", f"wscale {config['wscale']}"]
-        flags = ("timestamp " if config.get("timestamp") else "") + ("sack-perm" if config.get("sack") else "")
-        return rows + ([flags] if flags else [])
+        flags = ("timestamp" if config.get("timestamp") else "") + " " + ("sack-perm" if config.get("sack") else "")
+        return rows + ([flags] if flags.strip() else [])  # the space is always there
     return _conntrack_lines(record.kind, config, out)
 
 

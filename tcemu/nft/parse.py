@@ -66,7 +66,7 @@ class Parser:
         self._seen = 0
         self._quiet = 0
         self.driver = Driver(table, {})
-        self.driver.actions = [action and partial(action, self) for action in _bound(table.names)]
+        self.driver.act([action and partial(action, self) for action in _bound(table.names)])
 
     @property
     def at(self) -> At:
@@ -168,7 +168,7 @@ class Parser:
 
     def unknown(self, name: str, at: At) -> NftError:
         """The error for a variable that nobody defined."""
-        near = closest(name, [known for scope in reversed(self.scopes) for known in scope])
+        near = closest(name, [known for scope in reversed(self.scopes) for known in reversed(scope)])
         hint = f"; did you mean identifier ‘{near}’?" if near else ""
         return NftError(f"unknown identifier '{name}'{hint}", at)
 

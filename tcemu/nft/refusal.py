@@ -25,3 +25,11 @@ class KernelError(NftError):
 
     def __init__(self, reason: str, *places: At) -> None:
         super().__init__(f"Could not process rule: {reason}", *places)
+
+
+class Missing(KernelError):
+    """What the kernel does not find, said with nft's guess at what was meant: told only where nothing else is wrong, as all refusals are."""
+
+    def __init__(self, message: str, *places: At) -> None:
+        super().__init__(ENOENT, *places)
+        self.message = message

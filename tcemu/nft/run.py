@@ -39,6 +39,8 @@ class Run:
         self.out = out
         self.cache = Cache(world.ruleset)
         self.kernel = Kernel(world.ruleset, self.cache)
+        self.alone = False  # one command is all
+        self.mistakes = 0  # of the reader, which count too
         self.errors: list[NftError] = []
         self.refusals: list[KernelError] = []
         self.unreachable: list[KernelError] = []
@@ -52,11 +54,17 @@ class Run:
 
     def all(self, commands: list[Command]) -> None:
         """Do all commands."""
-        ordered = sorted(collapsed(commands), key=lambda command: command.op == "list")  # listings come when all else is done
-        for command in ordered:
+        wrong: list[tuple[int, list[NftError]]] = []
+        self.alone = len(commands) == 1
+        ordered = sorted(enumerate(collapsed(commands)), key=lambda entry: entry[1].op == "list")  # listings come when all else is done
+        for place, command in ordered:
+            self.errors = []
             self.one(command)
-            if len(self.errors) >= MAX_ERRORS:
-                break
+            if self.errors:
+                wrong.append((place, self.errors))
+                if len(wrong) + self.mistakes == MAX_ERRORS:
+                    break
+        self.errors = [error for _place, errors in sorted(wrong, key=lambda entry: entry[0]) for error in errors]
         self.kernel.save()
 
     def close(self, commands: list[Command]) -> None:

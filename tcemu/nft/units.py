@@ -38,7 +38,7 @@ def show_time(ms: int) -> str:
 def parse_bytes(unit: str, at: At = NOWHERE) -> int:
     """How many bytes a unit is."""
     if unit not in _BYTES:
-        raise NftError("Wrong unit format", at)
+        raise NftError("Wrong rate format", at)
     return _BYTES[unit]
 
 
@@ -47,10 +47,8 @@ def parse_rate(text: str, at: At = NOWHERE) -> tuple[int, int]:
     unit, _slash, per = text.partition("/")
     if not per:
         raise NftError("wrong rate format", at)
-    if unit not in _BYTES:
+    if unit not in _BYTES or per not in SECONDS:
         raise NftError("Wrong rate format", at)
-    if per not in SECONDS:
-        raise NftError("wrong rate format", at)
     return _BYTES[unit], SECONDS[per]
 
 

@@ -10,19 +10,37 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tcemu.diagnostics import Diagnostic, Span, TcemuError
+from tcemu.shell import ASSIGN, Command, Doubt, Script
 
 if TYPE_CHECKING:
     from tcemu.session.session import Session
 
 SUFFIXES: Final = {".nft": "nft", ".tc": "tc", ".batch": "tc", ".ip": "ip"}
-TOOLS: Final = ("tc", "nft", "ip", "conntrack")
+TOOLS: Final = ("tc", "nft", "ip", "conntrack", "sysctl")
 # first words of a file by which it is known
 FIRST_WORDS: Final = {
     "nft": ("table", "add", "create", "flush", "delete", "insert", "include", "define", "#!/usr/sbin/nft", "#!/sbin/nft"),
     "tc": ("filter", "qdisc", "chain", "action", "actions", "class"),
     "ip": ("link", "addr", "address", "route", "neigh", "neighbour", "tuntap"),
 }
-HARMLESS: Final = ("set", "echo", ":", "exit", "true")  # of a script: passed over
+# of a script: passed over
+HARMLESS: Final = (
+    "set",
+    "echo",
+    "printf",
+    ":",
+    "exit",
+    "true",
+    "modprobe",
+    "sleep",
+    "ethtool",
+    "[",
+    "test",
+    "trap",
+    "umask",
+    "logger",
+    "shopt",
+)
 
 
 class RulesError(TcemuError):
@@ -88,41 +106,53 @@ def _is_script(text: str) -> bool:
     if text.startswith("#!") and text.split("\n", 1)[0].rstrip().endswith("sh"):
         return True
     for line in text.split("\n"):
-        if line.strip() and not line.lstrip().startswith("#") and line.split()[0] not in HARMLESS:
+        if line.strip() and not line.lstrip().startswith("#") and line.split()[0] not in HARMLESS and not ASSIGN.match(line):
             return bool(_tool_of(line))
     return False
 
 
 def _script(session: Session, path: str, text: str) -> str:
-    """Run the tools' lines of a script in order; a line that is of no tool and not harmless is refused, with its place."""
-    import shlex
+    """Run the tools' commands of a script in order.
 
+    What is of no tool and not harmless, and what only a shell could decide, is refused with its place. A command that fails ends it as
+    under ``set -e``, unless the script expects that: it hides the complaint or says what to do then.
+    """
+    lines = text.split("\n")
     said = []
-    held = ""
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = held + raw
-        if line.endswith("\\"):
-            held = line[:-1] + " "
+    failed: bool | None = None  # the command before; None where nobody knows
+    for found in Script(TOOLS, os.environ).read(text):
+        raw = lines[found.number - 1]
+        if isinstance(found, Doubt):
+            raise RulesError(f"rules {path} do not load", (_point(path, found.number, raw, found.why),))
+        if not found.tool:
+            if found.words[:1] == ("exit",) and not found.behind:
+                break
+            if found.words and found.words[0] not in HARMLESS:
+                sentence = "a line that is neither tc, nft, ip, conntrack nor sysctl"
+                raise RulesError(f"rules {path} do not load", (_point(path, found.number, raw, sentence),))
+            failed = False if found.words[:1] in ((":",), ("true",), ("echo",)) else None
             continue
-        held = ""
-        if not line.strip() or line.lstrip().startswith("#"):
+        if found.behind and failed is None:
+            sentence = "whether it runs depends on a command that is not run here"
+            raise RulesError(f"rules {path} do not load", (_point(path, found.number, raw, sentence),))
+        if (found.behind == "&&" and failed) or (found.behind == "||" and not failed):
             continue
-        tool = _tool_of(line)
-        if not tool:
-            if line.split()[0] in HARMLESS:
-                continue
-            raise RulesError(f"rules {path} do not load", (_point(path, number, raw, "a line that is neither tc, nft, ip nor conntrack"),))
-        try:
-            words = shlex.split(line, comments=True)
-        except ValueError as slip:
-            raise RulesError(f"rules {path} do not load", (_point(path, number, raw, str(slip)),)) from slip
-        while os.path.basename(words[0]).removeprefix("tcemu-") != tool:
-            words.pop(0)
-        result = getattr(session, tool)(words[1:])
-        if result.exit_code:
-            raise RulesError(f"rules {path} do not load", (_point(path, number, raw, result.stderr.rstrip("\n") or f"{tool} failed"),))
-        said.append(result.stderr)
+        result = getattr(session, found.tool)(list(found.words[1:]), _document(path, raw, found))
+        failed = result.exit_code != 0
+        if failed and not (found.excused or found.silent):
+            words = result.stderr.rstrip("\n") or f"{found.tool} failed"
+            raise RulesError(f"rules {path} do not load", (_point(path, found.number, raw, words),))
+        if not found.silent:
+            said.append(result.stderr)
     return "".join(said)
+
+
+def _document(path: str, raw: str, command: Command) -> str:
+    """What a here-document gives to its command."""
+    for line in command.here:
+        if line.content is None:
+            raise RulesError(f"rules {path} do not load", (_point(path, line.number, line.written, "a value in it is not in the script"),))
+    return "".join(f"{line.content}\n" for line in command.here)
 
 
 def _point(path: str, number: int, line: str, sentence: str) -> Diagnostic:

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 TCP, UDP, ICMP, ICMP6, SCTP = 6, 17, 1, 58, 132
 WITH_PORTS: Final = (TCP, UDP, SCTP, 33, 136)
 SYN, ACK = 2, 16
+INV, EST, REL, NEW, UNTRACKED = 1, 2, 4, 8, 64  # bits of ct.state
+LOOPBACK4 = 0x7F000001
 MAC: Final = bytes.fromhex("020000000002020000000001")
 IN, OUT = "in0", "out0"
+CAST: Final = {1: "ffffffffffff", 2: "01005e000001"}  # destinations by meta.pkttype: broadcast, multicast
 
 
 class Sample(NamedTuple):
@@ -45,29 +48,45 @@ class NoSampleError(Exception):
     """No packet can be made: why."""
 
 
-def sample(box: Box, members: Members, hook: str, names: dict[int, str]) -> Sample:
-    """A packet of a box. Raises NoSampleError."""
+def sample(box: Box, members: Members, hook: str, names: dict[int, str], turn: int = 0) -> Sample:
+    """A packet of a box, another one at each turn. Raises NoSampleError."""
     dims = _resolved(box, members)
     family = _family(dims)
-    proto = _proto(dims, family)
-    prefix = "ip" if family == 4 else "ip6"
-    source = _address(dims.get(f"{prefix}.saddr"), family, 7)
-    target = _address(dims.get(f"{prefix}.daddr"), family, 9)
     state = _state(dims)
+    proto = _proto(dims, family, state)
+    prefix = "ip" if family == 4 else "ip6"
     iif = _name(dims, "iif", names) or ("" if hook == "output" else IN)
     oif = _name(dims, "oif", names) or OUT
-    mark = _pick(dims.get("meta.mark"), 0)
-    sport, dport = _pick(dims.get("th.sport"), 40001), _pick(dims.get("th.dport"), 8)
-    inner = _transport(dims, proto, state, sport, dport)
-    tos, ttl = _pick(dims.get("ip.tos"), 0), _pick(dims.get("ip.ttl"), 64)
+    home = LOOPBACK4 if family == 4 else 1
+    source = home if iif == "lo" and f"{prefix}.saddr" not in dims else _address(dims.get(f"{prefix}.saddr"), family, 7, turn)
+    target = home if iif == "lo" and f"{prefix}.daddr" not in dims else _address(dims.get(f"{prefix}.daddr"), family, 9, turn)
+    mark = _pick(dims.get("meta.mark"), 0, turn)
+    sport, dport = _pick(dims.get("th.sport"), 40001, turn), _pick(dims.get("th.dport"), 8, turn)
+    tos, ttl = _pick(dims.get("ip.tos"), 0), _pick(dims.get("ip.ttl"), 255 if state in (UNTRACKED, 0) and proto == ICMP6 else 64)
     make = _ip4 if family == 4 else _ip6
+    if state == REL:
+        quoted = make(target, source, TCP, 0, 64, struct.pack("!HHI", dport, sport, 1000))
+        inner = (
+            struct.pack("!BBHI", _pick(dims.get("icmp.type"), 3 if family == 4 else 1), _pick(dims.get("icmp.code"), 0), 0, 1280) + quoted
+        )
+    else:
+        inner = _transport(dims, proto, state, sport, dport, target)
+    ether = _ether(dims)
+    return Sample(make(source, target, proto, tos, ttl, inner), family, proto, source, target, sport, dport, iif, oif, mark, state, ether)
+
+
+def _ether(dims: dict[str, Values]) -> bytes:
     ether = bytearray(MAC)
+    cast = dims.get("meta.pkttype")
+    if cast is not None and not meet(cast, ((0, 0),)):
+        word = next((word for kind, word in CAST.items() if meet(cast, ((kind, kind),))), "")
+        if not word:
+            raise NoSampleError("it is for another machine")
+        ether[:6] = bytes.fromhex(word)
     for name, start in (("ether.daddr", 0), ("ether.saddr", 6)):
         if name in dims:
             ether[start : start + 6] = _pick(dims[name], 0).to_bytes(6, "big")
-    return Sample(
-        make(source, target, proto, tos, ttl, inner), family, proto, source, target, sport, dport, iif, oif, mark, state, bytes(ether)
-    )
+    return bytes(ether)
 
 
 def _resolved(box: Box, members: Members) -> dict[str, Values]:
@@ -95,14 +114,22 @@ def _resolved(box: Box, members: Members) -> dict[str, Values]:
     return dims
 
 
-def _pick(values: Values | None, default: int) -> int:
+def _pick(values: Values | None, default: int, turn: int = 0) -> int:
     if values is None:
-        return default
-    if any(low <= default <= high for low, high in values):
         return default
     if not values:
         raise NoSampleError("no value is left")
+    if turn:
+        return _turned(values, turn)
+    if any(low <= default <= high for low, high in values):
+        return default
     return values[0][0]
+
+
+def _turned(values: Values, turn: int) -> int:
+    """Another value at each turn: ends and middles of the intervals."""
+    low, high = values[(turn - 1) // 3 % len(values)]
+    return (low, high, (low + high) // 2)[(turn - 1) % 3]
 
 
 def _family(dims: dict[str, Values]) -> int:
@@ -118,9 +145,13 @@ def _family(dims: dict[str, Values]) -> int:
     return 6 if six else 4
 
 
-def _proto(dims: dict[str, Values], family: int) -> int:
-    wanted = dims.get("meta.l4proto")
+def _proto(dims: dict[str, Values], family: int, state: int) -> int:
+    wanted = dims.get("meta.l4proto") or dims.get("ip6.nexthdr")
     usual = ICMP if family == 4 else ICMP6
+    if state == REL:
+        if wanted is not None and not meet(wanted, ((usual, usual),)):
+            raise NoSampleError("it wants a related connection, not an ICMP error")
+        return usual
     first = usual if any(dim.startswith("icmp.") for dim in dims) else TCP
     if wanted is None:
         return first
@@ -130,7 +161,7 @@ def _proto(dims: dict[str, Values], family: int) -> int:
     return _pick(wanted, first)
 
 
-def _address(values: Values | None, family: int, last: int) -> int:
+def _address(values: Values | None, family: int, last: int, turn: int = 0) -> int:
     """A unicast address, where there is one to choose."""
     bad: Values
     if family == 4:
@@ -144,6 +175,8 @@ def _address(values: Values | None, family: int, last: int) -> int:
     good = less(values, bad) or values
     if not good:
         raise NoSampleError("no address is left")
+    if turn:
+        return _turned(good, turn)
     low, high = good[0]
     return default if any(start <= default <= end for start, end in good) else low + (1 if high > low else 0)
 
@@ -152,10 +185,10 @@ def _state(dims: dict[str, Values]) -> int:
     values = dims.get("ct.state")
     if values is None:
         return 0
-    for state in (8, 2, 1):
+    for state in (NEW, EST, INV, REL):
         if meet(values, ((state, state),)):
             return state
-    raise NoSampleError("it wants a related or untracked packet")
+    raise NoSampleError("it wants an untracked packet")
 
 
 def _name(dims: dict[str, Values], side: str, names: dict[int, str]) -> str:
@@ -178,15 +211,17 @@ def _name(dims: dict[str, Values], side: str, names: dict[int, str]) -> str:
         raise NoSampleError("no interface has such a name") from slip
 
 
-def _transport(dims: dict[str, Values], proto: int, state: int, sport: int, dport: int) -> bytes:
+def _transport(dims: dict[str, Values], proto: int, state: int, sport: int, dport: int, target: int) -> bytes:
     if proto == TCP:
-        default = SYN if state in (0, 8) else ACK
+        default = SYN if state in (0, NEW) else ACK
         flags = _pick(dims.get("tcp.flags"), default)
         return struct.pack("!HHIIBBHHH", sport, dport, 1000, 0 if flags == SYN else 1, 5 << 4, flags & 0xFF, 8192, 0, 0)
     if proto in (UDP, 136):
         return struct.pack("!HHHH", sport, dport, 12, 0) + b"tcem"
     if proto in (ICMP, ICMP6):
         kind = _pick(dims.get("icmp.type"), 8 if proto == ICMP else 128)
+        if proto == ICMP6 and kind in (135, 136):  # neighbour discovery: about the target's own address
+            return struct.pack("!BBHI", kind, 0, 0, 0) + target.to_bytes(16, "big")
         return (
             struct.pack(
                 "!BBHHH", kind, _pick(dims.get("icmp.code"), 0), 0, _pick(dims.get("icmp.id"), 1), _pick(dims.get("icmp.sequence"), 1)

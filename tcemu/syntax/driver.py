@@ -8,11 +8,20 @@ token is lexed, so that a lexer sees what the reductions did (closed scopes, cou
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from tcemu.syntax.table import DROP, ERROR, KEEP, NO_DEFAULT, SPLICE, Table
 
 Action = Callable[..., Any]
+
+
+PLAIN: Final = 0  # kinds of reductions: to be worked out by the recipe,
+UNIT: Final = 1  # one symbol that becomes another with the same value and nothing done: `Driver.through` passes over many at once,
+WHOLE: Final = 2  # all children go to the action,
+FIRST: Final = 3  # the children go into a list that the first of them is
+BELOW: Final = 1 << 32  # of what `Driver.ways` is looked up by: the state below, the state, the terminal
+STATE: Final = 1 << 16
+SETTLING: Final = STATE - 1  # instead of a terminal: before one is known
 
 
 class Driver:
@@ -21,36 +30,74 @@ class Driver:
     ``states``, ``values``, ``starts`` and ``ends`` are stacks; places are whatever the lexer counts in.
     """
 
-    __slots__ = ("actions", "ends", "first", "goal", "last", "starts", "states", "table", "values")
+    __slots__ = (
+        "actions",
+        "default",
+        "eager",
+        "ends",
+        "first",
+        "goal",
+        "gotos",
+        "kinds",
+        "last",
+        "length",
+        "row_of",
+        "rows",
+        "rule_of",
+        "starts",
+        "states",
+        "table",
+        "values",
+        "ways",
+    )
 
     def __init__(self, table: Table, actions: Mapping[str, Action], start: str = "start") -> None:
         self.table = table
-        self.goal = table.accept[start]
-        self.states = [table.starts[start]]
+        self.goal: int = table.accept[start]
+        self.states: list[int] = [table.starts[start]]
         self.values: list[Any] = []
         self.starts: list[int] = []
         self.ends: list[int] = []
         self.first = 0
         self.last = 0
-        self.actions = bind(table, actions)
+        self.rows: list[dict[int, int]] = table.rows
+        self.row_of: list[int] = table.row_of
+        self.default: list[int] = table.default
+        self.eager: bytes = table.eager
+        self.length: bytes = table.length
+        self.rule_of: list[int] = table.rule_of
+        self.gotos: list[tuple[int, dict[int, int]]] = table.gotos
+        self.actions: list[Action | None] = []
+        self.kinds = b""
+        self.ways: dict[int, int] = {}
+        self.act(bind(table, actions))
+
+    def act(self, actions: list[Action | None]) -> None:
+        """Take these actions, one for each rule."""
+        self.actions = actions
+        self.kinds = bytes(kind_of(self.table, rule, action is None) for rule, action in enumerate(actions))
+        self.ways = self.table.ways.setdefault(self.kinds, {})
 
     def settle(self) -> None:
         """Make the reductions that need no look at the next token."""
-        eager, default = self.table.eager, self.table.default
-        while eager[self.states[-1]]:
-            self.reduce(default[self.states[-1]])
+        eager, default, states = self.eager, self.default, self.states
+        while eager[states[-1]]:
+            rule = default[states[-1]]
+            if self.kinds[rule] == UNIT:
+                self.through(SETTLING)
+            else:
+                self.reduce(rule)
 
     def push(self, terminal: int, value: Any, start: int, end: int) -> bool:
         """Reduce as the terminal wants it, then shift it; False if the state does not take it (nothing shifted then)."""
-        table, states = self.table, self.states
+        states, rows, row_of = self.states, self.rows, self.row_of
         while True:
             state = states[-1]
-            action = table.rows[table.row_of[state]].get(terminal)
+            action = rows[row_of[state]].get(terminal)
             if action is None:
-                rule = table.default[state]
+                rule = self.default[state]
                 if rule == NO_DEFAULT:
                     return False
-                self.reduce(rule)
             elif action >= 0:
                 states.append(action)
                 self.values.append(value)
@@ -58,7 +105,33 @@ class Driver:
                 self.ends.append(end)
                 return True
             else:
-                self.reduce(-1 - action)
+                rule = -1 - action
+            if self.kinds[rule] == UNIT:
+                self.through(terminal)
+            else:
+                self.reduce(rule)
+
+    def through(self, terminal: int) -> None:
+        """Make the unit reductions that follow upon each other here: values and places stay, and where they lead is remembered."""
+        states = self.states
+        below, state = states[-2], states[-1]
+        key = below * BELOW + state * STATE + terminal
+        target = self.ways.get(key, -1)
+        if target < 0:
+            target = self.ways[key] = self._way(below, state, terminal)
+        states[-1] = target
+
+    def _way(self, below: int, state: int, terminal: int) -> int:
+        """The state behind all unit reductions."""
+        while True:
+            action = None if terminal == SETTLING else self.rows[self.row_of[state]].get(terminal)
+            if (terminal == SETTLING and not self.eager[state]) or (action is not None and action >= 0):
+                return state
+            rule = self.default[state] if action is None else -1 - action
+            if rule == NO_DEFAULT or self.kinds[rule] != UNIT:
+                return state
+            usual, others = self.gotos[self.rule_of[rule]]
+            state = others.get(below, usual)
 
     @property
     def accepted(self) -> bool:
@@ -67,36 +140,55 @@ class Driver:
 
     def reduce(self, rule: int) -> None:
         """Replace a rule's symbols by its value."""
-        table, values = self.table, self.values
-        length = table.length[rule]
-        if length:
+        values, starts, ends, states = self.values, self.starts, self.ends, self.states
+        length = self.length[rule]
+        if length == 1:
+            start, end = starts.pop(), ends.pop()
+            self.first, self.last = start, end
+            states.pop()
+            children = [values.pop()]
+        elif length:
             children = values[-length:]
-            self.first, self.last = self.starts[-length], self.ends[-1]
-            del values[-length:], self.states[-length:], self.starts[-length:], self.ends[-length:]
+            start, end = starts[-length], ends[-1]
+            self.first, self.last = start, end
+            del values[-length:], states[-length:], starts[-length:], ends[-length:]
         else:
             children = []
-            self.first = self.last = self.ends[-1] if self.ends else 0
-        start, end = self.first, self.last
+            end = ends[-1] if ends else 0
+            start = max(end - 1, 0)  # the last character before, as in nft
+            self.first, self.last = start, end
         values.append(self._value(rule, children))
-        self.starts.append(start)
-        self.ends.append(end)
-        usual, others = table.gotos[table.rule_of[rule]]
-        self.states.append(others.get(self.states[-1], usual))
+        starts.append(start)
+        ends.append(end)
+        usual, others = self.gotos[self.rule_of[rule]]
+        states.append(others.get(states[-1], usual))
 
     def _value(self, rule: int, children: list[Any]) -> Any:
         table = self.table
-        plain, action = table.plain[rule], self.actions[rule]
+        action = self.actions[rule]
         if table.spliced[rule]:
-            kept = gather(table.recipe[rule], children)
+            kept = self._kept(rule, children)
             if action is not None:
                 action(*kept)
             return kept
+        plain = table.plain[rule]
         if plain >= 0:
             return children[plain] if action is None else action(children[plain])
-        kept = gather(table.recipe[rule], children)
+        kept = self._kept(rule, children)
         if action is not None:
             return action(*kept)
         return kept[0] if len(kept) == 1 else tuple(kept)
+
+    def _kept(self, rule: int, children: list[Any]) -> list[Any]:
+        """The children that count."""
+        kind = self.kinds[rule]
+        if kind == WHOLE:
+            return children
+        if kind == FIRST:
+            kept: list[Any] = children[0]
+            kept.extend(children[1:])
+            return kept
+        return gather(self.table.recipe[rule], children)
 
     def takes(self, terminal: int) -> bool:
         """Would `push` shift this terminal? A trial run on states alone; nothing is changed."""
@@ -155,6 +247,18 @@ class Driver:
 def bind(table: Table, actions: Mapping[str, Action]) -> list[Action | None]:
     """Each rule's action, by alias or rule name; the action of a spliced rule is called for its effect alone."""
     return [actions.get(name) for name in table.names]
+
+
+def kind_of(table: Table, rule: int, idle: bool) -> int:
+    """PLAIN, UNIT, WHOLE or FIRST; idle: the rule has no action."""
+    recipe = table.recipe[rule]
+    if idle and table.plain[rule] == 0 and table.length[rule] == 1 and not table.spliced[rule]:
+        return UNIT
+    if table.length[rule] == len(recipe) and recipe.count(KEEP) == len(recipe):
+        return WHOLE
+    if table.length[rule] == len(recipe) > 1 and recipe[0] == SPLICE and recipe.count(KEEP) == len(recipe) - 1:
+        return FIRST
+    return PLAIN
 
 
 def gather(recipe: bytes, children: list[Any]) -> list[Any]:

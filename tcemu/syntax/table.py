@@ -60,6 +60,7 @@ class Table:
         "starts",
         "symbol_of",
         "terminals",
+        "ways",
         "whole",
     )
 
@@ -85,6 +86,7 @@ class Table:
         self.recipe: list[bytes] = data["recipe"]  # rule -> DROP, KEEP, SPLICE, ABSENT per child
         self.plain: list[int] = data["plain"]  # rule -> the one child that a rule without action passes on, or -1
         self.conflicts: list[str] = data["conflicts"]  # shift/reduce conflicts resolved as shift
+        self.ways: dict[bytes, dict[int, int]] = {}  # by `Driver.kinds`: where chains of unit reductions lead
 
     def spelling(self) -> dict[str, list[int]]:
         """Each keyword's spelling with the terminals that are spelt so, in order of declaration."""
@@ -96,7 +98,7 @@ class Table:
 
     def export(self) -> bytes:
         """The table as the bytes of a ``.table`` file."""
-        data = {name: getattr(self, name) for name in self.__slots__ if name not in ("number", "spelt")}
+        data = {name: getattr(self, name) for name in self.__slots__ if name not in ("number", "spelt", "ways")}
         return marshal.dumps({"format": FORMAT, **data})
 
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from tcemu.conntrack.chance import jhash4, scale
+from tcemu.conntrack.chance import jhash, scale
 from tcemu.conntrack.dump import dump_all
 from tcemu.conntrack.entry import DST_NAT, SRC_NAT, SRC_NAT_DONE, Entry
 from tcemu.conntrack.names import number, signed
@@ -206,8 +206,8 @@ def test_a_redirect_of_a_translated_connection_is_dropped() -> None:
 
 def test_addresses_of_a_range_follow_the_kernels_hash() -> None:
     # source: include/linux/jhash.h jhash2, compiled and run
-    assert jhash4(0, 0, 0, 0, 0) == 0xBAF9078C
-    assert jhash4(0x0100000A, 1, 2, 0xFFFFFFFF, 0x12345678) == 0x48BDED46
+    assert jhash([0, 0, 0, 0], 0) == 0xBAF9078C
+    assert jhash([0x0100000A, 1, 2, 0xFFFFFFFF], 0x12345678) == 0x48BDED46
     assert scale(0xFFFFFFFF, 32) == 31
     assert scale(0x80000000, 32) == 16
     assert scale(0xFFFFFFFF, 0xFFFFFFFF) == 0xFFFFFFFE

@@ -16,7 +16,19 @@ from tcemu.offload import backend
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [path.name for path in mdoc.pages()]
-OTHERS = {"conntrack(8)", "diff(1)", "gzip(1)", "ip(8)", "nft(8)", "pcap-linktype(7)", "tc(8)", "tc-ct(8)", "tc-ematch(8)", "tc-flower(8)"}
+OTHERS = {
+    "conntrack(8)",
+    "diff(1)",
+    "gzip(1)",
+    "ip(8)",
+    "nft(8)",
+    "pcap-linktype(7)",
+    "sysctl(8)",
+    "tc(8)",
+    "tc-ct(8)",
+    "tc-ematch(8)",
+    "tc-flower(8)",
+}
 OTHERS |= {"libnftables-json(5)", "zstd(1)"}
 FORMATTERS = {
     "groff": ["groff", "-Kutf8", "-mdoc", "-Tutf8", "-w", "mac", "-z"],

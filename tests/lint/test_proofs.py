@@ -76,7 +76,8 @@ LEFT_ALONE = {
     + "\n"
     + table_of(chain("input", "tcp dport 22 drop"), head="table ip b"),
     "a drop behind an accept of an earlier base chain": table_of(
-        chain("input", "ip saddr 10.0.0.1 accept", "drop", priority="-10"), chain("input", "ip saddr 10.0.0.0/24 counter accept")
+        chain("input", "ip saddr 10.0.0.1 accept", "drop", priority="-10", name="early"),
+        chain("input", "ip saddr 10.0.0.0/24 counter accept"),
     ),
     "a drop that a return goes round": table_of(
         "chain sub {\n    tcp dport 22 return\n    drop\n  }",

@@ -255,6 +255,24 @@ def test_a_scripts_lines_run_in_order(tmp_path: Path) -> None:
         assert len(session.ruleset.rules) == 1
 
 
+def test_a_script_is_read_as_a_shell_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """POSIX.1-2017 Shell Command Language: variables, the environment's too, loops, here-documents, lists, commands whose failure is expected."""
+    monkeypatch.setenv("MARK", "7")
+    path = tmp_path / "setup.sh"
+    path.write_text(
+        'DEV=eth0\nTC=/sbin/tc\nPORTS="22 23"\nmodprobe act_ct || true\n'
+        "tc qdisc del dev $DEV clsact 2>/dev/null\ntc qdisc del dev $DEV clsact || :\n"
+        "ip link add ${DEV} type dummy && $TC qdisc add dev $DEV clsact || tc qdisc add dev none clsact\n"
+        "for port in $PORTS; do\n"
+        '  tc filter add dev "$DEV" ingress prio 1 protocol ip flower ip_proto tcp dst_port $port action drop\ndone\n'
+        "cat <<EOF | nft -f -\ntable ip filter {\n  chain c { meta mark $MARK accept; }\n}\nEOF\nexit 0\nno such command\n"
+    )
+    with Session(strict=True) as session:
+        assert load_rules(session, str(path)) == 'Cannot find device "eth0"\n'
+        assert [session.ruleset.rules.get(rule.key) is not None for rule in session.ruleset.rules] == [True] * 3
+        assert "meta mark 0x00000007 accept" in session.nft("list ruleset").stdout
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -262,15 +280,30 @@ def test_a_scripts_lines_run_in_order(tmp_path: Path) -> None:
             "tc qdisc add dev eth9 ingress\n",
             '{path}:1:1: error: Cannot find device "eth9"\ntc qdisc add dev eth9 ingress\n' + "^" * 29 + "\n",
         ),
-        ("ip link\niptables -F\n", "{path}:2:1: error: a line that is neither tc, nft, ip nor conntrack\niptables -F\n^^^^^^^^^^^\n"),
+        (
+            "tc qdisc show\ntc qdisc del dev $1 root\n",
+            "{path}:2:1: error: a value in it is not in the script\ntc qdisc del dev $1 root\n" + "^" * 24 + "\n",
+        ),
+        (
+            "tc qdisc show\n[ -n x ] && tc qdisc show\n",
+            "{path}:2:1: error: whether it runs depends on a command that is not run here\n[ -n x ] && tc qdisc show\n" + "^" * 25 + "\n",
+        ),
+        (
+            "nft -f - <<EOF\ntable ip $NOBODY_SET {{\n}}\nEOF\n",
+            "{path}:2:1: error: a value in it is not in the script\ntable ip $NOBODY_SET {{\n" + "^" * 22 + "\n",
+        ),
+        (
+            "ip link\niptables -F\n",
+            "{path}:2:1: error: a line that is neither tc, nft, ip, conntrack nor sysctl\niptables -F\n^^^^^^^^^^^\n",
+        ),
     ],
 )
 def test_a_scripts_failure_points_at_its_line(tmp_path: Path, text: str, shown: str) -> None:
     path = tmp_path / "r.sh"
-    path.write_text(text)
+    path.write_text(text.replace("{{", "{").replace("}}", "}"))
     with Session(strict=True) as session, pytest.raises(RulesError) as caught:
         load_rules(session, str(path))
-    assert caught.value.render() == shown.format(path=path)
+    assert caught.value.render() == shown.replace("{{", "{").replace("}}", "}").replace("{path}", str(path))
 
 
 def test_a_batch_that_fails_speaks_in_the_tools_words(tmp_path: Path) -> None:

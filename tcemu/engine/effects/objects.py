@@ -65,13 +65,15 @@ class ExpectationOp(Op):
         entry = p.ct
         if not isinstance(entry, Entry) or (entry.status & CONFIRMED) != 0:
             return MISS
+        env.conntrack.expectations.expire(env.now)
         mine: i64 = 0
         for other in env.conntrack.expectations.all:
             if other.master is entry:
                 mine += 1
         if mine >= self.size:
             return MISS
-        expected = Expectation(entry, entry.family, self.proto)
+        family: int = entry.family
+        expected = Expectation(entry, family, self.proto)
         answer = entry.orig if p.ctinfo >= IS_REPLY else entry.reply
         t = expected.tuple
         t.src_high, t.src = answer.src_high, answer.src

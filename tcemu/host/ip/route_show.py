@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tcemu.host import routes
+from tcemu.host import routes, sysctls
 from tcemu.host.ip.out import Options, document, lines
 from tcemu.host.ip.route import check_table, past_family
 from tcemu.host.ip.words import TOOL, Complaint, Machine, Words, address, device, prefix, rtnetlink
@@ -236,8 +236,7 @@ def get(words: Words, machine: Machine, options: Options) -> str:
 
 
 def _forwards(host: Host, family: int) -> bool:
-    names = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding") if family == 4 else ("net.ipv6.conf.all.forwarding",)
-    return any((setting := host.sysctls.get(name)) is not None and setting.value not in ("", "0") for name in names)
+    return sysctls.number_of(host, sysctls.FORWARD4 if family == 4 else sysctls.FORWARD6) != 0
 
 
 def _answer(target: tuple[int, int], answer: routes.Answer, source: int | None, mark: int, options: Options) -> str:

@@ -22,10 +22,8 @@ def fib_keys(p: Parser, word: str) -> tuple[list[str], At]:
     return [word], p.at
 
 
-def fib_keys_append(p: Parser, before: tuple[list[str], At], word: str) -> tuple[list[str], At]:
-    if word in before[0]:
-        raise p.error(f"fib: duplicate flag: {word}")
-    return [*before[0], word], p.at
+def fib_keys_more(p: Parser, word: str, more: tuple[list[str], At]) -> tuple[list[str], At]:
+    return [word, *more[0]], p.at  # one that is said twice is no mistake
 
 
 def fib(p: Parser, keys: tuple[list[str], At], result: str) -> Key:
@@ -64,4 +62,4 @@ def json(form: Form, _out: Any) -> Any:
 
 
 KINDS: Final = (Kind(NAME, evaluate, operand, text, json),)
-ACTIONS: Final[dict[str, Any]] = {"fib_keys": fib_keys, "fib_keys_append": fib_keys_append, "fib": fib}
+ACTIONS: Final[dict[str, Any]] = {"fib_keys": fib_keys, "fib_keys_more": fib_keys_more, "fib": fib}

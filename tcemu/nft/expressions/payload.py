@@ -65,9 +65,13 @@ def header_field(header: str) -> Any:
     return act
 
 
-def raw(p: Parser, base: str, offset: int, bits: int) -> Key:
+def raw_in(p: Parser, base: str) -> str:
     if base not in BASES:
         raise p.error("unknown raw payload base")
+    return base
+
+
+def raw(p: Parser, base: str, offset: int, bits: int) -> Key:
     made: Key = Key(p.at, NAME, ("", "", BASES[base], offset))
     if bits > MAX_RAW:
         raise p.error("raw payload length must be a positive number up to 2048")
@@ -136,5 +140,6 @@ KINDS: Final = (Kind(NAME, evaluate, operand, text, json),)
 ACTIONS: Final[dict[str, Any]] = {
     **{f"payload_{name}": header_field(name) for name in HEADERS if name not in ("inet", "netdev", "unknown", "icmpv6")},
     "payload_icmp6": header_field("icmpv6"),
+    "raw_in": raw_in,
     "payload_raw": raw,
 }

@@ -28,8 +28,8 @@ def add(run: Run, command: Command) -> None:
 
 def make_alone(run: Run, command: Command) -> None:
     """Add a chain without its rules."""
-    settings = settings_of(command, command.spec.family)
     run.cache.need_table(command.spec.family, command.spec.table, command.spec.table_at)
+    settings = settings_of(command, command.spec.family)
     for name in settings.devices if settings is not None else []:
         run.need_device(name, command.at)
     make(run.kernel, command, settings)
@@ -55,8 +55,9 @@ def make(kernel: Kernel, command: Command, settings: ChainNote | None) -> Chain:
         _change(kernel, command, record, settings)
         return record
     note = settings or ChainNote()
-    if note.hook:
+    if note.hook or note.flags:
         _check(command, table.family, note)
+    if note.hook:
         note.policy = note.policy or "accept"
     note.handle = kernel.next_handle(table)
     made = Chain(key=key, parent=table.key, rank=note.handle, name=spec.name, note=pack(note))
@@ -71,7 +72,8 @@ def make(kernel: Kernel, command: Command, settings: ChainNote | None) -> Chain:
 def _check(command: Command, family: str, note: ChainNote) -> None:
     """Which types may hook where (nft_chain_nat.c, nft_chain_route.c, nft_chain_filter.c)."""
     wrong = (
-        (note.type == "nat" and (family not in ("ip", "ip6", "inet") or note.hook not in NAT_HOOKS or note.priority <= -200))
+        ("offload" in note.flags and family != "netdev")
+        or (note.type == "nat" and (family not in ("ip", "ip6", "inet") or note.hook not in NAT_HOOKS or note.priority <= -200))
         or (note.type == "route" and (family not in ("ip", "ip6", "inet") or note.hook != "output"))
         or (note.type != "filter" and family in ("arp", "bridge", "netdev"))
     )
@@ -144,10 +146,12 @@ def rename(run: Run, command: Command) -> None:
     """Give a chain another name; what jumps to it follows."""
     kernel, spec = run.kernel, command.spec
     run.cache.need_table(spec.family, spec.table, spec.table_at)
+    if kernel.ruleset.chains.get(f"{spec.family} {spec.table}/{spec.name}") is None:
+        raise run.cache.chain_not_found(spec.name, spec.name_at)
     record = kernel.chain(spec)
     new = f"{record.parent}/{command.body}"
     if kernel.ruleset.chains.get(new) is not None:
-        raise KernelError(EEXIST, spec.name_at)
+        raise KernelError(EEXIST, command.at)
     kernel.forget(record.parent)
     rules = kernel.ruleset.rules.children(record.key)
     kernel.ruleset.chains.delete(record.key)

@@ -166,6 +166,8 @@ def get(run: Run, command: Command) -> None:
     from tcemu.nft.intervals import find
 
     scope, info, table = owner(run, command)
+    if info.key in run.fresh:  # the kernel is asked at once, and does not have it yet
+        raise KernelError(ENOENT, command.at)
     found = find(run.kernel, info, evaluate(scope, info, command.body), command)
     shown = run.ruleset.sets.get(info.key)
     assert shown is not None

@@ -58,7 +58,7 @@ def bound(run: Run, names: list[str]) -> bool:
 def delete(run: Run, command: Command) -> None:
     """Delete a flowtable that no rule uses, or take devices from it."""
     spec = command.spec
-    table = run.kernel.table(spec.outer())
+    table = run.kernel.table_with(run.ruleset.flowtables, spec)
     record = run.named(table, run.ruleset.flowtables, spec, FlowtableNote, f"{table.key}/flowtable {spec.name}")
     if record is None:
         if command.op == "destroy":

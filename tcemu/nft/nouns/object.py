@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tcemu.ir.ruleset import Object
 from tcemu.nft.kernel import check_name, missing
 from tcemu.nft.notes import ObjectNote, pack
-from tcemu.nft.objects import evaluate
+from tcemu.nft.objects import evaluate, place_of
 from tcemu.nft.refusal import EBUSY, EEXIST, ENOENT, KernelError
 from tcemu.nft.tree import Command
 
@@ -39,14 +39,13 @@ def add(run: Run, command: Command) -> None:
 
 def _no_security(command: Command) -> None:
     """Contexts are SELinux's, which the machine does not have: ENOENT (nft_meta.c nft_secmark_compute_secid)."""
-    body, named = command.body, command.spec.name_at
-    raise KernelError(ENOENT, named if body is not None and body.at == named else command.at)
+    raise KernelError(ENOENT, place_of(command))
 
 
 def delete(run: Run, command: Command) -> None:
     """Delete an object that nothing uses."""
     spec = command.spec
-    table = run.kernel.table(spec.outer())
+    table = run.kernel.table_with(run.ruleset.objects, spec)
     record = run.named(table, run.ruleset.objects, spec, ObjectNote, f"{table.key}/{command.what} {spec.name}")
     if record is None or record.kind != command.what:
         if command.op == "destroy":

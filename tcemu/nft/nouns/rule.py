@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from tcemu.ir.ruleset import Chain, Rule, Table
 from tcemu.ir.step import Step
 from tcemu.nft.cache import SetInfo, set_key
-from tcemu.nft.canon import listing
+from tcemu.nft.canon import arranged, listing
 from tcemu.nft.compat import TABLE
 from tcemu.nft.errors import NftError, NftErrors
 from tcemu.nft.kernel import Kernel
 from tcemu.nft.legal import check, needs
+from tcemu.nft.lower import differs
 from tcemu.nft.notes import ChainNote, RuleNote, SetNote, pack, unpack
 from tcemu.nft.nouns import chain as chains
 from tcemu.nft.nouns import element, sets
@@ -33,6 +34,9 @@ def add(run: Run, command: Command) -> None:
     scope = run.scope(command.spec)
     evaluate(scope, command.body)
     placed = command.op != "replace" and (command.spec.index is not None or command.spec.handle is not None)
+    if not placed and run.ruleset.tables.get(f"{command.spec.family} {command.spec.table}") is None:
+        for info in scope.sets:  # the kernel refuses each set that the rule brings, and its members
+            run.refusals += [KernelError(ENOENT, command.spec.table_at), KernelError(ENOENT, info.at)]
     chain = run.kernel.chain_of_rule(command.spec.plain(), placed)
     _chains_in_place(run, command, scope)
     make(run, command, chain, scope)
@@ -92,7 +96,9 @@ def make(run: Run, command: Command, chain: Chain, scope: Scope) -> Rule:
     handle = command.spec.handle if command.op == "replace" else kernel.next_handle(table)
     rank, replaced = place(kernel, command, chain)
     check(scope.done, table.family)
-    steps, places = lowered(scope.done, table.key)
+    groups = arranged(scope.done)
+    scope.done = [stmt for group in groups for stmt in group]
+    steps, places = lowered(groups, table.key)
     uses = _uses(kernel, table, scope)
     wants = needs(scope.done, table.family)
     note = RuleNote(
@@ -129,14 +135,19 @@ class Lowering:
         self.table = table
 
 
-def lowered(stmts: list[Stmt], table: str) -> tuple[list[Step], list[int]]:
+def lowered(groups: list[list[Stmt]], table: str) -> tuple[list[Step], list[int]]:
     """The steps of statements, and at which step each begins."""
     lowering = Lowering(table)
     steps: list[Step] = []
     places: list[int] = []
-    for stmt in stmts:
-        places.append(len(steps))
-        steps += KINDS[stmt.kind].steps(stmt, lowering)
+    for group in groups:
+        if len(group) > 1 and group[0].args["op"] == "!=":
+            places += [len(steps)] * len(group)
+            steps.append(differs([(stmt.args["left"], stmt.args["right"]) for stmt in group]))
+            continue
+        for stmt in group:
+            places.append(len(steps))
+            steps += KINDS[stmt.kind].steps(stmt, lowering)
     return steps, places
 
 
@@ -149,18 +160,23 @@ def place(kernel: Kernel, command: Command, chain: Chain) -> tuple[int, Rule | N
     if spec.index is not None:
         members = rules.children(chain.key)
         if spec.index >= len(members):
-            raise KernelError(ENOENT, spec.handle_at)
+            raise _absent(spec)
         neighbour = members[spec.index]
     elif spec.handle is not None:
         neighbour = rules.get(f"{chain.key}/{spec.handle}")
         if neighbour is None:
-            raise KernelError(ENOENT, spec.handle_at)
+            raise KernelError(ENOENT, spec.handle_at) if command.op == "replace" else _absent(spec)
     if command.op == "replace":
         assert neighbour is not None
         return neighbour.rank, neighbour
     if neighbour is None:
         return _end(kernel, chain, command.op == "insert"), None
     return _beside(kernel, chain, neighbour, command.op == "insert"), None
+
+
+def _absent(spec: Spec) -> NftError:
+    """nft itself looks for the neighbour, in the kernel's words (nftables src/evaluate.c rule_cache_update)."""
+    return NftError(f"Could not process rule: {ENOENT}", spec.handle_at)
 
 
 def _end(kernel: Kernel, chain: Chain, front: bool) -> int:

@@ -92,7 +92,7 @@ def make(kernel: Kernel, table: Table, info: SetInfo, at: At, size: int) -> Set:
 def delete(run: Run, command: Command) -> None:
     """Delete a set that no rule uses."""
     spec = command.spec
-    table = run.kernel.table(spec.outer())
+    table = run.kernel.table_with(run.ruleset.sets, spec)
     record = run.named(table, run.ruleset.sets, spec, SetNote, f"{table.key}/set {spec.name}")
     if record is None:
         if command.op == "destroy":

@@ -21,9 +21,16 @@ def begin(p: Parser) -> Stmt:
     return Stmt(p.at, NAME, packets=0, bytes=0)
 
 
-def full(_p: Parser, stmt: Stmt, packets: int, octets: int) -> Stmt:
-    stmt.args.update(packets=packets, bytes=octets)
+def full(_p: Parser, stmt: Stmt, *counts: tuple[str, int]) -> Stmt:
+    stmt.args.update(counts)
     return stmt
+
+
+def count(what: str) -> Any:
+    def act(_p: Parser, number: int) -> tuple[str, int]:
+        return what, number
+
+    return act
 
 
 def evaluate(_scope: Scope, stmt: Stmt) -> Stmt:
@@ -53,4 +60,9 @@ def json(form: Form, out: Any) -> Any:
 
 
 KINDS: Final = (Kind(NAME, evaluate, steps, form, text, json),)
-ACTIONS: Final[dict[str, Any]] = {"counter_begin": begin, "counter_full": full}
+ACTIONS: Final[dict[str, Any]] = {
+    "counter_begin": begin,
+    "counter_full": full,
+    "counter_packets": count("packets"),
+    "counter_bytes": count("bytes"),
+}

@@ -39,10 +39,6 @@ def rate_string(p: Parser, count: int, word: str, burst: Any) -> dict[str, Any]:
     return _bytes(count * scale, seconds, burst)
 
 
-def rate_unit(p: Parser, count: int, word: str, unit: str, burst: Any) -> dict[str, Any]:
-    return _bytes(count * parse_bytes(word, p.at), SECONDS[unit], burst)
-
-
 def rate_bytes(_p: Parser, count: int, unit: str, burst: Any) -> dict[str, Any]:
     return _bytes(count, SECONDS[unit], burst)
 
@@ -51,7 +47,7 @@ def _bytes(rate: int, seconds: int, burst: Any) -> dict[str, Any]:
     return {"rate": rate, "unit": seconds, "burst": burst if isinstance(burst, int) else 0, "bytes": True}
 
 
-def burst_unit(p: Parser, count: int, word: str) -> int:
+def bytes_unit(p: Parser, count: int, word: str) -> int:
     return count * parse_bytes(word, p.at)
 
 
@@ -124,9 +120,9 @@ ACTIONS: Final[dict[str, Any]] = {
     "limit_over": lambda _p: True,
     "rate_packets": rate_packets,
     "rate_string": rate_string,
-    "rate_unit": rate_unit,
     "rate_bytes": rate_bytes,
     "burst_packets": lambda _p, count: count,
     "burst_bytes": lambda _p, count: count,
-    "burst_unit": burst_unit,
+    "bytes_unit": bytes_unit,
+    "bytes_plain": lambda _p, count: count,
 }

@@ -105,7 +105,7 @@ def _check(stmt: Stmt, left: Expr, op: str, right: Any) -> None:
         if isinstance(left, Binop):
             raise NftError("cannot combine negation with binary expression", left.at, right.at)
         if not isinstance(right, Value) or right.dtype is None or right.dtype.root != "bitmask":
-            raise NftError('negation can only be used with singleton bitmask values.  Did you mean "!="?', left.at, right.at)
+            raise NftError("negation can only be used with singleton bitmask values", left.at, right.at)
     if op in ("<", ">", "<=", ">="):
         if isinstance(left, Concat):
             raise NftError(f"Relational expression ({op}) is undefined for {left.what} expressions", left.at, stmt.at)

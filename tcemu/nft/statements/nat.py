@@ -50,8 +50,20 @@ def nat_port(_p: Parser, stmt: Stmt, port: Expr, flags: list[str] | None = None)
     return stmt
 
 
-def nat_to(_p: Parser, family: Any, form: Any, target: dict[str, Any], flags: list[str] | None = None) -> dict[str, Any]:
-    return {"family": family or "", "form": form or "", "flags": flags or [], **target}
+def nat_of_family(_p: Parser, family: str, target: dict[str, Any], flags: list[str] | None = None) -> dict[str, Any]:
+    return {"family": family, "flags": flags or [], **target}
+
+
+def nat_of_form(_p: Parser, family: str, form: str, target: dict[str, Any], flags: list[str] | None = None) -> dict[str, Any]:
+    return {"family": family, "form": form, "flags": flags or [], **target}
+
+
+def nat_joined(p: Parser, family: str, target: dict[str, Any], flags: list[str] | None = None) -> dict[str, Any]:
+    return nat_of_form(p, family, "concat", target, flags)
+
+
+def nat_in_form(p: Parser, form: str, target: dict[str, Any], flags: list[str] | None = None) -> dict[str, Any]:
+    return nat_of_form(p, "", form, target, flags)
 
 
 def nat_bare(_p: Parser, target: dict[str, Any], flags: list[str] | None = None) -> dict[str, Any]:
@@ -72,13 +84,6 @@ def only_port(p: Parser, port: Expr) -> dict[str, Any]:
 
 def nat_flags(_p: Parser, *words: str) -> list[str]:
     return list(words)
-
-
-def constant(value: str) -> Any:
-    def act(_p: Parser) -> str:
-        return value
-
-    return act
 
 
 # ---------------------------------------------------------------- evaluation
@@ -149,8 +154,9 @@ def address_of(scope: Scope, stmt: Stmt, expr: Expr) -> Any:
 
 def transport(scope: Scope, stmt: Stmt, expr: Expr) -> Any:
     """A port; the rule must have settled on a transport protocol."""
+    settled = TH in scope.protocols.layers  # what the port itself is read from counts since nft 1.0.7
     made = scope.argument(stmt, expr, TYPES["inet_service"], 16, "big")
-    if TH not in scope.protocols.layers and not _has_transport(stmt.args.get("address")):
+    if not settled and not (scope.newest and TH in scope.protocols.layers) and not _has_transport(stmt.args.get("address")):
         raise NftError("transport protocol mapping is only valid after transport protocol match", made.at, stmt.at)
     return made
 
@@ -306,13 +312,11 @@ ACTIONS: Final[dict[str, Any]] = {
     "nat_plain": nat_plain,
     "nat_port": nat_port,
     "redirect_to": nat_port,
-    "nat_to": nat_to,
     "nat_bare": nat_bare,
-    "nat_ip": constant("ip"),
-    "nat_ip6": constant("ip6"),
-    "nat_interval": constant("interval"),
-    "nat_prefix": constant("prefix"),
-    "nat_addr_port": constant("concat"),
+    "nat_of_family": nat_of_family,
+    "nat_of_form": nat_of_form,
+    "nat_joined": nat_joined,
+    "nat_in_form": nat_in_form,
     "nat_target": target,
     "nat_target_port": target_port,
     "nat_only_port": only_port,

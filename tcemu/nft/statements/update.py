@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "set"
 MS: Final = 1_000_000  # ns
+METER_SIZE: Final = 0xFFFF  # where none is written
 
 
 def _stmt(p: Parser, op: str, target: Expr, key: Any, data: Expr | None, stmts: list[Stmt]) -> Stmt:
@@ -54,9 +55,13 @@ def update_old(p: Parser, op: str, key: Expr, named: Name) -> Stmt:
     return _stmt(p, op, SetRef((named.at[0] - 1, named.at[1]), str(named)), key, None, [])
 
 
-def meter(p: Parser, named: Name, size: Any, key: Any, stmt: Stmt) -> Stmt:
+def meter(p: Parser, named: Name, key: Any, stmt: Stmt) -> Stmt:
+    return meter_sized(p, named, METER_SIZE, key, stmt)
+
+
+def meter_sized(p: Parser, named: Name, size: int, key: Any, stmt: Stmt) -> Stmt:
     element = key if isinstance(key, Element) else Element(key.at, key)
-    return Stmt(p.at, "meter", name=str(named), size=size if isinstance(size, int) else 0xFFFF, element=element, stmt=stmt)
+    return Stmt(p.at, "meter", name=str(named), size=size, element=element, stmt=stmt)
 
 
 def update_stmts(_p: Parser, stmt: Stmt) -> list[Stmt]:
@@ -216,5 +221,5 @@ ACTIONS: Final[dict[str, Any]] = {
     "update_old": update_old,
     "update_stmts": update_stmts,
     "meter": meter,
-    "meter_sized": lambda _p, size: size,
+    "meter_sized": meter_sized,
 }

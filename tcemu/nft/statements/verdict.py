@@ -37,6 +37,13 @@ def verdict_expr(p: Parser, word: str) -> Verdict:
     return Verdict(p.at, word)
 
 
+def to_chain(word: str) -> Any:
+    def act(p: Parser, chain: Expr) -> Verdict:
+        return verdict_chain(p, word, chain)
+
+    return act
+
+
 def verdict_chain(p: Parser, word: str, chain: Expr) -> Verdict:
     return Verdict(p.at, word, chain)
 
@@ -112,7 +119,8 @@ KINDS: Final = (
 )
 ACTIONS: Final[dict[str, Any]] = {
     "plain_verdict": verdict_expr,
-    "verdict_chain": verdict_chain,
+    "verdict_jump": to_chain("jump"),
+    "verdict_goto": to_chain("goto"),
     "chain_target": chain_target,
     "verdict_stmt": statement,
     "vmap": vmap,
