@@ -146,11 +146,14 @@ class Subject:
         if entry is None:
             return self.place(key)
         text, stmts = entry
+        from tcemu.nft.canon import arranged
         from tcemu.nft.nouns.rule import lowered
 
-        starts = lowered(stmts, key.split("/", maxsplit=1)[0])[1]
+        groups = arranged(stmts)
+        starts = lowered(groups, key.split("/", maxsplit=1)[0])[1]
+        ordered = [stmt for group in groups for stmt in group]
         number = bisect_right(starts, step) - 1
-        span = self.span(text, stmts[number].at) if 0 <= number < len(stmts) else None
+        span = self.span(text, ordered[number].at) if 0 <= number < len(ordered) else None
         return span or self.place(key)
 
     def doubt(self, about: str, why: str, span: Span | None = None) -> None:
