@@ -17,15 +17,18 @@ ADDED: Final = 0
 OVER_LIMIT: Final = 1  # of the helper's policy (-EMFILE)
 CLASH: Final = 2  # another connection expects the like (-EBUSY, -EALREADY)
 TABLE_FULL: Final = 3  # nf_conntrack_expect_max (-EMFILE)
+ALREADY: Final = 4  # it is there, of another class or connection (-EALREADY)
 REASONS: Final = (
     "",
     "the helper expects as many as it may",
     "another connection expects the like",
     "the table of expectations is full (nf_conntrack_expect_max)",
+    "the like is expected already",
 )
 
 FOLLOW_NOTHING: Final = 0  # what becomes of the expected connection's addresses (expectfn)
 FOLLOW_MASTER: Final = 1  # nf_nat_follow_master
+FOLLOW_SIP: Final = 2  # nf_nat_sip_expected
 
 
 class Expectation:
@@ -115,15 +118,18 @@ class Expectations:
         self.now: i64 = 0  # ns, when somebody last said
         self.watcher: ExpectWatcher | None = None
 
-    def relate(self, new: Expectation, most: i64, table_most: i64) -> i64:
-        """nf_ct_expect_related: ADDED, or why not. most: of its class for one master (0: no limit), the oldest gives way."""
+    def relate(self, new: Expectation, most: i64, table_most: i64, shared: bool = False) -> i64:
+        """nf_ct_expect_related: ADDED, or why not. most: of its class for one master (0: no limit), the oldest gives way.
+
+        shared: the like of another connection is no clash, but ALREADY there (NF_CT_EXP_F_SKIP_MASTER).
+        """
         mine: i64 = 0
         oldest: Expectation | None = None
         like: Expectation | None = None
         for old in self.all:
-            if old.same(new):
+            if (shared or old.master is new.master) and old.same(new):
                 if old.kind != new.kind or old.master is not new.master:
-                    return CLASH
+                    return ALREADY
                 like = old
                 continue
             if old.clashes(new):

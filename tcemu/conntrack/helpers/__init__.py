@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from tcemu.conntrack.expect import FOLLOW_SIP
 from tcemu.conntrack.helper import Helper, Helping
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class Protocols(Helping):
         return self.made[key]
 
     def follow(self, table: Conntrack, entry: Entry, expected: Expectation, now: int) -> None:
+        if expected.follow == FOLLOW_SIP:
+            from tcemu.conntrack.helpers import sip_nat
+
+            sip_nat.follow(table, entry, expected, now)
+            return
         from tcemu.conntrack.helpers.common import follow_master
 
         follow_master(table, entry, expected, now)
