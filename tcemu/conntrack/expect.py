@@ -29,6 +29,7 @@ REASONS: Final = (
 FOLLOW_NOTHING: Final = 0  # what becomes of the expected connection's addresses (expectfn)
 FOLLOW_MASTER: Final = 1  # nf_nat_follow_master
 FOLLOW_SIP: Final = 2  # nf_nat_sip_expected
+FOLLOW_PPTP: Final = 3  # pptp_expectfn
 
 
 class Expectation:

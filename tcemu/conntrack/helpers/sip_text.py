@@ -202,7 +202,7 @@ def header(text: bytes, at: int, kind: Header, family: int) -> Found | int:
             continue
         name = _name_length(text, at, kind)
         if not name:
-            at += text[at] not in b"\r\n"
+            at += 1  # also past the second of two bare newlines, so the line behind is not seen
             continue
         at = _skip_blanks(text, at + name)
         if at < 0 or at >= end or text[at] != 0x3A or at + 1 >= end:
@@ -352,7 +352,7 @@ def sdp(text: bytes, at: int, kind: Header, family: int, end: Header | None = No
         if end is not None and text[at : at + 2].lower() == end.name:
             break
         if text[at : at + 2].lower() != kind.name:
-            at += text[at] not in b"\r\n"
+            at += 1  # also past the second of two bare newlines, so the line behind is not seen
             continue
         return _sdp_value(text, at + 2, kind, family)
     return 0

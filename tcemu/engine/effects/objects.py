@@ -27,8 +27,8 @@ class HelperOp(Op):
 
     def run(self, env: Env, p: Packet) -> i64:
         entry = p.ct
-        if not isinstance(entry, Entry) or is_template(p) or (entry.status & (CONFIRMED | HELPER)) != 0:
-            return PIPE
+        if not isinstance(entry, Entry) or is_template(p) or (entry.status & (CONFIRMED | HELPER)) != 0 or entry.helper != "":
+            return PIPE  # an expected connection keeps the helper that it came with (nf_ct_helper_ext_add)
         if entry.proto == self.proto and self.family in (0, entry.family):
             entry.helper = self.helper
             entry.status |= HELPER
