@@ -155,9 +155,9 @@ class Expectations:
             self.watcher.expected(EVENT_NEW, new, self.now)
         return ADDED
 
-    def add(self, expectation: Expectation) -> None:
-        """As `relate`, without limits: a like one of the same master gives way."""
-        self.relate(expectation, 0, 1 << 40)
+    def add(self, expectation: Expectation, table_most: i64 = 4096) -> bool:
+        """As `relate`, without a limit of the connection's own: a like one of the same master gives way."""
+        return self.relate(expectation, 0, table_most) == ADDED
 
     def take(self, t: Tuple, family: i64, proto: i64, zone: i64, now: i64) -> Expectation | None:
         """nf_ct_find_expectation: the one that a new connection fulfils; it is used up unless permanent."""

@@ -44,7 +44,7 @@ SIZES: Final = {1: 144, 2: 144, 3: 4, 4: 4, 5: 4, 6: 8, 7: 156, 8: 20, 9: 208, 1
 NONE, ERROR, STOPPING, REQUESTED, CONFIRMED = 0, 1, 2, 3, 4
 OUT_ASKED, OUT_AGREED, IN_ASKED, IN_ANSWERED, IN_AGREED, CLEARING = 2, 3, 4, 5, 6, 7
 # places in a connection's memory: the two states, the ids as the far end knows them, and as they were said
-SESSION, CALL, PNS, PAC, SAID_PNS, SAID_PAC = 0, 1, 2, 3, 4, 5
+SESSION, CALL, PNS, PAC, SAID_PNS, SAID_PAC, KEYED = 0, 1, 2, 3, 4, 5, 6
 OK: Final = 1  # the result of a request that was granted
 # where the client's id stands in a message: from the client, from the server
 FROM_CLIENT: Final = {OUT_REQUEST: 0, IN_REPLY: 0, CLEAR_REQUEST: 0}
@@ -67,8 +67,8 @@ class Pptp(Helper):
             return NF_ACCEPT
         if ct.extra is None:
             ct.extra = Extra()
-        if len(ct.extra.memory) < 6:
-            ct.extra.memory = [NONE, NONE, 0, 0, 0, 0]
+        if len(ct.extra.memory) < 7:
+            ct.extra.memory = [NONE, NONE, 0, 0, 0, 0, 0]
         memory = ct.extra.memory
         valid = self.from_server(table, p, ct, kind, body, memory) if way else from_client(kind, body, memory)
         if not valid or not is_translated(ct):
@@ -133,9 +133,13 @@ class Pptp(Helper):
                     table.expectations.remove(other)
                 p.reason = reason
                 return
-        for new in pair:
-            t = new.tuple
-            table.keys[(int(ct.family), *source_of(t), *target_of(t), int(t.dport))] = int(t.sport)
+        keys = {(int(ct.family), *source_of(new.tuple), *target_of(new.tuple), int(new.tuple.dport)): int(new.tuple.sport) for new in pair}
+        if memory[KEYED] and any(table.keys.get(key) != value for key, value in keys.items()):
+            for new in pair:  # nf_ct_gre_keymap_add: one call of a connection at a time
+                table.expectations.remove(new)
+            return
+        table.keys |= keys
+        memory[KEYED] = 1
 
 
 def from_client(kind: int, body: bytes, memory: list[int]) -> bool:
@@ -162,7 +166,7 @@ def from_client(kind: int, body: bytes, memory: list[int]) -> bool:
 
 def end(table: Conntrack, p: Packet, ct: Entry, memory: list[int]) -> None:
     """pptp_destroy_siblings: the tunnel, or what is expected of it."""
-    pns, pac = memory[PNS], memory[PAC]
+    pns, pac, memory[KEYED] = memory[PNS], memory[PAC], 0
     for t, sport, dport in ((ct.orig, pns, pac), (ct.reply, pac, pns)):
         table.keys.pop((int(ct.family), *source_of(t), *target_of(t), dport), None)
         tunnel = table.find(int(ct.family), GRE, *source_of(t), *target_of(t), sport, dport, int(ct.zone), p.ts)

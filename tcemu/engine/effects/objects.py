@@ -12,7 +12,7 @@ from tcemu.conntrack.expect import Expectation
 from tcemu.conntrack.timeouts import SECOND, Timeouts
 from tcemu.engine.keys import is_template
 from tcemu.engine.program import Env, Op
-from tcemu.ir.verdict import MISS, PIPE
+from tcemu.ir.verdict import DROP, MISS, PIPE
 from tcemu.packet.packet import IS_REPLY, Packet
 
 
@@ -27,8 +27,8 @@ class HelperOp(Op):
 
     def run(self, env: Env, p: Packet) -> i64:
         entry = p.ct
-        if not isinstance(entry, Entry) or is_template(p) or (entry.status & (CONFIRMED | HELPER)) != 0 or entry.helper != "":
-            return PIPE  # an expected connection keeps the helper that it came with (nf_ct_helper_ext_add)
+        if not isinstance(entry, Entry) or is_template(p) or (entry.status & (CONFIRMED | HELPER)) != 0:
+            return PIPE
         if entry.proto == self.proto and self.family in (0, entry.family):
             entry.helper = self.helper
             entry.status |= HELPER
@@ -79,6 +79,8 @@ class ExpectationOp(Op):
         t.src_high, t.src = answer.src_high, answer.src
         t.dst_high, t.dst, t.dport = answer.dst_high, answer.dst, self.port
         expected.expires = env.now + self.timeout * SECOND
-        env.conntrack.expectations.add(expected)
+        if not env.conntrack.expectations.add(expected, env.conntrack.settings.expect_max):
+            p.reason = "ct expectation: another connection expects the like, or too many are expected"
+            return DROP
         entry.status |= HELPER
         return PIPE
