@@ -195,7 +195,7 @@ def conversation(session: Session, options: list[str]) -> int:
 def monitored(session: Session, argv: list[str]) -> int | None:
     """``nft monitor``, which ends when it is interrupted; None if the command is another one after all."""
     from tcemu.nft.commands import UsageError
-    from tcemu.nft.monitor import asked, follow
+    from tcemu.nft.monitor import asked, follow, wants_trace
 
     try:
         options = asked(argv)
@@ -203,6 +203,11 @@ def monitored(session: Session, argv: list[str]) -> int | None:
         return None
     if options is None:
         return None
+    if wants_trace(options):
+        from tcemu.session.traceline import listen
+
+        listen(session, write_now)
+        return 0
     reply = follow(session, options, lambda: int(session.store.rows("PRAGMA data_version").fetchone()[0]), write_now)
     return complain(reply.stderr, reply.exit_code)
 
