@@ -168,7 +168,7 @@ def replay(
                     open_files.abort()
             raise
         if tracer is not None:
-            text = text_of(session, tracer.messages)
+            text = text_of(session, tracer.messages, running.names)
             result.nft_trace = text if nft_trace else ""
             if heard:
                 send(session, text)
