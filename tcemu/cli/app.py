@@ -278,6 +278,7 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) ->
 @click.option("--fail-on", default="", metavar="LEVEL", help="Exit 1 from this severity on: info, warning (as is) or error.")
 @click.option("--kind", default="", metavar="KIND", help="What the files are: nft, tc, ip, script, nft-json, tc-json.")
 @click.option("--color", "colour", type=click.Choice(("auto", "always", "never")), default="auto", help="Colours in text.")
+@click.option("--each", is_flag=True, help="Each file is a machine of its own; otherwise all files make one.")
 @click.option("--no-config", "config", is_flag=True, flag_value=False, default=True, help="Do not look for pyproject.toml or .tcemu.toml.")
 @click.option("--verbose", is_flag=True, help="Say what could not be decided, too.")
 @click.option("--explain", multiple=True, metavar="ID", help="Explain a rule and do nothing else.")
