@@ -8,7 +8,7 @@ import click
 
 from tcemu.cli.main import Choice, write
 from tcemu.cli.offload import offload_group
-from tcemu.cli.preparing import by_device, open_for, pairs, prepare
+from tcemu.cli.preparing import by_device, open_for, pairs, prepare, programs
 from tcemu.diagnostics import Diagnostic, TcemuError, near
 
 if TYPE_CHECKING:
@@ -70,10 +70,11 @@ def unknown(word: str) -> TcemuError:
 @click.option("--session", metavar="FILE", help="The session's file.")
 @click.option("--strict", is_flag=True, help="Exactly as the kernel has it: nothing is made on first mention.")
 @click.option("--profile", metavar="WORDS", help="Which kernel and tc: linux-VERSION, iproute2-VERSION, no-zones, with commas between.")
+@click.option("--tz", metavar="ZONE", help="The time zone of times of day and dates in nft rules.")
 @click.version_option(
     None, "-V", "--version", message="%(version)s", package_name="tcemu", help="Say the version, and whether the engine is compiled."
 )
-def app(namespace: str, session: str, strict: bool, profile: str) -> None:
+def app(namespace: str, session: str, strict: bool, profile: str, tz: str) -> None:
     """Run tc and nft rulesets on captures, with the connection tracking and NAT of Linux, without a kernel.
 
     Options of the program stand in front of the command and are read before click sees them; they are here for this page.
@@ -110,6 +111,8 @@ pass_choice = click.make_pass_decorator(Choice)
 @click.option("--rfc-exact", is_flag=True, help="With ebpf: the flow map's lookup as the RFC of 2018 had it.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of what the kernel would draw at random.")
 @click.option("--sysctl", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A setting of the machine.")
+@click.option("--socket", "sockets", multiple=True, metavar="WORDS", help="A local program's socket, as `tcemu socket add` has it.")
+@click.option("--osf", type=click.Path(), metavar="FILE", help="Fingerprints of operating systems (pf.os), for nft's osf.")
 @click.option("--keep", is_flag=True, help="With --rules: load them into the session and keep counters and connections there.")
 @pass_choice
 def replay(
@@ -129,6 +132,8 @@ def replay(
     rfc_exact: bool,
     seed: int,
     sysctl: list[tuple[str, str]],
+    sockets: tuple[str, ...],
+    osf: str | None,
     keep: bool,
 ) -> int:
     """Play captures through a ruleset.
@@ -143,6 +148,7 @@ def replay(
     profile = profile_of(offload, rfc_exact)
     with open_for(choice, scratch=bool(rules) and not keep) as session:
         prepare(session, rules, sysctl)
+        programs(session, sockets, osf)
         with progress_bar([path for _, path in inputs]) as progress:
             from tcemu.session.replayed import replay as play
 
@@ -272,6 +278,7 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) ->
 @click.option("--fail-on", default="", metavar="LEVEL", help="Exit 1 from this severity on: info, warning (as is) or error.")
 @click.option("--kind", default="", metavar="KIND", help="What the files are: nft, tc, ip, script, nft-json, tc-json.")
 @click.option("--color", "colour", type=click.Choice(("auto", "always", "never")), default="auto", help="Colours in text.")
+@click.option("--each", is_flag=True, help="Each file is a machine of its own; otherwise all files make one.")
 @click.option("--no-config", "config", is_flag=True, flag_value=False, default=True, help="Do not look for pyproject.toml or .tcemu.toml.")
 @click.option("--verbose", is_flag=True, help="Say what could not be decided, too.")
 @click.option("--explain", multiple=True, metavar="ID", help="Explain a rule and do nothing else.")

@@ -39,6 +39,9 @@ def dump(entry: Entry, now: int) -> dict[str, Any]:
         out |= {"seqadj_orig": adjust[:3], "seqadj_reply": adjust[3:]}
     if entry.master is not None:
         out["master"] = _tuple(entry.master, entry.master.orig, ZONE_ORIGINAL)
+    if entry.status & SEQ_ADJUST and entry.extra is not None:
+        numbers = [one & 0xFFFFFFFF for one in entry.extra.adjust]
+        out |= {"seqadj_orig": numbers[:3], "seqadj_reply": numbers[3:]}
     return out
 
 

@@ -198,6 +198,27 @@ class Session:
 
         return self._run(run, _words(args), stdin)
 
+    def socket(self, args: str | Sequence[str], stdin: str = "") -> Result:
+        """Run a `tcemu socket` command: sockets of the machine's programs."""
+        from tcemu.host.programs import socket
+
+        return self._tell(socket, _words(args))
+
+    def osf(self, args: str | Sequence[str], stdin: str = "") -> Result:
+        """Run a `tcemu osf` command: fingerprints of operating systems."""
+        from tcemu.host.programs import fingerprints
+
+        return self._tell(fingerprints, _words(args))
+
+    def _tell(self, run: Callable[[Sequence[str], Host], tuple[int, str, str]], words: list[str]) -> Result:
+        from tcemu.diagnostics import TcemuError
+
+        try:
+            with self.transaction():
+                return Result(*run(words, self.host))
+        except TcemuError as slip:
+            return Result(slip.exit_code, "", slip.render())
+
     def _run(self, run: Callable[[Sequence[str], str, Session], Reply], words: list[str], stdin: str) -> Result:
         with self.store.reading():
             return Result(*run(words, stdin, self))
@@ -285,6 +306,8 @@ def _host(store: Store) -> Host:
         TableShelf(store, "neighbours", model.Neighbour),
         TableShelf(store, "sysctls", model.Sysctl),
         TableShelf(store, "counters", model.Counter),
+        TableShelf(store, "sockets", model.Socket),
+        TableShelf(store, "fingerprints", model.Fingerprint),
     )
 
 

@@ -28,8 +28,22 @@ EVERYWHERE = {"help"}  # prints the usage wherever it stands; the page says so o
 
 RULES = {"bpf action": "bpf_action"}
 PARTS = {
-    "OBJECTS": (("start",), ("frame", "filter_kind", "qdisc_item", "qdisc_kind", "qdisc_list_item", "act", "act_name")),
-    "OBJECTS/Words of qdisc and class": (("qdisc_item", "qdisc_kind", "qdisc_list_item"), ()),
+    "OBJECTS": (
+        ("start",),
+        (
+            "frame",
+            "filter_kind",
+            "qdisc_item",
+            "qdisc_kind",
+            "qdisc_list_item",
+            "class_kind",
+            "class_list_item",
+            "list_frame",
+            "act",
+            "act_name",
+        ),
+    ),
+    "OBJECTS/Words of qdisc and class": (("qdisc_item", "qdisc_kind", "qdisc_list_item", "class_kind", "class_list_item"), ()),
     "FILTERS/Words before the kind": (("frame",), ()),
     "ACTIONS/What happens next": (("control", "act_index"), ()),
     "ACTIONS/Behind an action": (("act",), ("act_body",)),

@@ -347,6 +347,9 @@ def begin(s: Settings, ct: Entry, p: Packet, flags: i64, end: i64) -> bool:
 def out_of_turn(ct: Entry, p: Packet, way: i64, index: i64, old: i64, new: i64, flags: i64, end: i64) -> i64:
     """Cells IG and IV, and a SYN after the end: a code to return, or 0 when a SYN+ACK brought us back into step."""
     if new == IV:
+        if old == SS and index == ACK and way == 0 and ct.last_dir == 0 and is_kept_alive(ct, p):
+            p.reason = "tcp: a keepalive of a SYN proxy's client"
+            return IGNORED
         p.reason = f"tcp: packet (index {index}) in dir {way} invalid, state {STATE_NAMES[old]}"
         return INVALID
     a = ct.orig_side
@@ -387,6 +390,12 @@ def out_of_turn(ct: Entry, p: Packet, way: i64, index: i64, old: i64, new: i64, 
         ct.last_ack = f[TCP_ACK]
     p.reason = f"tcp: packet (index {index}) in dir {way} ignored, state {STATE_NAMES[old]}"
     return IGNORED
+
+
+def is_kept_alive(ct: Entry, p: Packet) -> bool:
+    """The SYN to the server, or its answer, was lost; the proxy's client has data to send and asks whether anybody is there."""
+    extra, side = ct.extra, ct.orig_side
+    return extra is not None and side is not None and len(extra.proxied) > 0 and (side.end - 1) & M32 == p.f[TCP_SEQ]
 
 
 def forget(side: Side) -> None:
