@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 if TYPE_CHECKING:
     from tcemu.session.session import Result, Session
 
-TOOLS: Final = ("tc", "nft", "conntrack", "ip", "sysctl")
+TOOLS: Final = ("tc", "nft", "conntrack", "ip", "sysctl", "socket", "osf")
 TC_OBJECTS: Final = ("qdisc", "class", "filter", "chain", "actions")
 OURS: Final = ("replay", "trace", "explain", "lint", "diff", "offload", "scenario", "session", "bench", "monitor", "completion", "help")
-HELP: Final = {"tc": "help", "ip": "help", "nft": "--help", "conntrack": "--help", "sysctl": "--help"}
+HELP: Final = {"tc": "help", "ip": "help", "nft": "--help", "conntrack": "--help", "sysctl": "--help", "socket": "help", "osf": "help"}
 INTERACTIVE: Final = frozenset(("-i", "--interactive"))
 INTERNAL: Final = 70  # sysexits.h EX_SOFTWARE
 INTERRUPTED: Final = 130

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tcemu.conntrack.entry import OFFLOADED, STATUS_NAMES, ZONE_BOTH, ZONE_ORIGINAL, ZONE_REPLY, Entry, Tuple
+from tcemu.conntrack.entry import OFFLOADED, SEQ_ADJUST, STATUS_NAMES, ZONE_BOTH, ZONE_ORIGINAL, ZONE_REPLY, Entry, Tuple
 from tcemu.conntrack.expect import Expectation, Expectations
 from tcemu.conntrack.names import PROTOCOLS, address, number, state
 from tcemu.conntrack.show import left, uses
@@ -36,6 +36,9 @@ def dump(entry: Entry, now: int) -> dict[str, Any]:
         out["helper"] = entry.helper
     if entry.master is not None:
         out["master"] = _tuple(entry.master, entry.master.orig, ZONE_ORIGINAL)
+    if entry.status & SEQ_ADJUST and entry.extra is not None:
+        numbers = [one & 0xFFFFFFFF for one in entry.extra.adjust]
+        out |= {"seqadj_orig": numbers[:3], "seqadj_reply": numbers[3:]}
     return out
 
 
@@ -66,7 +69,7 @@ def _expectation(one: Expectation, now: int) -> dict[str, Any]:
             "src": address(family, empty, empty),
             "dst": address(family, full, full),
             "proto": proto,
-            "sport": 0 if one.any_sport else 0xFFFF,
+            "sport": 0 if one.any_sport else one.sport_mask,
             "dport": 0xFFFF,
         },
         "master": _tuple(one.master, one.master.orig, ZONE_ORIGINAL),

@@ -128,17 +128,19 @@ class Extra:
     """What few connections have: a helper's memory, how far it moved the sequence numbers (struct nf_ct_seqadj), a policy, a master …
 
     adjust: position, offset before and offset after it, for the original and then for the reply direction; empty where no translation
-    has made room for it. memory: numbers that belong to the helper.
+    has made room for it. memory: numbers that belong to the helper. proxied: of a connection that a SYN proxy made the number that the
+    client was told, the timestamp that it echoes, and how far the server's are from it (struct nf_conn_synproxy); empty otherwise.
     """
 
     __slots__ = (
-        "adjust", "flow_expires", "flow_flags", "flow_table", "helper", "master", "memory", "policy", "stamped", "started", "stream_timeout",
+        "adjust", "flow_expires", "flow_flags", "flow_table", "helper", "master", "memory", "policy", "proxied", "stamped", "started", "stream_timeout",
         "timeout", "vtag_orig", "vtag_reply",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.adjust: list[int] = []
         self.memory: list[int] = []
+        self.proxied: list[int] = []
         self.policy: Timeouts | None = None  # timeouts of its own (nft ct timeout)
         self.helper: str = ""
         self.master: Entry | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from tcemu.conntrack.entry import CONFIRMED, DYING, Entry, Tuple
-from tcemu.conntrack.stats import Stats
+from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, Stats
 
 PERMANENT: Final = 1  # NF_CT_EXPECT_* flags
 INACTIVE: Final = 2
@@ -39,6 +39,7 @@ class Expectation:
         self.any_source: bool = False  # the source address does not matter
         self.source_mask: i64 = 0xFFFFFFFF  # IPv4: the bits of it that do
         self.any_sport: bool = True
+        self.sport_mask: i64 = 0xFFFF  # else: the bits of the source port that matter
         self.zone: i64 = master.zone
         self.flags: i64 = 0
         self.kind: i64 = 0  # class of the helper's policy
@@ -63,12 +64,14 @@ class Expectation:
                 return False
             if t.src != mine.src and (family == 6 or ((t.src ^ mine.src) & self.source_mask) != 0):
                 return False
-        return self.any_sport or t.sport == mine.sport
+        return self.any_sport or ((t.sport ^ mine.sport) & self.sport_mask) == 0
 
     def same(self, other: Expectation) -> bool:
         """expect_matches: the same tuple under the same masks."""
         a, b = self.tuple, other.tuple
         if self.any_source != other.any_source or self.any_sport != other.any_sport or self.source_mask != other.source_mask:
+            return False
+        if self.sport_mask != other.sport_mask:
             return False
         if a.src != b.src or a.src_high != b.src_high or a.sport != b.sport:
             return False
@@ -88,7 +91,19 @@ class Expectation:
                 return False
             if ((a.src ^ b.src) & self.source_mask & other.source_mask) != 0:
                 return False
-        return self.any_sport or other.any_sport or a.sport == b.sport
+        return self.any_sport or other.any_sport or ((a.sport ^ b.sport) & self.sport_mask & other.sport_mask) == 0
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class ExpectWatcher:
+    """Told of every expectation that is made or goes; the base class does nothing with it."""
+
+    def __init__(self) -> None:
+        self.seen: i64 = 0
+        self.muted: bool = False  # nf_conntrack_events is 0
+
+    def expected(self, kind: i64, one: Expectation, now: i64) -> None:
+        """It was made (EVENT_NEW) or is gone (EVENT_DESTROY); now: ns."""
 
 
 class Expectations:
@@ -97,6 +112,8 @@ class Expectations:
     def __init__(self) -> None:
         self.all: list[Expectation] = []
         self.stats: Stats = Stats()  # the table's
+        self.now: i64 = 0  # ns, when somebody last said
+        self.watcher: ExpectWatcher | None = None
 
     def relate(self, new: Expectation, most: i64, table_most: i64) -> i64:
         """nf_ct_expect_related: ADDED, or why not. most: of its class for one master (0: no limit), the oldest gives way."""
@@ -127,6 +144,8 @@ class Expectations:
             return TABLE_FULL
         self.all.append(new)
         self.stats.expect_create += 1
+        if self.watcher is not None:
+            self.watcher.expected(EVENT_NEW, new, self.now)
         return ADDED
 
     def add(self, expectation: Expectation) -> None:
@@ -155,19 +174,35 @@ class Expectations:
     def remove(self, expectation: Expectation) -> None:
         """Forget one."""
         self.all = [other for other in self.all if other is not expectation]
+        self.gone(expectation)
+
+    def gone(self, expectation: Expectation) -> None:
+        """Count and tell of one that was taken out (nf_ct_unlink_expect_report)."""
         self.stats.expect_delete += 1
+        if self.watcher is not None:
+            self.watcher.expected(EVENT_DESTROY, expectation, self.now)
 
     def forget(self, master: Entry) -> None:
-        """nf_ct_remove_expectations: forget those of a dying connection."""
-        before = len(self.all)
+        """nf_ct_remove_expectations: forget those of a dying connection, the newest first."""
+        mine = self.of(master)
+        if len(mine) == 0:
+            return
         self.all = [other for other in self.all if other.master is not master]
-        self.stats.expect_delete += before - len(self.all)
+        mine.reverse()
+        for one in mine:
+            self.gone(one)
 
     def expire(self, now: i64) -> None:
         """Forget what did not come in time; an expectation that cannot expire has 0."""
+        self.now = now
+        over: list[Expectation] = []
         for old in self.all:
             if 0 < old.expires <= now:
-                before = len(self.all)
-                self.all = [other for other in self.all if not 0 < other.expires <= now]
-                self.stats.expect_delete += before - len(self.all)
-                return
+                over.append(old)
+        if len(over) == 0:
+            return
+        self.all = [other for other in self.all if not 0 < other.expires <= now]
+        for one in over:
+            self.now = one.expires
+            self.gone(one)
+        self.now = now

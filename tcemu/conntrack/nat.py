@@ -360,7 +360,7 @@ def translate_error(p: Packet, entry: Entry, ctinfo: i64, manip: i64) -> i64:
     """nf_nat_icmp_reply_translation and its IPv6 sibling: an ICMP error, and in it the packet that it is about."""
     wide = (p.groups & G_IP4) == 0
     if p.l3_end - p.l4 < (48 if wide else 28):
-        p.reason = "nat: the ICMP error is too short"
+        p.reason = f"nat: the ICMP error is too short ({p.l3_end - p.l4} bytes)"
         return NF_DROP
     if not is_intact(p):
         p.reason = "nat: the ICMP error has a bad checksum"
@@ -391,7 +391,10 @@ def translate_error(p: Packet, entry: Entry, ctinfo: i64, manip: i64) -> i64:
         good = rewrite(p, True, target.src_high, target.src, KEEP)
     else:
         good = rewrite(p, False, target.dst_high, target.dst, KEEP)
-    return NF_ACCEPT if good else NF_DROP
+    if good:
+        return NF_ACCEPT
+    p.reason = "nat: the ICMP error is cut"
+    return NF_DROP
 
 
 # ---------------------------------------------------------------------- tc ct
@@ -435,5 +438,6 @@ def execute(table: Conntrack, p: Packet, entry: Entry, info: i64, wanted: NatRan
         else:
             good = null_binding(table, entry, manip, p.ts)
         if not good:
+            p.reason = "nat: the connection has its translation already"
             return NF_DROP
     return translate(p, entry, info, manip)

@@ -220,7 +220,7 @@ class Conntrack:
             return None
         if s.max != 0 and self.count + 1 > s.max and not self.make_room(now):
             self.stats.drop += 1
-            p.reason = f"{TABLE_FULL} ({self.count} connections)"
+            p.reason = f"conntrack: the table is full: nf_conntrack_max ({self.count} connections)"
             return None
         entry = Entry()
         entry.src = key.src
@@ -292,16 +292,35 @@ class Conntrack:
         entry = p.ct
         if isinstance(entry, Entry) and entry.extra is not None and p.ctinfo != RELATED_REPLY:
             moved = (entry.status & SEQ_ADJUST) != 0
-            if entry.helper != "":
-                helper = self.protocols().helper(entry.helper, entry.proto)
-                if helper is not None and p.l4 >= 0 and helper.help(self, p, entry, 1 if p.ctinfo >= IS_REPLY else 0) != NF_ACCEPT:
-                    p.reason = p.reason or f"{entry.helper} helper: the packet is dropped"
-                    return NF_DROP
-            if moved and not follow_sequence(p, entry, 1 if p.ctinfo >= IS_REPLY else 0):
-                self.stats.drop += 1
-                p.reason = "conntrack: the sequence numbers cannot be adjusted"
+            if self.ask(p, entry) != NF_ACCEPT or (moved and not self.follow(p, entry)):
                 return NF_DROP
         return self.confirm(p)
+
+    def help(self, p: Packet, entry: Entry) -> i64:
+        """nf_ct_helper, as tc ct asks it: the helper, and then sequence numbers."""
+        if entry.helper == "" or p.ctinfo == RELATED_REPLY or p.f[L4PROTO] != entry.proto:
+            return NF_ACCEPT
+        if self.ask(p, entry) != NF_ACCEPT or ((entry.status & SEQ_ADJUST) != 0 and not self.follow(p, entry)):
+            return NF_DROP
+        return NF_ACCEPT
+
+    def ask(self, p: Packet, entry: Entry) -> i64:
+        """The connection's helper looks at the packet."""
+        if entry.helper == "":
+            return NF_ACCEPT
+        helper = self.protocols().helper(entry.helper, entry.proto)
+        if helper is not None and p.l4 >= 0 and helper.help(self, p, entry, 1 if p.ctinfo >= IS_REPLY else 0) != NF_ACCEPT:
+            p.reason = p.reason or f"{entry.helper} helper: the packet is dropped"
+            return NF_DROP
+        return NF_ACCEPT
+
+    def follow(self, p: Packet, entry: Entry) -> bool:
+        """Sequence numbers stand where the far end expects them; False, with the reason, when they cannot."""
+        if follow_sequence(p, entry, 1 if p.ctinfo >= IS_REPLY else 0):
+            return True
+        self.stats.drop += 1
+        p.reason = "conntrack: the sequence numbers cannot be adjusted"
+        return False
 
     def invalid(self, p: Packet) -> i64:
         """Count a packet that belongs to no connection; it goes on, without one."""
@@ -610,6 +629,8 @@ class Conntrack:
             return
         entry.status |= DYING
         if len(self.expectations.all) > 0:
+            if now >= 0:
+                self.expectations.now = now
             self.expectations.forget(entry)
         if len(self.keys) > 0 and entry.helper == "pptp":
             self.end_tunnels(entry)

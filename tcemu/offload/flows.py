@@ -42,6 +42,7 @@ class ActCtTable:
         self.number: i64 = zone + 1
         self.zone: i64 = zone
         self.name: str = f"ct zone {zone}"
+        self.helps: bool = False  # some ct action of the zone gives connections a helper, so its ct actions ask helpers (since Linux 6.2)
         self.watch: Watch | None = None
         self.hits: i64 = 0  # packets that took the fast path
         self.bytes: i64 = 0

@@ -11,7 +11,7 @@ from tcemu.diagnostics import CaptureError, Refused
 from tcemu.engine.machine import Machine, Sink
 from tcemu.engine.nftrace import NfTracer
 from tcemu.engine.replay import Listener, Progress, Replay
-from tcemu.engine.trace import Event, Tracer
+from tcemu.engine.trace import Event, Tracer, event_data
 from tcemu.host.kinds import KINDS, PLAIN
 from tcemu.ir.verdict import NAMES
 from tcemu.session.labels import Label, labels
@@ -25,6 +25,7 @@ from tcemu.session.running import Running, numbers, undone
 if TYPE_CHECKING:
     from tcemu.capture.reader import Reader
     from tcemu.capture.writer import Writer
+    from tcemu.conntrack.expect import ExpectWatcher
     from tcemu.conntrack.stats import Watcher
     from tcemu.offload.profile import Profile
     from tcemu.session.session import Session
@@ -94,7 +95,7 @@ class ReplayResult:
         if self.nft_trace:
             shown["nft_trace"] = self.nft_trace
         if self.ways:
-            shown["ways"] = [way._asdict() | {"events": [event._asdict() for event in way.events]} for way in self.ways]
+            shown["ways"] = [way._asdict() | {"events": [event_data(event) for event in way.events]} for way in self.ways]
         return shown
 
     def __repr__(self) -> str:
@@ -116,6 +117,7 @@ def replay(
     progress: Progress | None = None,
     keep: bool = True,
     watcher: Watcher | None = None,
+    expect_watcher: ExpectWatcher | None = None,
     offload: Profile | None = None,
 ) -> ReplayResult:
     """See `Session.replay`. ``offload``: the backend of this replay; the session's own without one.
@@ -140,7 +142,11 @@ def replay(
         running = undone(session, begin)
         machine = running.machine
         if watcher is not None:
+            watcher.muted = machine.conntrack.settings.events == 0
             running.watch(watcher)
+        if expect_watcher is not None:
+            expect_watcher.muted = machine.conntrack.settings.events == 0
+            machine.conntrack.expectations.watcher = expect_watcher
         sender = Sender(running, out) if out is not None else None
         if sender is not None:
             machine.sink, machine.frames = sender, True

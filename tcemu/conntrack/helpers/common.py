@@ -84,6 +84,7 @@ def target_of(t: Tuple) -> tuple[int, int]:
 
 def relate(helper: Helper, table: Conntrack, p: Packet, new: Expectation) -> bool:
     """nf_ct_expect_related. False, with the packet's reason, when it may not be."""
+    table.expectations.expire(p.ts)
     new.expires = p.ts + helper.times[new.kind] * SECOND
     code = table.expectations.relate(new, helper.limits[new.kind], table.settings.expect_max)
     if code != ADDED:

@@ -126,7 +126,7 @@ class Sip(Helper):
             port = int(medium[2])
             target = number_of(own[1], ct.family) if own is not None else None
             if not LOWEST_PORT <= port <= 0xFFFF or target is None:
-                p.reason = f"sip helper: {'wrong port' if target else 'cannot parse SDP message'}"
+                p.reason = f"sip helper: wrong port {port}" if target else "sip helper: cannot parse SDP message"
                 return NF_DROP
             if self.expect(table, p, ct, way, kind, target, port) == NF_DROP:
                 return NF_DROP
@@ -163,7 +163,6 @@ class Sip(Helper):
             new.flags, new.helper = PERMANENT | INACTIVE, ct.helper
             if not relate(self, table, p, new):
                 return NF_DROP
-            new.expires = p.ts + TIMEOUT * SECOND
         ct.extra.memory[REGISTER_SEQ] = number
         return NF_ACCEPT
 
@@ -187,7 +186,7 @@ class Sip(Helper):
 
 def forget(table: Conntrack, ct: Entry, media: bool) -> None:
     """flush_expectations: those of media, or those of signalling."""
-    for one in table.expectations.of(ct):
+    for one in reversed(table.expectations.of(ct)):
         if (one.kind != SIGNALLING) == media:
             table.expectations.remove(one)
 

@@ -115,7 +115,7 @@ def next_state(way: i64, state: i64, kind: i64) -> i64:
 def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: bool) -> i64:
     """nf_conntrack_sctp_packet: a timeout or a code."""
     if (p.groups & G_SCTP) == 0 or length - (p.l4 - p.l3) < 12:
-        p.reason = "sctp: short packet"
+        p.reason = f"sctp: short packet ({length - (p.l4 - p.l3)} bytes)"
         return INVALID
     if verify and not verify_l4(p):
         p.reason = "sctp: bad CRC"
@@ -125,7 +125,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
         return INVALID
     confirmed = (ct.status & CONFIRMED) != 0
     if not confirmed and ((kinds & OUT_OF_THE_BLUE) != 0 or not begin(ct, p)):
-        p.reason = p.reason or "sctp: no association begins with such chunks"
+        p.reason = f"sctp: no association begins with such chunks (types 0x{int(kinds):x} as bits)"
         return INVALID
     tag = p.f[SCTP_VTAG]
     mine = ct.vtag_reply if way != 0 else ct.vtag_orig
@@ -147,6 +147,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
             return INVALID
         if verdict > 0:
             ignore = True
+            p.reason = f"sctp: HEARTBEAT with verification tag {int(tag):x} instead of {int(mine):x} is let by once"
             at += (size + 3) & ~3
             continue
         old = ct.state
@@ -156,10 +157,11 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
             return INVALID
         if kind in (INIT, INIT_ACK):
             if end - at < 20 or not take_tag(ct, way, kind, i64(read_i32_be(data, at + 4)) & 0xFFFFFFFF, old):
-                p.reason = "sctp: INIT is cut, or INIT ACK does not answer the INIT that was seen"
+                p.reason = f"sctp: chunk type {kind} is cut, or answers no INIT that was seen"
                 return INVALID
             if kind == INIT and new == CL and old == CL and confirmed:
-                ignore = True  # an INIT once more does not prolong, or reuse of the port would keep it for ever
+                ignore = True  # else reuse of the port would keep it for ever
+                p.reason = f"sctp: INIT once more (verification tag {int(tag):x}), which does not prolong the association"
         ct.state = new
         if old != new and new == ES:
             ct.status |= ASSURED

@@ -176,7 +176,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
     size = length - (p.l4 - p.l3)
     doff = f[TCP_DOFF] * 4
     if (p.groups & G_TCP) == 0 or doff < 20 or size < doff:
-        p.reason = "tcp: truncated packet"
+        p.reason = f"tcp: truncated packet (header of {doff} bytes in {size})"
         return INVALID
     if verify and not is_intact(p):
         p.reason = "tcp: bad checksum"
@@ -273,7 +273,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
                 ct.status = status | ASSURED
             return timeout
     if (VALID_FLAGS >> (flags & TH_JUDGED)) & 1 == 0:
-        p.reason = "tcp: invalid tcp flag combination"
+        p.reason = f"tcp: invalid tcp flag combination 0x{int(flags):02x}"
         return INVALID
     end = (f[TCP_SEQ] + size - doff + ((flags >> 1) & 1) + (flags & 1)) & M32
     if (ct.status & CONFIRMED) == 0 and not begin(s, ct, p, flags, end):
@@ -310,14 +310,14 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
             if verdict == INVALID:
                 shrink(s, ct, p, way, index, now)
             return verdict
-    return settle(s, ct, way, index, flags, old, new)
+    return settle(s, ct, p, way, index, flags, old, new)
 
 
 def begin(s: Settings, ct: Entry, p: Packet, flags: i64, end: i64) -> bool:
     """tcp_new: the first segment of a connection; False when none begins with it."""
     new = STATES[index_of(flags) * 10 + NO]
     if new >= IV:
-        p.reason = "tcp: no connection begins with such a segment"
+        p.reason = f"tcp: no connection begins with flags 0x{int(flags):02x}"
         return False
     if new != SS and s.tcp_loose == 0:
         p.reason = "tcp: not picked up in the middle (nf_conntrack_tcp_loose is 0)"
@@ -347,6 +347,9 @@ def begin(s: Settings, ct: Entry, p: Packet, flags: i64, end: i64) -> bool:
 def out_of_turn(ct: Entry, p: Packet, way: i64, index: i64, old: i64, new: i64, flags: i64, end: i64) -> i64:
     """Cells IG and IV, and a SYN after the end: a code to return, or 0 when a SYN+ACK brought us back into step."""
     if new == IV:
+        if old == SS and index == ACK and way == 0 and ct.last_dir == 0 and is_kept_alive(ct, p):
+            p.reason = "tcp: a keepalive of a SYN proxy's client"
+            return IGNORED
         p.reason = f"tcp: packet (index {index}) in dir {way} invalid, state {STATE_NAMES[old]}"
         return INVALID
     a = ct.orig_side
@@ -389,6 +392,12 @@ def out_of_turn(ct: Entry, p: Packet, way: i64, index: i64, old: i64, new: i64, 
     return IGNORED
 
 
+def is_kept_alive(ct: Entry, p: Packet) -> bool:
+    """The SYN to the server, or its answer, was lost; the proxy's client has data to send and asks whether anybody is there."""
+    extra, side = ct.extra, ct.orig_side
+    return extra is not None and side is not None and len(extra.proxied) > 0 and (side.end - 1) & M32 == p.f[TCP_SEQ]
+
+
 def forget(side: Side) -> None:
     """nf_ct_tcp_state_reset."""
     side.end = side.max_end = side.max_window = side.max_ack = side.scale = 0
@@ -401,7 +410,7 @@ def is_challenge(ct: Entry, p: Packet, way: i64) -> bool:
         return False
     flags: int = ct.last_flags
     ct.last_flags = flags & ~EXP_CHALLENGE_ACK
-    p.reason = "tcp: challenge-ack ignored"
+    p.reason = f"tcp: challenge-ack ignored (ACK {p.f[TCP_ACK]} in dir {way})"
     return True
 
 
@@ -602,7 +611,7 @@ def note(ct: Entry, way: i64, index: i64) -> None:
     ct.last_index = row
 
 
-def settle(s: Settings, ct: Entry, way: i64, index: i64, flags: i64, old: i64, new: i64) -> i64:
+def settle(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i64, old: i64, new: i64) -> i64:
     """The segment is good: take over the state and say for how long the connection is remembered."""
     note(ct, way, index)
     ct.state = new
@@ -631,6 +640,7 @@ def settle(s: Settings, ct: Entry, way: i64, index: i64, flags: i64, old: i64, n
         if (flags & TH_RST) != 0:
             return FINISHED  # nothing but a RST came back: no connection was made
         if index == SYN and old == SS:
+            p.reason = f"tcp: SYN once more ({p.f[TCP_SEQ]}), which does not prolong the connection"
             return IGNORED  # a SYN once more does not prolong, or reuse of the port would keep it for ever
         if new == ES and timeout > timeouts[TCP_UNACK]:
             timeout = timeouts[TCP_UNACK]  # picked up in the middle and not answered yet

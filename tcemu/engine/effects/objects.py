@@ -65,6 +65,7 @@ class ExpectationOp(Op):
         entry = p.ct
         if not isinstance(entry, Entry) or (entry.status & CONFIRMED) != 0:
             return MISS
+        env.conntrack.expectations.expire(env.now)
         mine: i64 = 0
         for other in env.conntrack.expectations.all:
             if other.master is entry:
