@@ -70,10 +70,11 @@ def unknown(word: str) -> TcemuError:
 @click.option("--session", metavar="FILE", help="The session's file.")
 @click.option("--strict", is_flag=True, help="Exactly as the kernel has it: nothing is made on first mention.")
 @click.option("--profile", metavar="WORDS", help="Which kernel and tc: linux-VERSION, iproute2-VERSION, no-zones, with commas between.")
+@click.option("--tz", metavar="ZONE", help="The time zone of times of day and dates in nft rules.")
 @click.version_option(
     None, "-V", "--version", message="%(version)s", package_name="tcemu", help="Say the version, and whether the engine is compiled."
 )
-def app(namespace: str, session: str, strict: bool, profile: str) -> None:
+def app(namespace: str, session: str, strict: bool, profile: str, tz: str) -> None:
     """Run tc and nft rulesets on captures, with the connection tracking and NAT of Linux, without a kernel.
 
     Options of the program stand in front of the command and are read before click sees them; they are here for this page.
@@ -277,6 +278,7 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) ->
 @click.option("--fail-on", default="", metavar="LEVEL", help="Exit 1 from this severity on: info, warning (as is) or error.")
 @click.option("--kind", default="", metavar="KIND", help="What the files are: nft, tc, ip, script, nft-json, tc-json.")
 @click.option("--color", "colour", type=click.Choice(("auto", "always", "never")), default="auto", help="Colours in text.")
+@click.option("--each", is_flag=True, help="Each file is a machine of its own; otherwise all files make one.")
 @click.option("--no-config", "config", is_flag=True, flag_value=False, default=True, help="Do not look for pyproject.toml or .tcemu.toml.")
 @click.option("--verbose", is_flag=True, help="Say what could not be decided, too.")
 @click.option("--explain", multiple=True, metavar="ID", help="Explain a rule and do nothing else.")

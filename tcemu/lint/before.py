@@ -26,6 +26,7 @@ TARGETS: Final = (
 )  # written in prerouting and output, answers of masqueraded connections included
 SOURCES: Final = ("ip.saddr", "ip6.saddr", "th.sport", "icmp.id")
 HERE: Final = frozenset(("meta.pkttype", "meta.length", "meta.priority"))  # may be another from hook to hook
+DSTNAT, SRCNAT = -100, 100  # priorities at which addresses are written: of targets in output, of sources in postrouting
 FAMILIES: Final = {0x0800: 2, 0x86DD: 10}
 
 
@@ -56,7 +57,7 @@ class Dropped:
         if not self.base.device:
             return None
         dims = dict(box.dims)
-        family = dims.pop("meta.protocol", None)
+        family = dims.pop("meta.netproto", None) or dims.pop("meta.protocol", None)
         if family is not None:
             number = FAMILIES.get(family[0][0]) if len(family) == 1 and family[0][0] == family[0][1] else None
             if number is None:
@@ -102,8 +103,14 @@ def in_front(view: View, base: Base, dropped: dict[str, Dropped], always: frozen
         else:
             found.append(other.behind(always, TARGETS if translated else ()))
     if base.hook == "postrouting":
-        changed = () if not translated else TARGETS if base.kind == "nat" else (*TARGETS, *SOURCES)
-        ways = [[other.behind(always, changed) for other in _at(base, hook, dropped)] for hook in ("forward", "output")]
+        late = SOURCES if translated and base.priority > SRCNAT else ()
+        ways = [
+            [
+                other.behind(always, (*late, *TARGETS) if translated and other.base.priority <= DSTNAT else late)
+                for other in _at(base, hook, dropped)
+            ]
+            for hook in ("forward", "output")
+        ]
         if all(ways):
             found.append(Either(ways[0], ways[1]))
     return found

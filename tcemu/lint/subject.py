@@ -130,6 +130,16 @@ class Subject:
             return known
         return self.span(*known)
 
+    def words(self, key: str) -> str:
+        """A rule of nft that no text has, as nft lists it; empty where that is not kept."""
+        rule = None if key.startswith("tc ") else self.ruleset.rules.get(key)
+        if rule is None:
+            return ""
+        from tcemu.nft.names import Names
+        from tcemu.nft.show import Out
+
+        return Out(self.ruleset, Names(self.host)).rule(rule)
+
     def step_place(self, key: str, step: int) -> Span | None:
         """Where the statement was written that became that step of a rule, else the rule."""
         entry = self.written.get(key)

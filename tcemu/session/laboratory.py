@@ -25,6 +25,7 @@ from tcemu.host.model import empty as empty_host
 from tcemu.ir.verdict import ACCEPT, DROP, GOTO, QUEUE, REDIRECT, RETURN, STOLEN, TRAP
 from tcemu.packet.packet import Packet
 from tcemu.session.connections import connection_of
+from tcemu.session.thinning import WHOLE, thinned
 from tcemu.session.witness import IN, OUT, NoSampleError, Sample
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class Laboratory:
         self.devices = {device.key: device for device in subject.host.devices}
         self.loaded: set[str] = set()
         self.hooked = {way.chain for way in subject.ruleset.attachments}
+        self.large = len(subject.view.all) + len(subject.view.tc_all) > WHOLE
+        self._about: tuple[bytes, str, tuple[str, ...]] | None = None
         self._lowering: Lowering | None = None
         self._rules: dict[str, Lowered] = {}
 
@@ -102,16 +105,24 @@ class Laboratory:
         """Devices by index."""
         return {device.index: name for name, device in self.devices.items()}
 
+    def name(self, key: str) -> str:
+        """A rule or chain in a sentence."""
+        if self.subject.ruleset.chains.get(key) is not None:
+            return f"chain {key.rpartition('/')[2]}"
+        span = self.subject.place(key)
+        words = "" if span is not None else self.subject.words(key)
+        return f"line {span.line}" if span is not None else f"`{words}`" if words else key
+
     def run(self, made: Sample, claim: Claim, change: Change | None = None) -> Seen:
         """Run a packet; what happened. Raises TcemuError for what the engine does not run."""
         change = change or Change()
         if claim.base.chain not in self.hooked and not change.hooked and claim.proof != "unled":
             change = change._replace(hooked=claim.base.chain)
         host = self._host(made, claim)
-        program = self._program(host)
+        program = self._program(host, made, claim)
         machine = Machine(_settings(made), Sink())
         machine.set_tables(plug(host))
-        undo = self._changed(program, change, host)
+        undo = self._changed(program, change, host, claim)
         try:
             machine.load(program)
             seen = Seen()
@@ -130,18 +141,21 @@ class Laboratory:
                 put_back.undo()
         return seen
 
-    def _program(self, host: Host) -> Program:
-        """The ruleset's program; anew where a device is new."""
+    def _program(self, host: Host, made: Sample, claim: Claim) -> Program:
+        """The ruleset's program; anew where a device is new, and of a large ruleset for each packet."""
         names = {device.key for device in host.devices}
-        if self._lowering is None or not names <= self.loaded:
+        about = (made.ip, claim.victim, claim.takers) if self.large else None
+        if self._lowering is None or not names <= self.loaded or about != self._about:
             self.loaded |= names
-            self._lowering = Lowering(self.subject.ruleset, host)
+            self._about = about
+            part = thinned(self.subject.view, made, (claim.victim, *claim.takers)) if self.large else None
+            self._lowering = Lowering(part or self.subject.ruleset, host)
             self._lowering.run()
             self._rules = {rule.key: rule for rule in self._lowering.program.rules}
         return self._lowering.program
 
     # ------------------------------------------------------------ changes
-    def _changed(self, program: Program, change: Change, host: Host) -> list[Undo]:
+    def _changed(self, program: Program, change: Change, host: Host, claim: Claim) -> list[Undo]:
         undo: list[Undo] = []
         for key in change.aside:
             rule = self._rules.get(key)
@@ -155,7 +169,7 @@ class Laboratory:
             undo.append(Undo(chain, ("end",)))
             chain.end = ACCEPT
         if change.hooked:
-            undo += _hook(program, change.hooked, host)
+            undo += _hook(program, change.hooked, host, claim.base.hook)
         return undo
 
     def _loosen(self, key: str, steps: Collection[int]) -> list[Undo]:
@@ -203,8 +217,8 @@ class Undo:
             setattr(self.thing, name, value)
 
 
-def _hook(program: Program, key: str, host: Host) -> list[Undo]:
-    """Hook a chain that nothing hooks: of nft at forward (or a device's ingress), of tc in the place of the block's chain 0."""
+def _hook(program: Program, key: str, host: Host, hook: str) -> list[Undo]:
+    """Hook a chain that nothing hooks: of nft where the packet comes (or at a device's ingress), of tc in the place of the block's chain 0."""
     chain = program.chains.get(key)
     family = key.split(" ", maxsplit=1)[0]
     if chain is None or family not in (*TABLED, "netdev", "tc"):
@@ -212,7 +226,7 @@ def _hook(program: Program, key: str, host: Host) -> list[Undo]:
     undo = [Undo(program, ("hooks", "ingress", "egress"))]
     if family in TABLED:
         layers = ("ip", "ip6") if family == "inet" else (family,)
-        ways = {f"{layer} forward": [Way(chain, FIRST, "filter", 0)] for layer in layers}
+        ways = {f"{layer} {hook}": [Way(chain, FIRST, "filter", 0)] for layer in layers}
         program.hooks = {**program.hooks, **{name: [*new, *program.hooks.get(name, ())] for name, new in ways.items()}}
         return undo
     name = key.split(" ")[2] if family == "tc" else IN

@@ -25,8 +25,6 @@ TURNS: Final = 7  # packets of a box that are tried
 
 def prove(subject: Subject, findings: list[Finding]) -> list[Finding]:
     """Findings with their witnesses; those whose claim no packet confirms become doubts."""
-    if not any(finding.claim is not None for finding in findings):
-        return findings
     laboratory = Laboratory(subject)
     kept = []
     for finding in findings:
@@ -49,8 +47,8 @@ def confirm(laboratory: Laboratory, claim: Claim) -> Witness | str:
         for box in claim.where[:BOXES]:
             try:
                 made = sample(_of_family(box, claim.base.family), laboratory.members, claim.base.hook, laboratory.names, turn)
-                if claim.base.hook == "egress":
-                    made = made._replace(oif=claim.base.device)
+                if claim.base.device:
+                    made = made._replace(oif=claim.base.device) if claim.base.hook == "egress" else made._replace(iif=claim.base.device)
                 if (made.frame, made.iif, made.oif) in tried:
                     continue
                 tried.add((made.frame, made.iif, made.oif))

@@ -21,6 +21,7 @@ from tcemu.session.nftraced import text_of
 from tcemu.session.offloading import Share, shares, used
 from tcemu.session.offloading import keep as keep_report
 from tcemu.session.running import Running, numbers, undone
+from tcemu.session.traceline import is_heard, send
 
 if TYPE_CHECKING:
     from tcemu.capture.reader import Reader
@@ -152,7 +153,8 @@ def replay(
             machine.sink, machine.frames = sender, True
         programs = Listening(machine, running.names, log_dir, queue) if log_dir is not None or queue is not None else None
         machine.programs = programs
-        tracer = NfTracer() if nft_trace else None
+        heard = keep and is_heard(session)
+        tracer = NfTracer() if nft_trace or heard else None
         try:
             _play(running, sources, result, progress, verdicts, explain, tracer)
             if sender is not None:
@@ -166,7 +168,10 @@ def replay(
                     open_files.abort()
             raise
         if tracer is not None:
-            result.nft_trace = text_of(session, tracer.messages)
+            text = text_of(session, tracer.messages, running.names)
+            result.nft_trace = text if nft_trace else ""
+            if heard:
+                send(session, text)
         result.warnings += sources.warnings()
     if keep:
         with session.transaction():

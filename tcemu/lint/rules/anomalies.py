@@ -30,7 +30,7 @@ def name_of(subject: Subject, rule: RuleView) -> str:
     text = subject.line(span)[span.column - 1 : span.end - 1].strip() if span is not None else ""
     if text and len(text) <= 80:
         return f"`{text}`" + (f" (line {span.line})" if span is not None else "")
-    return f"line {span.line}" if span is not None else rule.key
+    return f"line {span.line}" if span is not None else f"`{words}`" if (words := subject.words(rule.key)) else rule.key
 
 
 def _same_end(rule: RuleView, takers: Sequence[Taker]) -> bool:
