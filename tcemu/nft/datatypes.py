@@ -347,6 +347,16 @@ def show_ipv4(value: int) -> str:
     return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
 
 
+def _show_ipv4(_dtype: Datatype, value: int, out: Any) -> str:
+    text = show_ipv4(value)
+    return out.names.address(text) if out.hosts else text
+
+
+def _show_ipv6(_dtype: Datatype, value: int, out: Any) -> str:
+    text = show_ipv6(value)
+    return out.names.address(text) if out.hosts else text
+
+
 def show_mac(value: int) -> str:
     text = f"{value:012x}"
     return ":".join(text[place : place + 2] for place in range(0, 12, 2))
@@ -354,10 +364,9 @@ def show_mac(value: int) -> str:
 
 def _show_service(_dtype: Datatype, value: int, out: Any) -> str:
     if out.services:
-        ports = symbols.services()[1]
-        for protocol in ("tcp", "udp"):
-            if (value, protocol) in ports:
-                return f'"{ports[value, protocol]}"'
+        service = symbols.services()[1].get(value)
+        if service is not None:
+            return f'"{service}"'
     return str(value)
 
 
@@ -451,8 +460,8 @@ _ROWS: Final = (
     Datatype("mptcp_option", "integer", 4, _BIG, parse=_subtype),
     Datatype("string", "string", root="string", order=_HOST, parse=_string),
     Datatype("ll_addr", "link layer address", 0, _BIG, parse=_ether),
-    Datatype("ipv4_addr", "IPv4 address", 32, _BIG, prefix=True, parse=_ipaddr, show=lambda _d, value, _o: show_ipv4(value)),
-    Datatype("ipv6_addr", "IPv6 address", 128, _BIG, prefix=True, parse=_ip6addr, show=lambda _d, value, _o: show_ipv6(value)),
+    Datatype("ipv4_addr", "IPv4 address", 32, _BIG, prefix=True, parse=_ipaddr, show=_show_ipv4),
+    Datatype("ipv6_addr", "IPv6 address", 128, _BIG, prefix=True, parse=_ip6addr, show=_show_ipv6),
     Datatype("ether_addr", "Ethernet address", 48, _BIG, parse=_ether, show=lambda _d, value, _o: show_mac(value)),
     Datatype("ether_type", "Ethernet protocol", 16, _BIG, table=symbols.ETHER_TYPE, form="x4"),
     Datatype("arp_op", "ARP operation", 16, _HOST, table=symbols.ARP_OP),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tcemu.nft.run import Run
 
 FAMILIES: Final = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
-ALONE: Final = ("table", "chain", "set", "map", "meter")  # listed one by one
+ALONE: Final = ("table", "chain", "set", "map")  # listed one by one
 
 
 def tables(run: Run, family: str = "") -> list[Table]:

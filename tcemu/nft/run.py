@@ -50,6 +50,7 @@ class Run:
         self.as_json = False
         self.lists = True  # rules are kept as they will be listed; who never lists them goes without
         self.newest = True
+        self.missing: frozenset[str] = frozenset()  # modules that the kernel lacks
         self.listed = False  # a listing in JSON is one, even of nothing
 
     def all(self, commands: list[Command]) -> None:

@@ -95,7 +95,7 @@ def make(run: Run, command: Command, chain: Chain, scope: Scope) -> Rule:
     own_sets = _anonymous_sets(kernel, command, table, scope)
     handle = command.spec.handle if command.op == "replace" else kernel.next_handle(table)
     rank, replaced = place(kernel, command, chain)
-    check(scope.done, table.family)
+    check(scope.done, table.family, run.missing)
     steps, places = lowered(scope.done, table.key)
     uses = _uses(kernel, table, scope)
     wants = needs(scope.done, table.family)
