@@ -325,7 +325,13 @@ def compatible(wanted: Datatype, given: Datatype | None, newest: bool = True) ->
     """Plain numbers fit anywhere, and marks take what is a number to the kernel (as nft does since 1.0.8)."""
     if given is None:
         return False
-    if newest and wanted.name == "mark" and given.root in ("integer", "bitmask") and not given.parts and given.name not in ("ipv4_addr", "ipv6_addr"):
+    if (
+        newest
+        and wanted.name == "mark"
+        and given.root in ("integer", "bitmask")
+        and not given.parts
+        and given.name not in ("ipv4_addr", "ipv6_addr")
+    ):
         return True
     return wanted.same(given) or given.name in ("integer", "xinteger")
 

@@ -157,12 +157,26 @@ def text(form: Form, out: Any) -> str:
     """``[match, op, left, right]`` or ``[match, op, left, value, mask]``."""
     _kind, op, left, right, *mask = form
     lead = out.text(left, 9)
+    if out.later and left[:3] == ["payload", "ip", "frag-off"]:
+        right = hexadecimal(right)
+    if out.later and left[0] == "op" and left[2][:3] == ["payload", "ip", "frag-off"]:
+        lead, right = out.text(hexadecimal(left), 9), hexadecimal(right)
+    if mask and out.later:  # nft 1.1 lists what the kernel does
+        bits, value = (out.text(["flags", *part[1:]]) for part in (mask[0], right))
+        return f"{lead} & {f'({bits})' if ' ' in bits else bits} {op or '=='} {value}"
     if mask:
         return f"{lead} {'!= ' if op == '!=' else ''}{out.text(right)} / {out.text(mask[0])}"
     if op in ("", "=="):
         shown = "== " if op == "==" and (left[0] == "op" or (right[0] == "v" and TYPES[right[1]].root == "bitmask")) else ""
         return f"{lead} {shown}{out.text(right, 9)}"
     return f"{lead} {op} {out.text(right, 9)}"
+
+
+def hexadecimal(form: Form) -> Form:
+    """An expression with its plain numbers in hexadecimal."""
+    if form[0] == "v":
+        return ["v", "xinteger", *form[2:]] if form[1] == "integer" else form
+    return [hexadecimal(part) if isinstance(part, list) else part for part in form]
 
 
 def json(form: Form, out: Any) -> Any:
