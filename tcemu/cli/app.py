@@ -8,13 +8,13 @@ import click
 
 from tcemu.cli.main import Choice, write
 from tcemu.cli.offload import offload_group
-from tcemu.cli.preparing import by_device, open_for, pairs, prepare
+from tcemu.cli.preparing import by_device, open_for, pairs, prepare, programs
 from tcemu.diagnostics import Diagnostic, TcemuError, near
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tcemu.conntrack.events import EventLog
+    from tcemu.conntrack.events import EventLog, ExpectLog
     from tcemu.session.replayed import ReplayResult
     from tcemu.session.session import Session
 
@@ -74,10 +74,11 @@ def unknown(word: str) -> TcemuError:
     metavar="WORDS",
     help="Which kernel, tc and nft: linux-VERSION, iproute2-VERSION, nft-VERSION, no-zones, no-MODULE, with commas between.",
 )
+@click.option("--tz", metavar="ZONE", help="The time zone of times of day and dates in nft rules.")
 @click.version_option(
     None, "-V", "--version", message="%(version)s", package_name="tcemu", help="Say the version, and whether the engine is compiled."
 )
-def app(namespace: str, session: str, strict: bool, profile: str) -> None:
+def app(namespace: str, session: str, strict: bool, profile: str, tz: str) -> None:
     """Run tc and nft rulesets on captures, with the connection tracking and NAT of Linux, without a kernel.
 
     Options of the program stand in front of the command and are read before click sees them; they are here for this page.
@@ -114,6 +115,8 @@ pass_choice = click.make_pass_decorator(Choice)
 @click.option("--rfc-exact", is_flag=True, help="With ebpf: the flow map's lookup as the RFC of 2018 had it.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of what the kernel would draw at random.")
 @click.option("--sysctl", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A setting of the machine.")
+@click.option("--socket", "sockets", multiple=True, metavar="WORDS", help="A local program's socket, as `tcemu socket add` has it.")
+@click.option("--osf", type=click.Path(), metavar="FILE", help="Fingerprints of operating systems (pf.os), for nft's osf.")
 @click.option("--keep", is_flag=True, help="With --rules: load them into the session and keep counters and connections there.")
 @pass_choice
 def replay(
@@ -133,6 +136,8 @@ def replay(
     rfc_exact: bool,
     seed: int,
     sysctl: list[tuple[str, str]],
+    sockets: tuple[str, ...],
+    osf: str | None,
     keep: bool,
 ) -> int:
     """Play captures through a ruleset.
@@ -147,11 +152,13 @@ def replay(
     profile = profile_of(offload, rfc_exact)
     with open_for(choice, scratch=bool(rules) and not keep) as session:
         prepare(session, rules, sysctl)
+        programs(session, sockets, osf)
         with progress_bar([path for _, path in inputs]) as progress:
             from tcemu.session.replayed import replay as play
 
             told: list[str] = []
             log = event_log(told.append if as_json else write) if events else None
+            waited = expect_log(told.append if as_json else write) if events else None
             result = play(
                 session,
                 by_device(inputs),
@@ -165,6 +172,7 @@ def replay(
                 progress=progress,
                 keep=True,
                 watcher=log,
+                expect_watcher=waited,
                 offload=profile,
             )
         report(session, result, as_json, show_connections, told if events else None)
@@ -177,6 +185,14 @@ def event_log(emit: Callable[[str], None]) -> EventLog:
     from tcemu.conntrack.request import parse
 
     return EventLog(parse(["-E", "-o", "timestamp"]), emit, reasons=True)
+
+
+def expect_log(emit: Callable[[str], None]) -> ExpectLog:
+    """Events of expectations, among those of connections."""
+    from tcemu.conntrack.events import ExpectLog
+    from tcemu.conntrack.request import parse
+
+    return ExpectLog(parse(["-E", "expect", "-o", "timestamp"]), emit, "expectation ")
 
 
 def report(session: Session, result: ReplayResult, as_json: bool, show_connections: bool, events: list[str] | None = None) -> None:
@@ -223,7 +239,9 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) ->
     if as_json:
         import json
 
-        events = [event._asdict() for event in way.events]
+        from tcemu.engine.trace import event_data
+
+        events = [event_data(event) for event in way.events]
         sent = [{"device": one.device, "hex": one.data.hex()} for one in way.sent]
         write(json.dumps({"verdict": way.verdict, "events": events, "sent": sent}) + "\n")
     elif nft:
@@ -264,6 +282,7 @@ def trace(choice: Choice, device: str, packet: str, as_json: bool, nft: bool) ->
 @click.option("--fail-on", default="", metavar="LEVEL", help="Exit 1 from this severity on: info, warning (as is) or error.")
 @click.option("--kind", default="", metavar="KIND", help="What the files are: nft, tc, ip, script, nft-json, tc-json.")
 @click.option("--color", "colour", type=click.Choice(("auto", "always", "never")), default="auto", help="Colours in text.")
+@click.option("--each", is_flag=True, help="Each file is a machine of its own; otherwise all files make one.")
 @click.option("--no-config", "config", is_flag=True, flag_value=False, default=True, help="Do not look for pyproject.toml or .tcemu.toml.")
 @click.option("--verbose", is_flag=True, help="Say what could not be decided, too.")
 @click.option("--explain", multiple=True, metavar="ID", help="Explain a rule and do nothing else.")

@@ -13,8 +13,8 @@ from typing import Final
 from tcemu.cli.main import OURS, TC_OBJECTS, TOOLS, Choice
 
 PROGRAMS: Final = ("tcemu", "tcemu-tc")
-OPTIONS: Final = ("--namespace", "--session", "--strict", "--profile", "--version", "--help")
-WITH_VALUE: Final = ("-n", "-netns", "--namespace", "--session", "--profile")
+OPTIONS: Final = ("--namespace", "--session", "--strict", "--profile", "--tz", "--version", "--help")
+WITH_VALUE: Final = ("-n", "-netns", "--namespace", "--session", "--profile", "--tz")
 TC_OPTIONS: Final = (
     "-statistics",
     "-details",
@@ -92,7 +92,7 @@ def candidates(program: str, words: Sequence[str], choice: Choice) -> list[str]:
             value = rest.pop(0)
             if option == "--session":
                 choice.path = value
-            elif option != "--profile":
+            elif option not in ("--profile", "--tz"):
                 choice.namespace = value
     if not rest:
         return starting([*OPTIONS] if begun.startswith("-") else [*commands(), *TC_OBJECTS, *TOOLS], begun)

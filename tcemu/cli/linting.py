@@ -42,6 +42,7 @@ class Asked(NamedTuple):
     verbose: bool = False
     config: bool = True
     kind: str = ""
+    each: bool = False
 
 
 def run(asked: Asked) -> int:
@@ -67,7 +68,7 @@ def _run(asked: Asked) -> int:
     gc.disable()  # the process ends with the report, and what is read makes few circles
     config = configs.find(asked.paths[0]) if asked.config else configs.Config()
     wanted = _wanted(asked, config)
-    _subject, report = lint_paths(wanted)
+    report = _asked(wanted, asked.each)
     known = asked.baseline or config.beside("baseline")
     if known and (asked.baseline or os.path.exists(known)):
         kept, number = baselines.without(report.findings, baselines.read(known))
@@ -77,7 +78,7 @@ def _run(asked: Asked) -> int:
         sys.stderr.write(f"{asked.write_baseline}: {len(report.findings)} findings kept as known\n")
         return 0
     if asked.fix:
-        report = _mended(report, wanted)
+        report = _mended(report, wanted, asked.each)
     if asked.witness:
         count = keep_witnesses(asked.witness, report.findings)
         sys.stderr.write(f"{asked.witness}: {count} witness packets\n")
@@ -110,7 +111,19 @@ def _assertion(text: str) -> tuple[str, str]:
     return proto, port
 
 
-def _mended(report: Report, wanted: Wanted) -> Report:
+def _asked(wanted: Wanted, each: bool) -> Report:
+    """One report: on one machine that all files make, or on a machine a file."""
+    if not each:
+        return lint_paths(wanted)[1]
+    reports = [lint_paths(wanted._replace(paths=(path,)))[1] for path in wanted.paths]
+    return Report(
+        [finding for one in reports for finding in one.findings],
+        [doubt for one in reports for doubt in one.doubts],
+        sum(one.ignored for one in reports),
+    )
+
+
+def _mended(report: Report, wanted: Wanted, each: bool) -> Report:
     """Change the files and lint them again, until nothing more is to be mended."""
     from tcemu.lint.fixing import apply
 
@@ -120,7 +133,7 @@ def _mended(report: Report, wanted: Wanted) -> Report:
         total += count
         if not count:
             break
-        report = lint_paths(wanted)[1]
+        report = _asked(wanted, each)
     sys.stderr.write(f"{total} place{'s' if total != 1 else ''} mended\n")
     return report
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 if TYPE_CHECKING:
     from tcemu.session.session import Result, Session
 
-TOOLS: Final = ("tc", "nft", "conntrack", "ip", "sysctl")
+TOOLS: Final = ("tc", "nft", "conntrack", "ip", "sysctl", "socket", "osf")
 TC_OBJECTS: Final = ("qdisc", "class", "filter", "chain", "actions")
 OURS: Final = ("replay", "trace", "explain", "lint", "diff", "offload", "scenario", "session", "bench", "monitor", "completion", "help")
-HELP: Final = {"tc": "help", "ip": "help", "nft": "--help", "conntrack": "--help", "sysctl": "--help"}
+HELP: Final = {"tc": "help", "ip": "help", "nft": "--help", "conntrack": "--help", "sysctl": "--help", "socket": "help", "osf": "help"}
 INTERACTIVE: Final = frozenset(("-i", "--interactive"))
 INTERNAL: Final = 70  # sysexits.h EX_SOFTWARE
 INTERRUPTED: Final = 130
@@ -122,7 +122,7 @@ def read_options(argv: list[str], choice: Choice) -> list[str] | None:
             return None
         if word == "--strict":
             choice.strict = True
-        elif word in ("-n", "-netns", "--namespace", "--session", "--profile"):
+        elif word in ("-n", "-netns", "--namespace", "--session", "--profile", "--tz"):
             if not value:
                 at += 1
                 if at == len(argv):
@@ -132,6 +132,8 @@ def read_options(argv: list[str], choice: Choice) -> list[str] | None:
                 choice.path = value
             elif word == "--profile":
                 choice.profile = value
+            elif word == "--tz":
+                live_in(value)
             else:
                 choice.namespace = value
         else:
@@ -145,6 +147,21 @@ def tc_object(word: str) -> bool:
     if word in TC_OBJECTS or word == "action":
         return True
     return any(name.startswith(word) for name in TC_OBJECTS) and not any(name.startswith(word) for name in (*OURS, *TOOLS))
+
+
+def live_in(zone: str) -> None:
+    """Times of day and dates are those of a time zone, as TZ says it for nft. Raises TcemuError for one that is not known."""
+    import re
+    import time
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(zone)
+    except (KeyError, OSError, ValueError):  # not in the data base; a POSIX rule such as CET-1CEST is taken, too
+        if not re.fullmatch(r"(<[+\-\w]{3,}>|[A-Za-z]{3,})[+-]?\d.*", zone):
+            raise usage(f"{zone!r} is no time zone") from None
+    os.environ["TZ"] = zone
+    time.tzset()
 
 
 def version() -> int:
@@ -195,7 +212,7 @@ def conversation(session: Session, options: list[str]) -> int:
 def monitored(session: Session, argv: list[str]) -> int | None:
     """``nft monitor``, which ends when it is interrupted; None if the command is another one after all."""
     from tcemu.nft.commands import UsageError
-    from tcemu.nft.monitor import asked, follow
+    from tcemu.nft.monitor import asked, follow, wants_trace
 
     try:
         options = asked(argv)
@@ -203,6 +220,11 @@ def monitored(session: Session, argv: list[str]) -> int | None:
         return None
     if options is None:
         return None
+    if wants_trace(options):
+        from tcemu.session.traceline import listen
+
+        listen(session, write_now)
+        return 0
     reply = follow(session, options, lambda: int(session.store.rows("PRAGMA data_version").fetchone()[0]), write_now)
     return complain(reply.stderr, reply.exit_code)
 

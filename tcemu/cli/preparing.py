@@ -50,6 +50,18 @@ def prepare(session: Session, rules: Iterable[str], sysctl: Iterable[tuple[str, 
             click.echo(said, err=True, nl=False)
 
 
+def programs(session: Session, sockets: Iterable[str], fingerprints: str | None) -> None:
+    """Sockets of local programs, and a fingerprint file. Raises Refused and StateError."""
+    from tcemu.host import osf
+    from tcemu.host.programs import socket
+
+    with session.transaction():
+        for words in sockets:
+            socket(["add", *words.split()], session.host)
+        if fingerprints is not None:
+            osf.load(session.host, fingerprints)
+
+
 def by_device(inputs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """The captures of each device, in their order."""
     captures: dict[str, list[str]] = {}

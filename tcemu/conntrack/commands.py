@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Protocol
 
+from tcemu.conntrack import expected as waiting
 from tcemu.conntrack import formats, make, show
 from tcemu.conntrack.entry import CONFIRMED, NAT_CLASH, OFFLOADED, Entry
+from tcemu.conntrack.expect import ADDED, CLASH, Expectations
 from tcemu.conntrack.help import HELP
-from tcemu.conntrack.record import EntryRecord, ExpectationRecord, from_record, to_record
-from tcemu.conntrack.request import NAME, NO_LABELS, ComplaintError, Request, parse
+from tcemu.conntrack.record import EntryRecord, ExpectationRecord, expectation_record, from_record, to_record
+from tcemu.conntrack.request import LOAD, NAME, NO_LABELS, ComplaintError, Request, parse
 from tcemu.conntrack.select import matches
 from tcemu.conntrack.stats import Stats
 from tcemu.shelf import Shelf
@@ -44,12 +46,57 @@ class Tracked(Protocol):
 def run(argv: Sequence[str], stdin: str, world: Tracked) -> Reply:
     """Run one command line (argv without the program's name)."""
     try:
+        if len(argv) > 1 and argv[0] in LOAD:
+            return _load(argv[1], stdin, world)
         request = parse(list(argv))
         command = request.command or "h"
-        with world.transaction() if command in "DIUF" or "zero" in request.given else nullcontext():
-            return _DO[command](request, world)
     except ComplaintError as complaint:
         return Reply(complaint.exit_code, "", complaint.text)
+    try:
+        with world.transaction() if command in "DIUF" or "zero" in request.given else nullcontext():
+            reply = _DO[command](request, world)
+    except ComplaintError as complaint:
+        reply = Reply(complaint.exit_code, "", complaint.text)
+    return reply._replace(stderr=request.warnings + reply.stderr) if request.warnings else reply
+
+
+def _load(path: str, stdin: str, world: Tracked) -> Reply:
+    """-R: lines of -I, -A, -U, -D and -F from a file (``-``: standard input). All are read before the first is done; none says how many."""
+    try:
+        with nullcontext() if path == "-" else open(path, encoding="utf-8", errors="replace") as file:
+            lines = (stdin if file is None else file.read()).splitlines()
+    except OSError:
+        raise ComplaintError(f"Failed to open file {path} for reading") from None
+    requests = []
+    for line in lines:
+        words = split(line)
+        if not any(word.startswith("-") for word in words):
+            continue
+        request = parse(words)
+        command = request.command or "h"
+        if command not in "DIUF":
+            raise ComplaintError(f"Cannot use command `-{command}' with --load-file")
+        requests.append(request)
+    out, err = "", ""
+    with world.transaction():
+        for request in requests:
+            try:
+                reply = _DO[request.command](request, world)
+            except ComplaintError as complaint:
+                return Reply(complaint.exit_code, out, err + complaint.text)
+            out += reply.stdout.removeprefix(formats.XML_HEAD).removesuffix(formats.XML_TAIL)
+            err += reply.stderr if request.command == "F" else ""
+    return Reply(0, out, err)
+
+
+def split(line: str) -> list[str]:
+    """A line of a file as arguments."""
+    from shlex import split as words
+
+    try:
+        return words(line)
+    except ValueError:
+        return line.split()
 
 
 def alive(world: Tracked, now: int) -> list[Entry]:
@@ -85,21 +132,72 @@ def _lines(entries: list[Entry], now: int, request: Request) -> str:
 def _list(request: Request, world: Tracked) -> Reply:
     now = world.now()
     if request.table == "expect":
-        waited = expected(world, now)
-        masters = {entry.id: entry for entry in alive(world, now)} if waited else {}
-        lines = [show.expected_line(one, masters.get(one.master), now) + "\n" for one in waited]
-        return Reply(0, "".join(lines), f"{NAME}: {len(waited)} expectations have been shown.\n")
+        waited = [one for one in expected(world, now) if request.family in (0, one.family)]
+        text = waiting.text(waited, masters(world, now) if waited else {}, now, request.output)
+        return Reply(0, text, _labelless(request) + _counted(len(waited)))
     found = [entry for entry in alive(world, now) if matches(request, entry, now)] if request.table == "conntrack" else []
     text = _lines(found, now, request)
     if "zero" in request.given:
         for entry in found:
             entry.orig_packets = entry.orig_bytes = entry.reply_packets = entry.reply_bytes = 0
             world.connections.put(to_record(entry))
-    note = NO_LABELS if "labels" in request.output else ""
-    return Reply(0, text, note + told(len(found), "shown"))
+    return Reply(0, text, _labelless(request) + told(len(found), "shown"))
+
+
+def _labelless(request: Request) -> str:
+    return NO_LABELS if "labels" in request.output else ""
+
+
+def _counted(count: int) -> str:
+    return f"{NAME}: {count} expectations have been shown.\n"
+
+
+def masters(world: Tracked, now: int) -> dict[int, Entry]:
+    """Connections by number."""
+    return {int(entry.id): entry for entry in alive(world, now)}
+
+
+def _awaited(request: Request, world: Tracked, now: int) -> tuple[ExpectationRecord, dict[int, Entry]]:
+    """The expectation that -G and -D mean."""
+    known = masters(world, now)
+    found = waiting.find(expected(world, now), known, request)
+    if found is None:
+        raise ComplaintError("Operation failed: No such file or directory", 1)
+    return found, known
+
+
+def _await(request: Request, world: Tracked, now: int) -> Reply:
+    """-I expect: ctnetlink_create_expect."""
+    rows = expected(world, now)
+    known = masters(world, now)
+    found = list(known.values())
+    new = waiting.made(request, waiting.master_of(found, request), now)
+    table = Expectations()
+    table.all = [waiting.expectation(row, known[row.master]) for row in rows if row.master in known]
+    if any(one.fits(new.tuple, new.family, new.proto, 0) for one in table.all):
+        raise ComplaintError("Operation failed: File exists", 1)
+    code = table.relate(new, waiting.policy(new.master)[0], 1 << 30)
+    if code != ADDED:
+        raise ComplaintError(f"Operation failed: {'Device or resource busy' if code == CLASH else 'Too many open files'}", 1)
+    for row in list(world.expectations):
+        world.expectations.delete(row.key)
+    for rank, one in enumerate(table.all, 1):
+        world.expectations.put(expectation_record(one, rank))
+    return Reply(0, "", "")
+
+
+def _forget(world: Tracked, ended: set[int]) -> None:
+    """What connections expected that are no more (nf_ct_remove_expectations)."""
+    for row in list(world.expectations):
+        if row.master in ended:
+            world.expectations.delete(row.key)
 
 
 def _get(request: Request, world: Tracked) -> Reply:
+    if request.table == "expect":
+        now = world.now()
+        one, known = _awaited(request, world, now)
+        return Reply(0, waiting.line(one, known.get(one.master), now) + "\n", "")
     if "src" not in request.addresses:
         raise ComplaintError("Operation failed: invalid parameters", 1)
     now = world.now()
@@ -111,22 +209,32 @@ def _get(request: Request, world: Tracked) -> Reply:
 
 def _delete(request: Request, world: Tracked) -> Reply:
     now = world.now()
+    if request.table == "expect":
+        world.expectations.delete(_awaited(request, world, now)[0].key)
+        return Reply(1, "", _counted(0))  # the tool counts wrong here
     found = [entry for entry in alive(world, now) if matches(request, entry, now)]
     for entry in found:
         world.connections.delete(str(entry.id))
+    _forget(world, {int(entry.id) for entry in found})
     return Reply(0 if found else 1, _lines(found, now, request), told(len(found), "deleted"))
 
 
 def _create(request: Request, world: Tracked) -> Reply:
     now = world.now()
+    if request.table == "expect":
+        return _await(request, world, now)
+    if len({"reply-src", "reply-dst"} & request.addresses.keys()) == 1:
+        raise ComplaintError("Operation failed: invalid parameters", 1)
     entries = alive(world, now)
     entry = make.entry_of(request)
     if make.find(entries, entry) is not None:
+        if request.adds:
+            return Reply(0, "", told(0, "added"))
         raise ComplaintError("Operation failed: Such conntrack exists, try -U to update", 1)
     entry.id = max((record.rank for record in world.connections), default=0) + 1
     make.begin(entry, request, now)
     world.connections.put(to_record(entry))
-    return Reply(0, "", told(1, "created"))
+    return Reply(0, "", told(1, "added" if request.adds else "created"))
 
 
 def _update(request: Request, world: Tracked) -> Reply:
@@ -143,9 +251,10 @@ def _flush(request: Request, world: Tracked) -> Reply:
         for row in list(world.expectations):
             world.expectations.delete(row.key)
         return Reply(0, "", f"{NAME}: expectation table has been emptied.\n")
-    for record in list(world.connections):
-        if not request.family or record.family == request.family:
-            world.connections.delete(record.key)
+    ended = [record for record in world.connections if not request.family or record.family == request.family]
+    for record in ended:
+        world.connections.delete(record.key)
+    _forget(world, {record.rank for record in ended})
     return Reply(0, "", f"{NAME}: connection tracking table has been emptied.\n")
 
 
@@ -181,14 +290,17 @@ def _events(request: Request, world: Tracked) -> Reply:
         raise ComplaintError(
             "Operation failed: events come with packets, and none are on their way (see --in, and tcemu replay --events)", 1
         )
-    if request.table == "expect":
-        raise ComplaintError("Operation failed: there are no events of expectations", 1)
-    from tcemu.conntrack.events import EventLog
+    from tcemu.conntrack.events import EventLog, ExpectLog
 
     lines: list[str] = []
-    log = EventLog(request, lines.append)
-    play(request.inputs, watcher=log)
-    end = log.finish()
+    if request.table == "expect":
+        waiting_log = ExpectLog(request, lines.append)
+        play(request.inputs, expect_watcher=waiting_log)
+        end = waiting_log.finish()
+    else:
+        log = EventLog(request, lines.append)
+        play(request.inputs, watcher=log)
+        end = log.finish()
     return Reply(0, "".join(lines), end)
 
 

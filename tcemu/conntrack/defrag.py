@@ -130,12 +130,15 @@ class Defrag:
         key: Key = (4, user, 0, f[IP_SADDR], 0, f[IP_DADDR], f[IP_ID], f[L4PROTO])
         queue = self.queue_of(key, 4, p.ts)
         if queue is None:
-            p.reason = "fragment: no memory for another packet (ipfrag_high_thresh)"
+            p.reason = (
+                f"fragment: no memory for another packet ({self.memory4} bytes are held, ipfrag_high_thresh is {self.settings.frag4_high})"
+            )
             return BAD
         if self.is_too_far(queue, f[IP_SADDR]):
             self.forget(key)
             queue = self.queue_of(key, 4, p.ts)
             if queue is None:
+                self.hold(p, "the source has sent too many other fragments meanwhile")
                 return BAD
         field = f[IP_FRAG]
         ihl = f[IP_IHL] * 4
@@ -144,20 +147,20 @@ class Defrag:
         end = offset + self.payload_end(p, user) - at
         if (field & MF) == 0:
             if not queue.ends_at(end):
-                return self.give_up(p, key, "another end was seen")
+                return self.give_up(p, key, f"another end was seen ({queue.length}, and now {end})")
         else:
             end &= ~7
             if not queue.reaches(end):
-                return self.give_up(p, key, "it reaches past the end")
+                return self.give_up(p, key, f"it reaches past the end ({end} of {queue.length} bytes)")
         if end <= offset:
-            return self.give_up(p, key, "it is empty")
+            return self.give_up(p, key, f"it is empty (offset {offset}, end {end})")
         size = end - offset
         placed = queue.insert(Piece(offset, size, slice_of(p, at, size)))
         if placed == DUPLICATE:
-            p.reason = "fragment: seen before"
+            p.reason = f"fragment: bytes {offset} to {end} were seen before"
             return BAD
         if placed == OVERLAP:
-            return self.give_up(p, key, "it overlaps another")
+            return self.give_up(p, key, f"bytes {offset} to {end} overlap another")
         queue.ecn |= 1 << (f[IP_TOS] & 3)
         self.account(queue, size)
         if offset == 0:
@@ -168,12 +171,12 @@ class Defrag:
         if (field & DF) != 0 and size + ihl > queue.max_df:
             queue.max_df = size + ihl
         if not queue.is_whole():
-            p.reason = "fragment: held until the packet is whole"
+            p.reason = f"fragment: held until the packet is whole ({queue.meat} bytes are there)"
             return HELD
         self.forget(key)
         ecn = ecn_of(queue.ecn)
         if ecn == BAD_ECN:
-            p.reason = "fragment: the fragments' ECN fields contradict each other"
+            self.hold(p, "the ECN fields contradict each other")
             return BAD
         frame = reassembled4(queue.first, queue.l3, queue.payload(), queue.max_df == queue.max_size, ecn)
         return self.become(p, queue, frame, max(queue.max_df, queue.max_size))
@@ -220,31 +223,32 @@ class Defrag:
         )
         queue = self.queue_of(key, 6, p.ts)
         if queue is None:
-            p.reason = "fragment: no memory for another packet (nf_conntrack_frag6_high_thresh)"
+            p.reason = f"fragment: no memory for another packet ({self.memory6} bytes are held, nf_conntrack_frag6_high_thresh is {self.settings.frag6_high})"
             return BAD
         field = i64(read_i16_be(data, at + 2)) & 0xFFFF
         offset = field & ~7
         size = f[IP6_PLEN] - (at + 8 - p.l3 - 40)
         end = offset + size
         if end > MAX_LENGTH or size < 0:
-            return self.hold(p, "it reaches past 65535 bytes")
+            return self.hold(p, f"it reaches past 65535 bytes ({end})")
         if (field & MF6) == 0:
             if not queue.ends_at(end):
-                return self.hold(p, "another end was seen")
+                return self.hold(p, f"another end was seen ({queue.length}, and now {end})")
         else:
             if (end & 7) != 0:
                 self.forget(key)
-                p.reason = "fragment: its length is no multiple of eight; the packet passes as it is"
+                p.reason = f"fragment: its length {size} is no multiple of eight; the packet passes as it is"
                 return WHOLE  # -EPROTO
             if not queue.reaches(end):
-                return self.hold(p, "it reaches past the end")
+                return self.hold(p, f"it reaches past the end ({end} of {queue.length} bytes)")
         if size == 0 or at + 8 + size > p.end + max(p.wire - (p.end - p.start), 0):
-            return self.hold(p, "it is empty or cut")
+            return self.hold(p, f"it is empty or cut (offset {offset}, end {end})")
         placed = queue.insert(Piece(offset, size, slice_of(p, at + 8, size)))
         if placed != FITS:
             if placed == OVERLAP:
                 self.forget(key)
-            return self.hold(p, "seen before" if placed == DUPLICATE else "it overlaps another")
+                return self.hold(p, f"bytes {offset} to {end} overlap another")
+            return self.hold(p, f"bytes {offset} to {end} were seen before")
         queue.ecn |= 1 << (f[IP_TOS] & 3)
         self.account(queue, size)
         queue.max_size = max(queue.max_size, f[IP6_PLEN])
@@ -254,12 +258,12 @@ class Defrag:
             queue.l3 = p.l3 - p.start
             queue.place = (at - p.start) << 16 | (place & 0xFFFF)
         if not queue.is_whole():
-            p.reason = "fragment: held until the packet is whole"
+            p.reason = f"fragment: held until the packet is whole ({queue.meat} bytes are there)"
             return HELD
         self.forget(key)
         ecn = ecn_of(queue.ecn)
         if ecn == BAD_ECN:
-            return self.hold(p, "the fragments' ECN fields contradict each other")
+            return self.hold(p, "the ECN fields contradict each other")
         frame = reassembled6(queue.first, queue.l3, queue.place, queue.payload(), ecn)
         return self.become(p, queue, frame, 40 + queue.max_size)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tcemu.conntrack.entry import OFFLOADED, STATUS_NAMES, ZONE_BOTH, ZONE_ORIGINAL, ZONE_REPLY, Entry, Tuple
+from tcemu.conntrack.entry import OFFLOADED, SEQ_ADJUST, STATUS_NAMES, ZONE_BOTH, ZONE_ORIGINAL, ZONE_REPLY, Entry, Tuple
 from tcemu.conntrack.expect import Expectation, Expectations
 from tcemu.conntrack.names import PROTOCOLS, address, number, state
 from tcemu.conntrack.show import left, uses
@@ -34,8 +34,14 @@ def dump(entry: Entry, now: int) -> dict[str, Any]:
         out["labels"] = f"{int.from_bytes(labels.to_bytes(16, 'big'), 'little'):x}"
     if entry.helper:
         out["helper"] = entry.helper
+    if entry.status & SEQ_ADJUST and entry.extra is not None and entry.extra.adjust:
+        adjust = [number & 0xFFFFFFFF for number in entry.extra.adjust]
+        out |= {"seqadj_orig": adjust[:3], "seqadj_reply": adjust[3:]}
     if entry.master is not None:
         out["master"] = _tuple(entry.master, entry.master.orig, ZONE_ORIGINAL)
+    if entry.status & SEQ_ADJUST and entry.extra is not None:
+        numbers = [one & 0xFFFFFFFF for one in entry.extra.adjust]
+        out |= {"seqadj_orig": numbers[:3], "seqadj_reply": numbers[3:]}
     return out
 
 
@@ -66,7 +72,7 @@ def _expectation(one: Expectation, now: int) -> dict[str, Any]:
             "src": address(family, empty, empty),
             "dst": address(family, full, full),
             "proto": proto,
-            "sport": 0 if one.any_sport else 0xFFFF,
+            "sport": 0 if one.any_sport else one.sport_mask,
             "dport": 0xFFFF,
         },
         "master": _tuple(one.master, one.master.orig, ZONE_ORIGINAL),
@@ -92,7 +98,7 @@ def _tuple(entry: Entry, t: Tuple, way: int) -> dict[str, Any]:
     out["proto"] = PROTOCOLS.get(entry.proto, entry.proto)
     if entry.proto in (ICMP, ICMPV6):
         out |= {"id": t.sport, "type": t.dport >> 8, "code": t.dport & 255}
-    elif has_ports(entry.proto) or entry.proto == GRE:
+    elif has_ports(int(entry.proto)) or entry.proto == GRE:
         out |= {"sport": t.sport, "dport": t.dport}
     if entry.zone and entry.zone_dir == way:
         out["zone"] = entry.zone

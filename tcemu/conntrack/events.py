@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from tcemu.conntrack import formats, show
+from tcemu.conntrack import expected, formats, show
 from tcemu.conntrack.entry import ASSURED, SEEN_REPLY, Entry
+from tcemu.conntrack.expect import Expectation, ExpectWatcher
 from tcemu.conntrack.names import address
+from tcemu.conntrack.record import expectation_record
 from tcemu.conntrack.request import NAME, Request
 from tcemu.conntrack.select import matches
 from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, Watcher
@@ -83,7 +85,7 @@ class EventLog(Watcher):
 
     def _tell(self, kind: int, entry: Entry, now: int, protocol: bool) -> None:
         request = self.request
-        if WORDS[kind] not in self.kinds or not matches(request, entry, now):
+        if self.muted or WORDS[kind] not in self.kinds or not matches(request, entry, now):
             return
         self.seen += 1
         if self.xml:
@@ -99,11 +101,40 @@ class EventLog(Watcher):
     def _stamp(self, now: int) -> str:
         if "timestamp" not in self.request.output or self.xml:
             return ""
-        return f"[{now // SECOND:<8}.{now % SECOND // 1000:<6}]\t"
+        return show.stamp(now)
+
+
+class ExpectLog(ExpectWatcher):
+    """The same of expectations: `conntrack -E expect`. There are only new ones and those that go."""
+
+    def __init__(self, request: Request, emit: Callable[[str], None], noun: str = "") -> None:
+        """noun: what lines say before the expectation, where they stand among others."""
+        super().__init__()
+        self.request, self.emit, self.noun = request, emit, noun
+        self.xml = "xml" in request.output
+        if self.xml:
+            emit(expected.XML_HEAD)
+
+    def expected(self, kind: int, one: Expectation, now: int) -> None:
+        if self.muted:
+            return
+        self.seen += 1
+        record, master = expectation_record(one, 1), one.master
+        if self.xml:
+            self.emit(expected.xml(record, master, now, WORDS[kind].lower()) + "\n")
+            return
+        stamp = show.stamp(now) if "timestamp" in self.request.output else ""
+        self.emit(f"{stamp}{f'[{WORDS[kind]}]':>9} {self.noun}{expected.line(record, master, now)}\n")
+
+    def finish(self) -> str:
+        """The end of the output, and what the tool says on standard error."""
+        if self.xml:
+            self.emit(expected.XML_TAIL)
+        return f"{NAME}: {self.seen} expectation events have been shown.\n"
 
 
 def _known(entry: Entry) -> Known:
-    state = int(entry.state) if not has_ports(entry.proto) or entry.proto not in (17, 136) else 0
+    state = int(entry.state) if not has_ports(int(entry.proto)) or entry.proto not in (17, 136) else 0
     labels = (int(entry.label_high), int(entry.label_low))
     return Known(state, entry.status & (SEEN_REPLY | ASSURED), int(entry.mark), labels, entry.helper)
 

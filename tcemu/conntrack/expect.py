@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from tcemu.conntrack.entry import CONFIRMED, DYING, Entry, Tuple
-from tcemu.conntrack.stats import Stats
+from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, Stats
 
 PERMANENT: Final = 1  # NF_CT_EXPECT_* flags
 INACTIVE: Final = 2
@@ -17,15 +17,19 @@ ADDED: Final = 0
 OVER_LIMIT: Final = 1  # of the helper's policy (-EMFILE)
 CLASH: Final = 2  # another connection expects the like (-EBUSY, -EALREADY)
 TABLE_FULL: Final = 3  # nf_conntrack_expect_max (-EMFILE)
+ALREADY: Final = 4  # it is there, of another class or connection (-EALREADY)
 REASONS: Final = (
     "",
     "the helper expects as many as it may",
     "another connection expects the like",
     "the table of expectations is full (nf_conntrack_expect_max)",
+    "the like is expected already",
 )
 
 FOLLOW_NOTHING: Final = 0  # what becomes of the expected connection's addresses (expectfn)
 FOLLOW_MASTER: Final = 1  # nf_nat_follow_master
+FOLLOW_SIP: Final = 2  # nf_nat_sip_expected
+FOLLOW_PPTP: Final = 3  # pptp_expectfn
 
 
 class Expectation:
@@ -39,6 +43,7 @@ class Expectation:
         self.any_source: bool = False  # the source address does not matter
         self.source_mask: i64 = 0xFFFFFFFF  # IPv4: the bits of it that do
         self.any_sport: bool = True
+        self.sport_mask: i64 = 0xFFFF  # else: the bits of the source port that matter
         self.zone: i64 = master.zone
         self.flags: i64 = 0
         self.kind: i64 = 0  # class of the helper's policy
@@ -63,12 +68,14 @@ class Expectation:
                 return False
             if t.src != mine.src and (family == 6 or ((t.src ^ mine.src) & self.source_mask) != 0):
                 return False
-        return self.any_sport or t.sport == mine.sport
+        return self.any_sport or ((t.sport ^ mine.sport) & self.sport_mask) == 0
 
     def same(self, other: Expectation) -> bool:
         """expect_matches: the same tuple under the same masks."""
         a, b = self.tuple, other.tuple
         if self.any_source != other.any_source or self.any_sport != other.any_sport or self.source_mask != other.source_mask:
+            return False
+        if self.sport_mask != other.sport_mask:
             return False
         if a.src != b.src or a.src_high != b.src_high or a.sport != b.sport:
             return False
@@ -88,7 +95,19 @@ class Expectation:
                 return False
             if ((a.src ^ b.src) & self.source_mask & other.source_mask) != 0:
                 return False
-        return self.any_sport or other.any_sport or a.sport == b.sport
+        return self.any_sport or other.any_sport or ((a.sport ^ b.sport) & self.sport_mask & other.sport_mask) == 0
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class ExpectWatcher:
+    """Told of every expectation that is made or goes; the base class does nothing with it."""
+
+    def __init__(self) -> None:
+        self.seen: i64 = 0
+        self.muted: bool = False  # nf_conntrack_events is 0
+
+    def expected(self, kind: i64, one: Expectation, now: i64) -> None:
+        """It was made (EVENT_NEW) or is gone (EVENT_DESTROY); now: ns."""
 
 
 class Expectations:
@@ -97,16 +116,21 @@ class Expectations:
     def __init__(self) -> None:
         self.all: list[Expectation] = []
         self.stats: Stats = Stats()  # the table's
+        self.now: i64 = 0  # ns, when somebody last said
+        self.watcher: ExpectWatcher | None = None
 
-    def relate(self, new: Expectation, most: i64, table_most: i64) -> i64:
-        """nf_ct_expect_related: ADDED, or why not. most: of its class for one master (0: no limit), the oldest gives way."""
+    def relate(self, new: Expectation, most: i64, table_most: i64, shared: bool = False) -> i64:
+        """nf_ct_expect_related: ADDED, or why not. most: of its class for one master (0: no limit), the oldest gives way.
+
+        shared: the like of another connection is no clash, but ALREADY there (NF_CT_EXP_F_SKIP_MASTER).
+        """
         mine: i64 = 0
         oldest: Expectation | None = None
         like: Expectation | None = None
         for old in self.all:
-            if old.same(new):
+            if (shared or old.master is new.master) and old.same(new):
                 if old.kind != new.kind or old.master is not new.master:
-                    return CLASH
+                    return ALREADY
                 like = old
                 continue
             if old.clashes(new):
@@ -127,11 +151,13 @@ class Expectations:
             return TABLE_FULL
         self.all.append(new)
         self.stats.expect_create += 1
+        if self.watcher is not None:
+            self.watcher.expected(EVENT_NEW, new, self.now)
         return ADDED
 
-    def add(self, expectation: Expectation) -> None:
-        """As `relate`, without limits: a like one of the same master gives way."""
-        self.relate(expectation, 0, 1 << 40)
+    def add(self, expectation: Expectation, table_most: i64 = 4096) -> bool:
+        """As `relate`, without a limit of the connection's own: a like one of the same master gives way."""
+        return self.relate(expectation, 0, table_most) == ADDED
 
     def take(self, t: Tuple, family: i64, proto: i64, zone: i64, now: i64) -> Expectation | None:
         """nf_ct_find_expectation: the one that a new connection fulfils; it is used up unless permanent."""
@@ -155,19 +181,35 @@ class Expectations:
     def remove(self, expectation: Expectation) -> None:
         """Forget one."""
         self.all = [other for other in self.all if other is not expectation]
+        self.gone(expectation)
+
+    def gone(self, expectation: Expectation) -> None:
+        """Count and tell of one that was taken out (nf_ct_unlink_expect_report)."""
         self.stats.expect_delete += 1
+        if self.watcher is not None:
+            self.watcher.expected(EVENT_DESTROY, expectation, self.now)
 
     def forget(self, master: Entry) -> None:
-        """nf_ct_remove_expectations: forget those of a dying connection."""
-        before = len(self.all)
+        """nf_ct_remove_expectations: forget those of a dying connection, the newest first."""
+        mine = self.of(master)
+        if len(mine) == 0:
+            return
         self.all = [other for other in self.all if other.master is not master]
-        self.stats.expect_delete += before - len(self.all)
+        mine.reverse()
+        for one in mine:
+            self.gone(one)
 
     def expire(self, now: i64) -> None:
         """Forget what did not come in time; an expectation that cannot expire has 0."""
+        self.now = now
+        over: list[Expectation] = []
         for old in self.all:
             if 0 < old.expires <= now:
-                before = len(self.all)
-                self.all = [other for other in self.all if not 0 < other.expires <= now]
-                self.stats.expect_delete += before - len(self.all)
-                return
+                over.append(old)
+        if len(over) == 0:
+            return
+        self.all = [other for other in self.all if not 0 < other.expires <= now]
+        for one in over:
+            self.now = one.expires
+            self.gone(one)
+        self.now = now

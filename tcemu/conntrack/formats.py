@@ -68,7 +68,7 @@ def xml_event(entry: Entry, now: int, kind: str, protocol_too: bool, when: str) 
 def _xml_direction(entry: Entry, t: Tuple, way: str, counters: bool = True) -> str:
     family = entry.family
     three = f"<src>{address(family, t.src_high, t.src)}</src><dst>{address(family, t.dst_high, t.dst)}</dst>"
-    four = f"<sport>{t.sport}</sport><dport>{t.dport}</dport>" if has_ports(entry.proto) else ""
+    four = f"<sport>{t.sport}</sport><dport>{t.dport}</dport>" if has_ports(int(entry.proto)) else ""
     if entry.proto == GRE:
         four = f"<srckey>0x{int(t.sport):x}</srckey><dstkey>0x{int(t.dport):x}</dstkey>"
     out = f'<layer3 protonum="{2 if family == 4 else 10}" protoname="ipv{family}">{three}</layer3>'
@@ -98,7 +98,7 @@ def save(entry: Entry, now: int, command: str = "-A", protocol_too: bool = True)
         words.append(f"--{name}-type {orig.dport >> 8} --{name}-code {orig.dport & 255} --{name}-id {orig.sport}")
     elif entry.proto == GRE:
         words.append(f"--srckey {orig.sport} --dstkey {orig.dport} --reply-key-src {reply.sport} --reply-key-dst {reply.dport}")
-    elif has_ports(entry.proto):
+    elif has_ports(int(entry.proto)):
         words.append(f"--sport {orig.sport} --dport {orig.dport} --reply-port-src {reply.sport} --reply-port-dst {reply.dport}")
     if state(entry) and protocol_too:
         words.append(f"--state {state(entry)}")

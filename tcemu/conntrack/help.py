@@ -10,14 +10,16 @@ Usage: conntrack [commands] [options]
 
 Commands:
   -L [table] [options]		show connections
-  -G [table] parameters		show one connection by its tuple
+  -G [table] parameters		show one connection or expectation by its tuple
   -D [table] parameters		delete connections
-  -I [table] parameters		make a connection
+  -I [table] parameters		make a connection or expectation
+  -A [table] parameters		the same; one that is there is no failure
   -U [table] parameters		change connections
   -F [table]			delete all
   -C [table]			count
   -S				show statistics
-  -E [options] --in DEV=FILE	play captures and show events (--in is tcemu's own)
+  -R file			do what lines of -I, -A, -U, -D and -F say
+  -E [table] [options] --in DEV=FILE	play captures and show events (--in is tcemu's own)
   -V				show the version
 
 Tables: conntrack, expect, dying, unconfirmed
@@ -38,6 +40,11 @@ Which connections:
   -n, --src-nat [ip[:port]]		source is translated
   -g, --dst-nat [ip[:port]]		destination is translated
   -j, --any-nat [ip[:port]]		one of them is
+
+Expectations (-I expect):
+      --tuple-src, --tuple-dst ip[/n]	source and destination that are expected
+      --mask-src, --mask-dst ip		bits of them that matter
+      --tuple-port-src, --tuple-port-dst, --mask-port-src, --mask-port-dst	behind -p
 
 How to show, what to set:
   -o, --output word[,...]		extended, id, timestamp, ktimestamp, xml, save

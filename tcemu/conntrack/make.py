@@ -19,7 +19,7 @@ from tcemu.conntrack.entry import (
 )
 from tcemu.conntrack.request import ComplaintError, Request
 from tcemu.conntrack.timeouts import SECOND
-from tcemu.conntrack.tuples import ICMP, ICMPV6, TCP, equal, invert
+from tcemu.conntrack.tuples import ICMP, ICMPV6, TCP, invert
 
 CHANGEABLE = 1 << 2 | 1 << 1 | 1 << 10  # ASSURED, SEEN_REPLY, FIXED_TIMEOUT
 
@@ -32,19 +32,23 @@ def entry_of(request: Request) -> Entry:
         if zone in request.zones:
             entry.zone, entry.zone_dir = request.zones[zone], way
     has_orig = "src" in request.addresses
+    orig, reply = Tuple(), Tuple()
     if has_orig:
-        _fill(entry.orig, request, "")
-        _invert(entry, entry.orig, entry.reply)
+        _fill(orig, request, "")
+        reply = _inverse(entry, orig)
     if "reply-src" in request.addresses or "reply-dst" in request.addresses:
-        _fill(entry.reply, request, "reply-")
+        _fill(reply, request, "reply-")
         if not has_orig:
-            _invert(entry, entry.reply, entry.orig)
+            orig = _inverse(entry, reply)
+    entry.orig, entry.reply = orig, reply
     return entry
 
 
-def _invert(entry: Entry, t: Tuple, out: Tuple) -> None:
-    if not invert(entry.proto, t, out):
+def _inverse(entry: Entry, t: Tuple) -> Tuple:
+    out = Tuple()
+    if not invert(int(entry.proto), t, out):
         raise ComplaintError("Operation failed: invalid parameters", 1)
+    return out
 
 
 def _fill(t: Tuple, request: Request, prefix: str) -> None:
@@ -68,7 +72,7 @@ def find(entries: Iterable[Entry], wanted: Entry) -> Entry | None:
     for entry in entries:
         if (entry.family, entry.proto, entry.zone) != (wanted.family, wanted.proto, wanted.zone):
             continue
-        if equal(entry.orig, wanted.orig) or equal(entry.reply, wanted.orig):
+        if entry.has_orig(wanted.orig) or entry.has_reply(wanted.orig):
             return entry
     return None
 
@@ -76,24 +80,27 @@ def find(entries: Iterable[Entry], wanted: Entry) -> Entry | None:
 def begin(entry: Entry, request: Request, now: int) -> None:
     """A new connection by hand."""
     entry.status = CONFIRMED
-    entry.started = now
+    if entry.stamped:
+        entry.started = now
     if entry.proto == TCP:
         entry.orig_side, entry.reply_side = Side(), Side()
+    reply = entry.reply
     for name in ("src-nat", "dst-nat"):
         wanted = request.nat.get(name)
         if wanted is None:
             continue
         source = name == "src-nat"
         if wanted.address is not None and source:
-            entry.reply.dst_high, entry.reply.dst = wanted.address.high, wanted.address.low
+            reply.dst_high, reply.dst = wanted.address.high, wanted.address.low
         elif wanted.address is not None:
-            entry.reply.src_high, entry.reply.src = wanted.address.high, wanted.address.low
+            reply.src_high, reply.src = wanted.address.high, wanted.address.low
         if wanted.port is not None and source:
-            entry.reply.dport = wanted.port
+            reply.dport = wanted.port
         elif wanted.port is not None:
-            entry.reply.sport = wanted.port
+            reply.sport = wanted.port
         entry.status |= SRC_NAT if source else DST_NAT
         entry.status |= SRC_NAT_DONE | DST_NAT_DONE
+    entry.reply = reply
     change(entry, request, now)
 
 

@@ -85,10 +85,13 @@ def setup(table: Conntrack, entry: Entry, wanted: NatRange, manip: i64, now: i64
         return False
     current = Tuple()
     chosen = Tuple()
-    invert(entry.proto, entry.reply, current)
+    proto: int = entry.proto
+    invert(proto, entry.reply, current)
     find_unique(table, entry, wanted, manip, current, chosen, now)
     if not equal(chosen, current):
-        invert(entry.proto, chosen, entry.reply)
+        answer = Tuple()
+        invert(proto, chosen, answer)
+        entry.reply = answer
         entry.status |= SRC_NAT if manip == SRC else DST_NAT
         if entry.helper != "":
             make_room(entry)
@@ -99,7 +102,8 @@ def setup(table: Conntrack, entry: Entry, wanted: NatRange, manip: i64, now: i64
 def null_binding(table: Conntrack, entry: Entry, manip: i64, now: i64) -> bool:
     """nf_nat_alloc_null_binding: keep the address; the port changes only when the tuple is taken."""
     wanted = NatRange()
-    wanted.family = entry.family
+    family: int = entry.family
+    wanted.family = family
     reply = entry.reply
     wanted.low_high = wanted.high_high = reply.dst_high if manip == SRC else reply.src_high
     wanted.low = wanted.high = reply.dst if manip == SRC else reply.src
@@ -131,20 +135,23 @@ def find_unique(table: Conntrack, entry: Entry, wanted: NatRange, manip: i64, cu
 def is_used(table: Conntrack, entry: Entry, t: Tuple, now: i64) -> bool:
     """nf_nat_used_tuple: would the answers be taken for another connection's?"""
     answer = Tuple()
-    invert(entry.proto, t, answer)
+    proto: int = entry.proto
+    invert(proto, t, answer)
     return table.taken(answer, entry, now)
 
 
 def find_source(table: Conntrack, entry: Entry, current: Tuple, wanted: NatRange, out: Tuple) -> bool:
     """find_appropriate_src: is this source translated already, to where the range leads?"""
-    found = table.sources.of(current, entry.family, entry.proto, zone_of(entry, 0))
+    family: int = entry.family
+    proto: int = entry.proto
+    found = table.sources.of(current, family, proto, zone_of(entry, 0))
     at = len(found) - 1
     while at >= 0:
         other = found[at]
-        t = other.orig
-        same = t.src == current.src and t.src_high == current.src_high and t.sport == current.sport
-        if same and other.proto == entry.proto and other.family == entry.family and zone_of(other, 0) == zone_of(entry, 0):
-            invert(other.proto, other.reply, out)
+        high = other.high
+        same = other.src == current.src and other.ports >> 16 == current.sport and (0 if high is None else high.src) == current.src_high
+        if same and other.proto == proto and other.family == family and zone_of(other, 0) == zone_of(entry, 0):
+            invert(proto, other.reply, out)
             out.dst_high = current.dst_high
             out.dst = current.dst
             out.dport = current.dport
@@ -172,9 +179,10 @@ def is_less(a_high: i64, a: i64, b_high: i64, b: i64) -> bool:
 
 def port_in_range(entry: Entry, t: Tuple, manip: i64, wanted: NatRange) -> bool:
     """l4proto_in_range."""
-    if entry.proto in (ICMP, ICMPV6):
+    proto: int = entry.proto
+    if proto in (ICMP, ICMPV6):
         return wanted.port_low <= t.sport <= wanted.port_high
-    if has_ports(entry.proto) or entry.proto == GRE:
+    if has_ports(proto) or proto == GRE:
         port = t.sport if manip == SRC else t.dport
         return wanted.port_low <= port <= wanted.port_high
     return True
@@ -243,7 +251,7 @@ def put_address(t: Tuple, manip: i64, high: i64, low: i64) -> None:
 
 def choose_port(table: Conntrack, entry: Entry, wanted: NatRange, manip: i64, t: Tuple, now: i64) -> None:
     """nf_nat_l4proto_unique_tuple: try ports from a random one on, over ever smaller stretches, until a tuple is free."""
-    proto = entry.proto
+    proto: int = entry.proto
     given = wanted.port_high != 0
     is_id = proto in (ICMP, ICMPV6)
     on_source = is_id or manip == SRC
@@ -301,18 +309,40 @@ def translate(p: Packet, entry: Entry, ctinfo: i64, manip: i64) -> i64:
     bit = SRC_NAT if (manip == SRC) != reply else DST_NAT
     if (entry.status & bit) == 0:
         return NF_ACCEPT
-    target = Tuple()
-    invert(entry.proto, entry.orig if reply else entry.reply, target)
-    return put_on(p, entry, target, manip)
-
-
-def put_on(p: Packet, entry: Entry, target: Tuple, manip: i64) -> i64:
-    """nf_nat_manip_pkt."""
-    port = port_of(entry.proto, target, manip)
-    if manip == SRC:
-        good = rewrite(p, True, target.src_high, target.src, port)
+    # the other direction's tuple turned round, without making one
+    translated = entry.translated
+    high = entry.high
+    src_high: i64 = 0
+    dst_high: i64 = 0
+    if not reply and translated is not None:
+        src_high = translated.dst_high
+        src = translated.dst
+        sport = translated.dport
+        dst_high = translated.src_high
+        dst = translated.src
+        dport = translated.sport
+        if entry.proto in (ICMP, ICMPV6):
+            sport = dport
     else:
-        good = rewrite(p, False, target.dst_high, target.dst, port)
+        # the reply direction, or a connection that is marked as translated and is not
+        if high is not None:
+            src_high = high.src
+            dst_high = high.dst
+        src = entry.src
+        dst = entry.dst
+        sport = entry.ports >> 16
+        dport = entry.ports & 0xFFFF
+        if reply:
+            src, dst = dst, src
+            src_high, dst_high = dst_high, src_high
+            if entry.proto not in (ICMP, ICMPV6):
+                sport, dport = dport, sport
+    if entry.proto in (ICMP, ICMPV6):
+        dport = sport  # the id belongs to both halves
+    if manip == SRC:
+        good = rewrite(p, True, src_high, src, sport)
+    else:
+        good = rewrite(p, False, dst_high, dst, dport)
     if good:
         return NF_ACCEPT
     p.reason = "nat: the packet is cut or cannot be translated"
@@ -330,7 +360,7 @@ def translate_error(p: Packet, entry: Entry, ctinfo: i64, manip: i64) -> i64:
     """nf_nat_icmp_reply_translation and its IPv6 sibling: an ICMP error, and in it the packet that it is about."""
     wide = (p.groups & G_IP4) == 0
     if p.l3_end - p.l4 < (48 if wide else 28):
-        p.reason = "nat: the ICMP error is too short"
+        p.reason = f"nat: the ICMP error is too short ({p.l3_end - p.l4} bytes)"
         return NF_DROP
     if not is_intact(p):
         p.reason = "nat: the ICMP error has a bad checksum"
@@ -346,7 +376,8 @@ def translate_error(p: Packet, entry: Entry, ctinfo: i64, manip: i64) -> i64:
         return NF_ACCEPT
     other = entry.orig if reply else entry.reply
     inside = DST if manip == SRC else SRC
-    port = port_of(entry.proto, other, inside)
+    proto: int = entry.proto
+    port = port_of(proto, other, inside)
     if inside == SRC:
         good = translate_inner(p, p.l4 + 8, True, other.src_high, other.src, port)
     else:
@@ -355,12 +386,15 @@ def translate_error(p: Packet, entry: Entry, ctinfo: i64, manip: i64) -> i64:
         p.reason = "nat: the packet inside the ICMP error is cut"
         return NF_DROP
     target = Tuple()
-    invert(entry.proto, other, target)
+    invert(proto, other, target)
     if manip == SRC:
         good = rewrite(p, True, target.src_high, target.src, KEEP)
     else:
         good = rewrite(p, False, target.dst_high, target.dst, KEEP)
-    return NF_ACCEPT if good else NF_DROP
+    if good:
+        return NF_ACCEPT
+    p.reason = "nat: the ICMP error is cut"
+    return NF_DROP
 
 
 # ---------------------------------------------------------------------- tc ct
@@ -404,5 +438,6 @@ def execute(table: Conntrack, p: Packet, entry: Entry, info: i64, wanted: NatRan
         else:
             good = null_binding(table, entry, manip, p.ts)
         if not good:
+            p.reason = "nat: the connection has its translation already"
             return NF_DROP
     return translate(p, entry, info, manip)

@@ -50,7 +50,7 @@ class EntryRecord(Record):
     helper: str = ""
     flow: tuple[int, int, int] = (0, 0, 0)  # which flow table, its expiry, its flags
     policy: tuple[int, ...] = ()
-    extra: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())  # how far sequence numbers were moved, and the helper's memory
+    extra: tuple[tuple[int, ...], ...] = ((), ())  # how far sequence numbers were moved, the helper's memory, the SYN proxy's
 
 
 class ExpectationRecord(Record):
@@ -63,6 +63,7 @@ class ExpectationRecord(Record):
     any_source: bool = False
     source_mask: int = 0xFFFFFFFF
     any_sport: bool = True
+    sport_mask: int = 0xFFFF
     zone: int = 0
     flags: int = 0
     kind: int = 0
@@ -83,6 +84,7 @@ def expectation_record(one: Expectation, rank: int) -> ExpectationRecord:
         any_source=one.any_source,
         source_mask=one.source_mask,
         any_sport=one.any_sport,
+        sport_mask=one.sport_mask,
         zone=one.zone,
         flags=one.flags,
         kind=one.kind,
@@ -97,6 +99,7 @@ def expectation_of(record: ExpectationRecord, master: Entry) -> Expectation:
     one = Expectation(master, record.family, record.proto)
     _fill_tuple(one.tuple, record.tuple)
     one.any_source, one.source_mask, one.any_sport = record.any_source, record.source_mask, record.any_sport
+    one.sport_mask = record.sport_mask
     one.zone, one.flags, one.kind, one.helper, one.expires = record.zone, record.flags, record.kind, record.helper, record.expires
     one.follow, one.saved_high, one.saved, one.saved_port, one.saved_way = record.saved[:5]
     return one
@@ -141,7 +144,7 @@ def to_record(entry: Entry) -> EntryRecord:
         helper=entry.helper,
         flow=(entry.flow_table, entry.flow_expires, entry.flow_flags),
         policy=_policy(entry.policy),
-        extra=(tuple(entry.extra.adjust), tuple(entry.extra.memory)) if entry.extra is not None else ((), ()),
+        extra=_extra(entry.extra) if entry.extra is not None else ((), ()),
     )
 
 
@@ -150,8 +153,7 @@ def from_record(record: EntryRecord) -> Entry:
     entry = Entry()
     entry.id = record.rank
     entry.family, entry.proto, entry.zone, entry.zone_dir = record.family, record.proto, record.zone, record.zone_dir
-    _fill_tuple(entry.orig, record.orig)
-    _fill_tuple(entry.reply, record.reply)
+    entry.orig, entry.reply = _new_tuple(record.orig), _new_tuple(record.reply)
     entry.status, entry.mark = record.status, record.mark
     if record.labels is not None:
         entry.has_labels = True
@@ -170,8 +172,9 @@ def from_record(record: EntryRecord) -> Entry:
     entry.flow_table, entry.flow_expires, entry.flow_flags = record.flow
     entry.policy = _new_policy(record.policy)
     if record.extra != ((), ()):
-        entry.extra = extra = Extra()
+        extra = entry.rare()
         extra.adjust, extra.memory = list(record.extra[0]), list(record.extra[1])
+        extra.proxied = list(record.extra[2]) if len(record.extra) > 2 else []
     return entry
 
 
@@ -194,6 +197,12 @@ def _six(t: Tuple) -> Six:
     return (t.src, t.dst, t.sport, t.dport, t.src_high, t.dst_high)
 
 
+def _new_tuple(six: Six) -> Tuple:
+    t = Tuple()
+    _fill_tuple(t, six)
+    return t
+
+
 def _fill_tuple(t: Tuple, six: Six) -> None:
     t.src, t.dst, t.sport, t.dport, t.src_high, t.dst_high = six
 
@@ -214,6 +223,11 @@ def _policy(policy: Timeouts | None) -> tuple[int, ...]:
         return ()
     single = (policy.udp, policy.udp_stream, policy.icmp, policy.icmpv6, policy.gre, policy.gre_stream, policy.generic)
     return (*policy.tcp, *policy.sctp, *policy.dccp, *single)
+
+
+def _extra(extra: Extra) -> tuple[tuple[int, ...], ...]:
+    kept = (tuple(extra.adjust), tuple(extra.memory))
+    return (*kept, tuple(extra.proxied)) if extra.proxied else kept
 
 
 def _new_policy(values: tuple[int, ...]) -> Timeouts | None:

@@ -21,9 +21,9 @@ TRY_HELP: Final = "Try `conntrack -h' or 'conntrack --help' for more information
 class ComplaintError(TcemuError):
     """What the tool says on stderr; a bad parameter is exit code 2, a failed operation 1."""
 
-    def __init__(self, text: str, exit_code: int = 2, before: str = "") -> None:
+    def __init__(self, text: str, exit_code: int = 2) -> None:
         super().__init__(text, exit_code=exit_code)
-        self.text = f"{before}{NAME}: {text}\n" + (TRY_HELP if exit_code == 2 else "")
+        self.text = f"{NAME}: {text}\n" + (TRY_HELP if exit_code == 2 else "")
 
 
 class Address(NamedTuple):
@@ -45,13 +45,16 @@ class Request:
     """What a command line asks for. ``given`` holds the long names of the options that were there."""
 
     def __init__(self) -> None:
-        self.command = ""
+        self.command = ""  # its letter; that of -A is I
+        self.adds = False  # -A: what is there already is no failure
+        self.warnings = ""  # what the tool has said on standard error by then
         self.table = "conntrack"
         self.given: dict[str, None] = {}
         self.family = 0
         self.proto: int | None = None
-        self.addresses: dict[str, Address] = {}  # src, dst, reply-src, reply-dst, mask-src, mask-dst
+        self.addresses: dict[str, Address] = {}  # src, dst, reply-src, reply-dst, mask-src, mask-dst, tuple-src, tuple-dst
         self.ports: dict[str, int] = {}  # sport, dport, reply-sport, reply-dport; ICMP: type, code, id
+        self.waited_ports: dict[str, int] = {}  # of expectations: mask-sport, mask-dport, tuple-sport, tuple-dport, as they were given
         self.state: int | None = None
         self.vtags: dict[str, int] = {}
         self.mark: tuple[int, int] | None = None  # value, mask
@@ -80,6 +83,7 @@ COMMANDS: Final = {
     "V": ("version",),
     "h": ("help",),
 }
+LOAD: Final = ("-R", "--load-file")  # must be the first word
 TABLES: Final = ("expect", "conntrack", "dying", "unconfirmed")
 NO, MUST_HAVE, MAY_HAVE = 0, 1, 2
 
@@ -117,22 +121,6 @@ OPTIONS: Final = (
 )
 ALL: Final = tuple(names[0] for _, names, _ in OPTIONS)
 
-# options that a command refuses (commands_v_options); those of -F, -C, -S, -h and -V are all but a few
-REFUSED: Final = {
-    "L": ("timeout", "event-mask", "id", "buffer-size", "tuple-src", "tuple-dst", "nat-range", "label-add", "label-del"),
-    "G": tuple(name for name in ALL if name not in ("src", "dst", "reply-src", "reply-dst", "protonum", "id", "output", "label")),
-    "D": ("zero", "event-mask", "secmark", "buffer-size", "any-nat", "tuple-src", "tuple-dst", "nat-range", "label-add", "label-del"),
-    "U": ("zero", "event-mask", "secmark", "buffer-size", "any-nat", "tuple-src", "tuple-dst", "zone", "orig-zone", "reply-zone"),
-    "I": ("zero", "event-mask", "tuple-src", "tuple-dst", "id", "family", "output", "buffer-size", "any-nat", "label-add", "label-del"),
-    "E": ("timeout", "status", "zero", "id", "tuple-src", "tuple-dst", "nat-range", "label-add", "label-del"),
-    "F": tuple(name for name in ALL if name != "family"),
-    "C": ALL,
-    "S": ALL,
-    "V": ALL,
-    "h": ALL,
-}
-REFUSED_EXPECT: Final = tuple(name for name in ALL if name not in ("family", "output"))
-
 PORT_OPTIONS: Final = {
     "orig-port-src": "sport",
     "source-port": "sport",
@@ -142,10 +130,10 @@ PORT_OPTIONS: Final = {
     "dport": "dport",
     "reply-port-src": "reply-sport",
     "reply-port-dst": "reply-dport",
-    "mask-port-src": "",
-    "mask-port-dst": "",
-    "tuple-port-src": "",
-    "tuple-port-dst": "",
+    "mask-port-src": "mask-sport",
+    "mask-port-dst": "mask-dport",
+    "tuple-port-src": "tuple-sport",
+    "tuple-port-dst": "tuple-dport",
 }
 OWN_OPTIONS: Final = {
     TCP: {**PORT_OPTIONS, "state": "state"},
@@ -160,9 +148,22 @@ OWN_OPTIONS: Final = {
         "orig-key-dst": "dport",
         "reply-key-src": "reply-sport",
         "reply-key-dst": "reply-dport",
+        "mask-key-src": "mask-sport",
+        "mask-key-dst": "mask-dport",
+        "tuple-key-src": "tuple-sport",
+        "tuple-key-dst": "tuple-dport",
     },
     ICMP: {"icmp-type": "type", "icmp-code": "code", "icmp-id": "id"},
     ICMPV6: {"icmpv6-type": "type", "icmpv6-code": "code", "icmpv6-id": "id"},
+}
+# names of one option: the one that messages use
+SAME: Final = {
+    "orig-port-src": "sport",
+    "source-port": "sport",
+    "orig-port-dst": "dport",
+    "destination-port": "dport",
+    "orig-key-src": "srckey",
+    "orig-key-dst": "dstkey",
 }
 STATE_WORDS: Final = {TCP: ("TCP", TCP_STATES), SCTP: ("SCTP", SCTP_STATES), DCCP: ("DCCP", DCCP_STATES)}
 STATUS_WORDS: Final = {
@@ -193,17 +194,23 @@ OWN_PROTOCOLS: Final = {
 
 def parse(argv: list[str]) -> Request:
     """Read a command line (without the program's name); raises ComplaintError."""
+    from tcemu.conntrack.legal import check
+
     request = Request()
     words = list(argv)
-    while words:
-        word = words.pop(0)
-        if word == "--":
-            break
-        if word.startswith("--"):
-            _long(request, word, words)
-        elif word.startswith("-") and word != "-":
-            _short(request, word, words)
-    _check(request)
+    try:
+        while words:
+            word = words.pop(0)
+            if word == "--":
+                break
+            if word.startswith("--"):
+                _long(request, word, words)
+            elif word.startswith("-") and word != "-":
+                _short(request, word, words)
+        check(request)
+    except ComplaintError as complaint:
+        complaint.text = request.warnings + complaint.text
+        raise
     return request
 
 
@@ -250,6 +257,7 @@ def _short(request: Request, word: str, words: list[str]) -> None:
 
 
 def _command(request: Request, letter: str, words: list[str]) -> None:
+    request.adds = request.adds or letter == "A"
     letter = "I" if letter == "A" else letter
     if request.command and request.command != letter:
         raise ComplaintError("Invalid commands combination")
@@ -260,6 +268,10 @@ def _command(request: Request, letter: str, words: list[str]) -> None:
         if not found:
             raise ComplaintError(f"unknown type `{table}'")
         request.table = found
+        if found in ("dying", "unconfirmed") and letter != "L":
+            raise ComplaintError("Can't do that command with tables `dying' and `unconfirmed'")
+        if found == "expect" and (letter == "U" or request.adds):
+            raise ComplaintError(f"Can't do --{'add' if request.adds else 'update'} on expectations")
 
 
 def _argument(word: str, words: list[str]) -> str:
@@ -275,7 +287,7 @@ def _option(request: Request, name: str, value: str | None, word: str, words: li
     elif kind == MAY_HAVE and value is None and words and not words[0].startswith("-"):
         value = words.pop(0)
     request.given[name] = None
-    if name in ("src", "dst", "reply-src", "reply-dst", "mask-src", "mask-dst"):
+    if name in ("src", "dst", "reply-src", "reply-dst", "mask-src", "mask-dst", "tuple-src", "tuple-dst"):
         _address_option(request, name, value or "")
     elif name in ("src-nat", "dst-nat", "any-nat"):
         request.nat[name] = _nat(request, value)
@@ -299,13 +311,18 @@ def _option(request: Request, name: str, value: str | None, word: str, words: li
     elif name == "event-mask":
         for part in (value or "").split(","):
             request.events |= EVENT_WORDS[_prefixed(part, tuple(EVENT_WORDS))]
-    elif name == "label":
-        raise ComplaintError(f"unknown label '{value}'", before=NO_LABELS)
+    elif name in ("label", "label-add", "label-del"):
+        request.warnings += NO_LABELS
+        if value is not None:
+            raise ComplaintError(f"unknown label '{value}'")
+    elif name == "nat-range":
+        request.warnings += "WARNING: ignoring -a, deprecated option.\n"
+        del request.given[name]
 
 
 def _own(request: Request, name: str, meaning: str, value: str) -> None:
     """An option of the protocol that -p named."""
-    request.given[name] = None
+    request.given[SAME.get(name, name)] = None
     if meaning == "state":
         kind, states = STATE_WORDS[request.proto or TCP]
         if value not in states:
@@ -313,6 +330,9 @@ def _own(request: Request, name: str, meaning: str, value: str) -> None:
         request.state = states.index(value)
     elif meaning.startswith("vtag"):
         request.vtags[meaning] = number(value) & 0xFFFFFFFF
+    elif meaning.startswith(("mask-", "tuple-")):
+        request.waited_ports.pop(meaning, None)
+        request.waited_ports[meaning] = number(value) & 0xFFFF
     elif meaning:
         request.ports[meaning] = number(value) & (0xFF if meaning in ("type", "code") else 0xFFFF)
 
@@ -324,13 +344,15 @@ def _address_option(request: Request, name: str, value: str) -> None:
         raise ComplaintError(f"Invalid IP address `{text}'")
     _set_family(request, found.family)
     request.addresses[name] = found
-    if slash and name in ("src", "dst"):
+    if slash and name in ("src", "dst", "tuple-src", "tuple-dst"):
         width = 32 if found.family == 4 else 128
         if not length.isdigit() or int(length) > width:
             raise ComplaintError("Invalid netmask")
         bits = ((1 << int(length)) - 1) << (width - int(length))
         high, low = halves(bits) if found.family == 6 else (0, bits)
-        request.addresses[f"mask-{name}"] = Address(found.family, high, low)
+        mask = f"mask-{name.removeprefix('tuple-')}"
+        request.addresses[mask] = Address(found.family, high, low)
+        request.given[mask] = None
 
 
 def _set_family(request: Request, family: int) -> None:
@@ -384,47 +406,6 @@ def _nat(request: Request, value: str | None) -> Nat:
             raise ComplaintError(f"Invalid IP address `{text}'")
         _set_family(request, found.family)
     return Nat(found, number(port) & 0xFFFF if colon else None)
-
-
-def _check(request: Request) -> None:
-    """generic_opt_check and what main() looks at behind it."""
-    given, command = request.given, request.command or "h"
-    if command in "GI" and "protonum" not in given:
-        raise ComplaintError("You need to supply the `--protonum' option for this command")
-    if command == "I" and "timeout" not in given:
-        raise ComplaintError("You need to supply the `--timeout' option for this command")
-    refused = REFUSED_EXPECT if request.table == "expect" else REFUSED[command]
-    for name in ALL:
-        if name in given and name in refused:
-            raise ComplaintError(f"Illegal option `--{name}' with this command")
-    for side in ("src", "dst"):
-        if f"mask-{side}" in given and side not in given:
-            raise ComplaintError(f"Can't use --mask-{side} without --{side}")
-    if request.vtags and command in "LDG":
-        name = "orig-vtag" if "vtag-orig" in request.vtags else "reply-vtag"
-        raise ComplaintError(f"Illegal option `--{name}' with this command")
-    if "zero" in given and len(given) > 1:
-        raise ComplaintError("Can't use -z with filtering parameters")
-    if command in "GI":
-        _check_tuple(request)
-
-
-def _check_tuple(request: Request) -> None:
-    """-G and -I need a whole tuple."""
-    proto, ports = request.proto, request.ports
-    if proto in (ICMP, ICMPV6):
-        for name in ("type", "code", "id"):
-            if name not in ports:
-                raise ComplaintError(f"You need to supply the `--{'icmp' if proto == ICMP else 'icmpv6'}-{name}' option for this command")
-    addresses = request.addresses
-    if not ({"src", "dst"} <= addresses.keys() or {"reply-src", "reply-dst"} <= addresses.keys()):
-        raise ComplaintError("you have to specify `--src' and `--dst'")
-    words = ("srckey", "dstkey") if proto == GRE else ("sport", "dport")
-    if proto in OWN_OPTIONS and proto not in (ICMP, ICMPV6):
-        if not ({"sport", "dport"} <= ports.keys() or {"reply-sport", "reply-dport"} <= ports.keys()):
-            raise ComplaintError(f"you have to specify `--{words[0]}' and `--{words[1]}'")
-        if request.command == "I" and proto in (TCP, SCTP) and request.state is None:
-            raise ComplaintError("You need to supply the `--state' option for this command")
 
 
 def address(text: str) -> Address | None:

@@ -43,6 +43,16 @@ def move(entry: Entry, way: i64, seq: i64, by: i64) -> None:
         adjust[at + 2] = adjust[at + 2] + by
 
 
+def begin_at(entry: Entry, way: i64, by: i64) -> None:
+    """nf_ct_seqadj_init: all of that direction stands ``by`` bytes further on."""
+    extra = entry.extra
+    if by == 0 or extra is None or len(extra.adjust) == 0:
+        return
+    entry.status |= SEQ_ADJUST
+    extra.adjust[way * 3 + 1] = by
+    extra.adjust[way * 3 + 2] = by
+
+
 def sequence_offset(entry: Entry, way: i64, seq: i64) -> i64:
     """nf_ct_seq_offset: how far a sequence number of that direction was moved."""
     extra = entry.extra

@@ -161,3 +161,14 @@ BY_NAME: Final = {f"net.netfilter.{name}": row for name, row in _NF.items()} | {
     "net.ipv4.ipfrag_low_thresh": Sysctl("frag4_low"),
     "net.ipv4.ipfrag_max_dist": Sysctl("frag4_distance"),
 }
+
+# sysctls that change neither a verdict nor a connection here, and why
+WITHOUT_EFFECT: Final = {
+    "net.netfilter.nf_conntrack_count": "it is read only; conntrack -C tells",
+    "net.netfilter.nf_conntrack_buckets": "the size of a hash that is not the kernel's; its chains can be too long only by chance",
+    "net.netfilter.nf_conntrack_events": "it decides whether conntrack -E hears of anything",
+    "net.netfilter.nf_conntrack_log_invalid": "reasons are told without it",
+    "net.netfilter.nf_conntrack_frag6_low_thresh": "Linux has not looked at it since 4.17 (Documentation/networking/ip-sysctl.rst)",
+    "net.netfilter.nf_conntrack_dccp_loose": "in the table of Linux 6.1 nothing but a Request begins a connection (dccp_new)",
+    "net.ipv4.ipfrag_low_thresh": "as of frag6_low_thresh",
+}

@@ -7,15 +7,12 @@ net/netfilter/nf_conntrack_standalone.c ct_seq_show. Times are whole seconds tha
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tcemu.conntrack.entry import ASSURED, CONFIRMED, HW_OFFLOADED, OFFLOADED, SEEN_REPLY, ZONE_BOTH, ZONE_ORIGINAL, Entry, Tuple
 from tcemu.conntrack.names import address, protocol, raw, state
 from tcemu.conntrack.timeouts import SECOND
 from tcemu.conntrack.tuples import GRE, ICMP, ICMPV6, has_ports
-
-if TYPE_CHECKING:
-    from tcemu.conntrack.record import ExpectationRecord
 
 
 class Output(NamedTuple):
@@ -78,35 +75,15 @@ def event_line(entry: Entry, now: int, output: Output, ended: bool, protocol_too
     return " ".join(words)
 
 
+def stamp(now: int) -> str:
+    """What `-o timestamp` puts before a line: the parts of a time, each filled up with spaces."""
+    return f"[{now // SECOND:<8}.{now % SECOND // 1000:<6}]\t"
+
+
 def _moment(word: str, now: int) -> str:
     from time import gmtime, strftime
 
     return f"[{word}={strftime('%a %b %e %H:%M:%S %Y', gmtime(now // SECOND))}]"
-
-
-EXPECTED_FLAGS = ((1, "PERMANENT"), (2, "INACTIVE"), (4, "USERSPACE"))
-
-
-def expected_line(one: ExpectationRecord, master: Entry | None, now: int) -> str:
-    """One line of `conntrack -L expect` (libnetfilter_conntrack src/expect/snprintf_default.c), without its end."""
-    words = [str(max(one.expires - now, 0) // SECOND), f"proto={one.proto}"]
-    src, dst, sport, dport, src_high, dst_high = one.tuple
-    words.append(f"src={_address(one.family, src_high, src)} dst={_address(one.family, dst_high, dst)} sport={sport} dport={dport}")
-    full = (-1, -1) if one.family == 6 else (0, 0xFFFFFFFF)
-    source = (0, 0) if one.any_source else full if one.family == 6 else (0, one.source_mask)
-    words.append(f"mask-src={_address(one.family, *source)} mask-dst={_address(one.family, *full)}")
-    words.append(f"sport={0 if one.any_sport else 0xFFFF} dport=65535")
-    if master is not None:
-        t = master.orig
-        words.append(f"master-src={_address(one.family, t.src_high, t.src)} master-dst={_address(one.family, t.dst_high, t.dst)}")
-        words += filter(None, (ports(master, t),))
-    if one.zone:
-        words.append(f"zone={one.zone}")
-    words += [word for bit, word in EXPECTED_FLAGS if one.flags & bit]
-    words.append(f"class={one.kind}")
-    if master is not None and master.helper:
-        words.append(f"helper={master.helper}")
-    return " ".join(words)
 
 
 def proc_line(entry: Entry, now: int) -> str:
@@ -144,7 +121,7 @@ def ports(entry: Entry, t: Tuple) -> str:
         return f"type={t.dport >> 8} code={t.dport & 255} id={t.sport}"
     if entry.proto == GRE:
         return f"srckey=0x{int(t.sport):x} dstkey=0x{int(t.dport):x}"
-    return f"sport={t.sport} dport={t.dport}" if has_ports(entry.proto) else ""
+    return f"sport={t.sport} dport={t.dport}" if has_ports(int(entry.proto)) else ""
 
 
 def _both(entry: Entry, show: _Show, counters: bool = True) -> list[str]:

@@ -9,7 +9,7 @@ from mypy_extensions import i64
 
 from tcemu.conntrack.entry import Entry, Tuple
 from tcemu.conntrack.hashing import zone_of
-from tcemu.conntrack.tuples import hash_of
+from tcemu.conntrack.tuples import hash_ends
 
 
 class Sources:
@@ -17,15 +17,17 @@ class Sources:
 
     def __init__(self) -> None:
         self.lists: dict[int, list[Entry]] = {}
-        self.key: Tuple = Tuple()
 
     def hash(self, t: Tuple, family: i64, proto: i64, zone: i64) -> i64:
         """hash_by_src: of the source half only."""
-        key = self.key
-        key.src_high = t.src_high
-        key.src = t.src
-        key.sport = t.sport
-        return hash_of(key, family, proto, zone)
+        return hash_ends(t.src_high, t.src, t.sport, 0, 0, 0, family, proto, zone)
+
+    def hash_mine(self, entry: Entry) -> i64:
+        """That of an entry's original source."""
+        family: int = entry.family
+        proto: int = entry.proto
+        high = entry.high
+        return hash_ends(0 if high is None else high.src, entry.src, entry.ports >> 16, 0, 0, 0, family, proto, zone_of(entry, 0))
 
     def of(self, t: Tuple, family: i64, proto: i64, zone: i64) -> list[Entry]:
         """Connections whose original source has the same hash, oldest first."""
@@ -34,11 +36,11 @@ class Sources:
 
     def add(self, entry: Entry) -> None:
         """A connection whose source translation is settled."""
-        self.lists.setdefault(self.hash(entry.orig, entry.family, entry.proto, zone_of(entry, 0)), []).append(entry)
+        self.lists.setdefault(self.hash_mine(entry), []).append(entry)
 
     def remove(self, entry: Entry) -> None:
         """A connection ends."""
-        h: int = self.hash(entry.orig, entry.family, entry.proto, zone_of(entry, 0))
+        h: int = self.hash_mine(entry)
         found = self.lists.get(h)
         if found is None:
             return

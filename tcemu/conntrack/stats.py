@@ -38,6 +38,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.seen: i64 = 0
+        self.muted: bool = False  # nf_conntrack_events is 0: nothing is told but what was wrong with packets
 
     def event(self, kind: i64, entry: Entry, now: i64) -> None:
         """It began (EVENT_NEW) or ended (EVENT_DESTROY); now: ns, -1 where nobody knows."""

@@ -29,11 +29,13 @@ from tcemu.conntrack.entry import (
     SEQ_ADJUST,
     SRC_NAT_DONE,
     ZONE_BOTH,
+    Counts,
     Entry,
+    High,
     Tuple,
 )
 from tcemu.conntrack.expect import Expectations
-from tcemu.conntrack.hashing import Buckets, zone_of
+from tcemu.conntrack.hashing import Buckets, hash_reply, zone_of
 from tcemu.conntrack.helper import Helping, load
 from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, dccp, generic, gre, icmp, icmpv6, sctp, tcp, udp
 from tcemu.conntrack.linux.icmp_error import ABOUT, NEVER, PLAIN
@@ -43,7 +45,7 @@ from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.sources import Sources
 from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, Stats, Watcher
 from tcemu.conntrack.timeouts import SECOND
-from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, copy, equal, from_packet, hash_of, invert, l3_length
+from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, from_packet, hash_entry, hash_of, invert, l3_length
 from tcemu.conntrack.wheel import Wheel
 from tcemu.fields import G_IP4, G_PORTS, L4PROTO
 from tcemu.packet.numbers import COMPILED
@@ -167,10 +169,10 @@ class Conntrack:
                     entry.expires = code + now
                 elif (status & FIXED_TIMEOUT) == 0:
                     entry.expires = code
-                if entry.acct:
+                if entry.counts is not None:
                     self.add(entry, way, length)
             elif code == FINISHED:
-                if entry.acct:
+                if entry.counts is not None:
                     self.add(entry, way, length)
                 self.kill_at(entry, now)
             elif code == REPEAT:
@@ -213,24 +215,35 @@ class Conntrack:
         """init_conntrack: a new entry for the tuple in `key`, not confirmed; None when there can be none."""
         s = self.settings
         key = self.key
-        entry = Entry()
-        if not invert(proto, key, entry.reply):
+        if proto in (ICMP, ICMPV6) and not invert(proto, key, self.scratch):
             p.reason = f"conntrack: nothing answers ICMP type {key.dport >> 8}, so it begins no connection"
             return None
         if s.max != 0 and self.count + 1 > s.max and not self.make_room(now):
             self.stats.drop += 1
-            p.reason = f"{TABLE_FULL} ({self.count} connections)"
+            p.reason = f"conntrack: the table is full: nf_conntrack_max ({self.count} connections)"
             return None
-        copy(key, entry.orig)
+        entry = Entry()
+        entry.src = key.src
+        entry.dst = key.dst
+        entry.ports = key.sport << 16 | key.dport
+        if (key.src_high | key.dst_high) != 0:
+            entry.high = high = High()
+            high.src = key.src_high
+            high.dst = key.dst_high
         self.serial += 1
-        entry.id = self.serial
-        entry.family = family
-        entry.proto = proto
+        serial: int = self.serial
+        narrow_family: int = family
+        narrow_proto: int = proto
+        narrow_dir: int = zone_dir
+        entry.id = serial
+        entry.family = narrow_family
+        entry.proto = narrow_proto
         entry.zone = zone
-        entry.zone_dir = zone_dir
-        entry.acct = s.acct != 0
-        entry.stamped = s.timestamp != 0
-        entry.hash_orig = self.key_hash
+        entry.zone_dir = narrow_dir
+        if s.acct != 0:
+            entry.counts = Counts()
+        if s.timestamp != 0:
+            entry.stamped = True
         if len(self.expectations.all) > 0:
             expected = self.expectations.take(key, family, proto, zone, now)
             if expected is not None:
@@ -277,18 +290,37 @@ class Conntrack:
     def finish(self, p: Packet) -> i64:
         """nf_confirm: the helper looks at the packet, sequence numbers follow what it changed before, then a new connection is confirmed."""
         entry = p.ct
-        if isinstance(entry, Entry) and (entry.helper != "" or (entry.status & SEQ_ADJUST) != 0) and p.ctinfo != RELATED_REPLY:
+        if isinstance(entry, Entry) and entry.extra is not None and p.ctinfo != RELATED_REPLY:
             moved = (entry.status & SEQ_ADJUST) != 0
-            if entry.helper != "":
-                helper = self.protocols().helper(entry.helper, entry.proto)
-                if helper is not None and p.l4 >= 0 and helper.help(self, p, entry, 1 if p.ctinfo >= IS_REPLY else 0) != NF_ACCEPT:
-                    p.reason = p.reason or f"{entry.helper} helper: the packet is dropped"
-                    return NF_DROP
-            if moved and not follow_sequence(p, entry, 1 if p.ctinfo >= IS_REPLY else 0):
-                self.stats.drop += 1
-                p.reason = "conntrack: the sequence numbers cannot be adjusted"
+            if self.ask(p, entry) != NF_ACCEPT or (moved and not self.follow(p, entry)):
                 return NF_DROP
         return self.confirm(p)
+
+    def help(self, p: Packet, entry: Entry) -> i64:
+        """nf_ct_helper, as tc ct asks it: the helper, and then sequence numbers."""
+        if entry.helper == "" or p.ctinfo == RELATED_REPLY or p.f[L4PROTO] != entry.proto:
+            return NF_ACCEPT
+        if self.ask(p, entry) != NF_ACCEPT or ((entry.status & SEQ_ADJUST) != 0 and not self.follow(p, entry)):
+            return NF_DROP
+        return NF_ACCEPT
+
+    def ask(self, p: Packet, entry: Entry) -> i64:
+        """The connection's helper looks at the packet."""
+        if entry.helper == "":
+            return NF_ACCEPT
+        helper = self.protocols().helper(entry.helper, entry.proto)
+        if helper is not None and p.l4 >= 0 and helper.help(self, p, entry, 1 if p.ctinfo >= IS_REPLY else 0) != NF_ACCEPT:
+            p.reason = p.reason or f"{entry.helper} helper: the packet is dropped"
+            return NF_DROP
+        return NF_ACCEPT
+
+    def follow(self, p: Packet, entry: Entry) -> bool:
+        """Sequence numbers stand where the far end expects them; False, with the reason, when they cannot."""
+        if follow_sequence(p, entry, 1 if p.ctinfo >= IS_REPLY else 0):
+            return True
+        self.stats.drop += 1
+        p.reason = "conntrack: the sequence numbers cannot be adjusted"
+        return False
 
     def invalid(self, p: Packet) -> i64:
         """Count a packet that belongs to no connection; it goes on, without one."""
@@ -313,20 +345,28 @@ class Conntrack:
             self.stats.insert_failed += 1
             p.reason = "conntrack: the connection was deleted before it was confirmed"
             return NF_DROP
-        entry.hash_orig = hash_of(entry.orig, entry.family, entry.proto, zone_of(entry, 0))
-        entry.hash_reply = hash_of(entry.reply, entry.family, entry.proto, zone_of(entry, 1))
-        other = self.other_of(entry, entry.orig, entry.hash_orig, now)
-        if other is None:
-            other = self.other_of(entry, entry.reply, entry.hash_reply, now)
+        other = self.rival_of(entry, now)
         if other is not None:
             return self.resolve_clash(p, entry, other, now)
         entry.expires += now
         self.enter(entry, False, now)
         return NF_ACCEPT
 
+    def rival_of(self, entry: Entry, now: i64) -> Entry | None:
+        """A living entry that already has one of the tuples."""
+        first = hash_entry(entry, zone_of(entry, 0))
+        second = hash_reply(entry, first)
+        buckets = self.buckets
+        if first == second and not buckets.has(first):
+            return None
+        other = self.other_of(entry, entry.orig, first, now)
+        return self.other_of(entry, entry.reply, second, now) if other is None else other
+
     def other_of(self, entry: Entry, t: Tuple, h: i64, now: i64) -> Entry | None:
         """A living entry that already has the tuple."""
-        found = self.buckets.find(h, t, entry.family, entry.proto, zone_of(entry, 0), zone_of(entry, 1))
+        family: int = entry.family
+        proto: int = entry.proto
+        found = self.buckets.find(h, t, family, proto, zone_of(entry, 0), zone_of(entry, 1))
         if found is not None and self.is_over(found, now):
             self.kill_at(found, now)
             return None
@@ -334,7 +374,8 @@ class Conntrack:
 
     def enter(self, entry: Entry, only_reply: bool, now: i64) -> None:
         """Insert a confirmed entry."""
-        entry.started = now
+        if entry.extra is not None and entry.stamped:
+            entry.started = now
         entry.status |= CONFIRMED
         self.restore(entry, only_reply)
         self.stats.insert += 1
@@ -344,10 +385,10 @@ class Conntrack:
 
     def restore(self, entry: Entry, only_reply: bool = False) -> None:
         """Insert an entry as it is: one that a session kept, or one that was just confirmed. Its id must be new."""
-        entry.hash_orig = hash_of(entry.orig, entry.family, entry.proto, zone_of(entry, 0))
-        entry.hash_reply = hash_of(entry.reply, entry.family, entry.proto, zone_of(entry, 1))
-        self.serial = max(self.serial, entry.id)
-        if entry.proto == GRE and entry.orig.dport != 0:
+        serial: int = entry.id
+        if serial > self.serial:
+            self.serial = serial
+        if entry.proto == GRE and (entry.ports & 0xFFFF) != 0:
             self.note_keys(entry)
         self.buckets.insert(entry, only_reply)
         self.wheel.place(entry)
@@ -360,7 +401,7 @@ class Conntrack:
         if mine.proto in (UDP, UDPLITE, GRE):
             if self.join(p, mine, other):
                 return NF_ACCEPT
-            rival = self.other_of(mine, mine.reply, mine.hash_reply, now)
+            rival = self.other_of(mine, mine.reply, hash_reply(mine, hash_entry(mine, zone_of(mine, 0))), now)
             if rival is None:
                 mine.expires = now + SECOND
                 mine.status |= FIXED_TIMEOUT | NAT_CLASH
@@ -381,11 +422,12 @@ class Conntrack:
         if (other.status & NAT_DONE_MASK) != 0:
             if mine.zone != other.zone or mine.zone_dir != other.zone_dir:
                 return False
-            if not equal(mine.orig, other.orig) or not equal(mine.reply, other.reply):
+            if not other.has_orig(mine.orig) or not other.has_reply(mine.reply):
                 return False
-        if mine.acct and other.acct:
-            other.orig_packets += 1
-            other.orig_bytes += mine.orig_bytes
+        theirs = other.counts
+        if mine.counts is not None and theirs is not None:
+            theirs.orig_packets += 1
+            theirs.orig_bytes += mine.counts.orig_bytes
         p.ct = other
         self.stats.clash_resolve += 1
         return True
@@ -432,7 +474,7 @@ class Conntrack:
         """A tunnel that a session kept: its calls are known."""
         for t in (entry.orig, entry.reply):
             if t.dport != 0:
-                self.keys[(entry.family, t.src_high, t.src, t.dst_high, t.dst, t.dport)] = t.sport
+                self.keys[(int(entry.family), t.src_high, t.src, t.dst_high, t.dst, t.dport)] = t.sport
 
     def end_tunnels(self, master: Entry) -> None:
         """pptp_destroy_siblings: with the control connection its tunnels end."""
@@ -462,14 +504,16 @@ class Conntrack:
 
     def taken(self, t: Tuple, mine: Entry, now: i64) -> bool:
         """nf_conntrack_tuple_taken: does the tuple belong to another connection (but one with the same original tuple)?"""
-        h = hash_of(t, mine.family, mine.proto, zone_of(mine, 1))
-        other = self.buckets.find(h, t, mine.family, mine.proto, zone_of(mine, 0), zone_of(mine, 1))
+        family: int = mine.family
+        proto: int = mine.proto
+        h = hash_of(t, family, proto, zone_of(mine, 1))
+        other = self.buckets.find(h, t, family, proto, zone_of(mine, 0), zone_of(mine, 1))
         if other is None or other is mine:
             return False
         if self.is_over(other, now):
             self.kill_at(other, now)
             return False
-        if equal(other.orig, mine.orig) and zone_of(other, 0) == zone_of(mine, 0):
+        if other.has_orig(mine.orig) and zone_of(other, 0) == zone_of(mine, 0):
             return False
         self.stats.found += 1
         return True
@@ -531,17 +575,20 @@ class Conntrack:
 
     def account(self, entry: Entry, reply: bool, p: Packet) -> None:
         """nf_ct_acct_update for a packet that conntrack does not see (a flow table took it)."""
-        if entry.acct:
+        if entry.counts is not None:
             self.add(entry, 1 if reply else 0, l3_length(p))
 
     def add(self, entry: Entry, way: i64, length: i64) -> None:
         """Count a packet of the connection."""
+        counts = entry.counts
+        if counts is None:
+            return
         if way != 0:
-            entry.reply_packets += 1
-            entry.reply_bytes += length
+            counts.reply_packets += 1
+            counts.reply_bytes += length
         else:
-            entry.orig_packets += 1
-            entry.orig_bytes += length
+            counts.orig_packets += 1
+            counts.orig_bytes += length
 
     def set_timeout(self, entry: Entry, ns: i64, now: i64) -> None:
         """Give the connection that long from now on (while it is not confirmed: from its confirmation on)."""
@@ -587,6 +634,8 @@ class Conntrack:
             return
         entry.status |= DYING
         if len(self.expectations.all) > 0:
+            if now >= 0:
+                self.expectations.now = now
             self.expectations.forget(entry)
         if len(self.keys) > 0 and entry.helper == "pptp":
             self.end_tunnels(entry)
@@ -616,7 +665,7 @@ class Conntrack:
             at = (at + 1) & buckets.mask
             if slot == 0:
                 continue
-            entry = buckets.store[((slot & 0xFFFFFFFF) >> 1) - 1]
+            entry = buckets.store[((slot & 0xFFFFFFFF) >> 2) - 1]
             if entry is None or (entry.status & OFFLOADED) != 0:
                 continue
             if self.is_over(entry, now):

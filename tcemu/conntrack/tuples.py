@@ -11,8 +11,8 @@ from typing import Final
 from librt.strings import read_i16_be, read_i32_be, read_i64_be
 from mypy_extensions import i64
 
-from tcemu.conntrack.entry import Tuple
-from tcemu.conntrack.linux import icmp, icmpv6
+from tcemu.conntrack.entry import Entry, Tuple
+from tcemu.conntrack.linux.answers import answer_of
 from tcemu.fields import (
     DPORT,
     FRAG_FLAGS,
@@ -186,7 +186,7 @@ def invert(proto: i64, t: Tuple, out: Tuple) -> bool:
     out.dst = t.src
     if proto in (ICMP, ICMPV6):
         kind = t.dport >> 8
-        back = icmp.answer(kind) if proto == ICMP else icmpv6.answer(kind)
+        back = answer_of(proto, kind)
         if back < 0:
             return False
         out.sport = t.sport
@@ -220,16 +220,34 @@ def equal(a: Tuple, b: Tuple) -> bool:
 
 
 def hash_of(t: Tuple, family: i64, proto: i64, zone: i64) -> i64:
-    """30 bits. All factors stay below 2**62, so that compiled and interpreted code agree."""
-    x = t.src ^ (t.src >> 32)
-    y = t.dst ^ (t.dst >> 32)
+    """30 bits, the same for a tuple and its inverse. See `hash_ends`."""
+    if proto in (ICMP, ICMPV6):  # the id, not the type: that differs between request and answer
+        return hash_ends(t.src_high, t.src, t.sport, t.dst_high, t.dst, t.sport, family, proto, zone)
+    return hash_ends(t.src_high, t.src, t.sport, t.dst_high, t.dst, t.dport, family, proto, zone)
+
+
+def hash_entry(entry: Entry, zone: i64) -> i64:
+    """`hash_of` of the original tuple, and of the reply tuple where it is that one turned round."""
+    family: int = entry.family
+    proto: int = entry.proto
+    sport = entry.ports >> 16
+    dport = sport if proto in (ICMP, ICMPV6) else entry.ports & 0xFFFF
+    high = entry.high
+    if high is None:
+        return hash_ends(0, entry.src, sport, 0, entry.dst, dport, family, proto, zone)
+    return hash_ends(high.src, entry.src, sport, high.dst, entry.dst, dport, family, proto, zone)
+
+
+def hash_ends(src_high: i64, src: i64, sport: i64, dst_high: i64, dst: i64, dport: i64, family: i64, proto: i64, zone: i64) -> i64:
+    """30 bits out of two ends in either order. All factors stay below 2**62, so that compiled and interpreted code agree."""
+    x = src ^ (src >> 32) ^ (sport * 0x9E3779B1)
+    y = dst ^ (dst >> 32) ^ (dport * 0x9E3779B1)
     if family == 6:
-        x ^= t.src_high ^ (t.src_high >> 29)
-        y ^= t.dst_high ^ (t.dst_high >> 29)
-    h = (x & 0xFFFFFFFF) * 0x2545F491
-    h ^= h >> 31
-    h = ((h ^ y) & 0xFFFFFFFF) * 0x1B873593
-    h ^= h >> 29
-    h = ((h ^ (t.sport << 16) ^ t.dport ^ (proto << 24) ^ (zone << 8)) & 0xFFFFFFFF) * 0x27D4EB2F
+        x ^= src_high ^ (src_high >> 29)
+        y ^= dst_high ^ (dst_high >> 29)
+    x = (x & 0xFFFFFFFF) * 0x2545F491
+    y = (y & 0xFFFFFFFF) * 0x2545F491
+    h = (x ^ (x >> 31)) + (y ^ (y >> 31))
+    h = ((h ^ (h >> 32) ^ (proto << 24) ^ (zone << 8)) & 0xFFFFFFFF) * 0x27D4EB2F
     h ^= h >> 32
     return (h ^ (h >> 15)) & 0x3FFFFFFF

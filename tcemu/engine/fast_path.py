@@ -69,7 +69,8 @@ class FastPath(Resolution):
         reply = p.ctinfo >= IS_REPLY
         this = self.path(flows, hop, f[IIF])
         near = entry.reply if reply else entry.orig
-        back = self.tables.route(entry.family, near.src_high, near.src)
+        family: int = entry.family
+        back = self.tables.route(family, near.src_high, near.src)
         if back is None or back.device != f[IIF] or back.kind != UNICAST:
             back = Hop()  # nobody knows a way back by that device, so its network is taken to be there
             back.device = f[IIF]

@@ -8,18 +8,38 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import read_i64_be
 from mypy_extensions import i64
 
 from tcemu.clock import SECOND
-from tcemu.conntrack.entry import CONFIRMED, TEMPLATE, Entry
-from tcemu.engine.ports import BRIDGE, BROADCAST, LOOPBACK, RTN_LOCAL, UNICAST, Port
+from tcemu.conntrack.entry import CONFIRMED, NAT_MASK, TEMPLATE, Entry
+from tcemu.engine.ports import BRIDGE, BROADCAST, LOOPBACK, UNICAST, Port
 from tcemu.engine.program import NF_INPUT, NF_OUTPUT, NF_POSTROUTING, NF_PREROUTING, Env
+from tcemu.engine.sockets import Ends, LocalSocket
 from tcemu.engine.values import Value
-from tcemu.fields import DPORT, G_IP4, G_TCP, G_UDP, IIF, IP6_DADDR, IP6_SADDR, IP_DADDR, IP_SADDR
-from tcemu.packet.packet import IS_REPLY, Packet
+from tcemu.fields import (
+    DPORT,
+    G_ICMP,
+    G_ICMP6,
+    G_IP4,
+    G_TCP,
+    G_UDP,
+    ICMP_TYPE,
+    IIF,
+    IP6_DADDR,
+    IP6_SADDR,
+    IP_DADDR,
+    IP_SADDR,
+    SPORT,
+    TCP_FLAGS,
+)
+from tcemu.packet.edit import get16, get32
+from tcemu.packet.packet import ESTABLISHED_REPLY, IS_REPLY, RELATED_REPLY, Packet
+from tcemu.packet.protocols import IPPROTO_TCP, IPPROTO_UDP
 
 DAY: Final = 86_400
 M32: Final = 0xFFFFFFFF
+NAME_BYTES: Final = 15  # NFT_OSF_MAXGENRELEN, less the end of the string
 
 
 def port_of(env: Env, index: i64) -> Port | None:
@@ -117,27 +137,124 @@ class MetaValue(Value):
         return 0
 
 
-class SocketValue(Value):
-    """nft_socket_eval: whether a local socket waits for the packet, and what it is like; ``wildcard``: is it bound to any address."""
+# ---------------------------------------------------------------------- local programs
 
-    def __init__(self, wildcard: bool) -> None:
+TRANSPARENT: Final = 0  # what a `SocketValue` reads
+SOCKET_MARK: Final = 1
+WILDCARD: Final = 2
+
+
+class SocketValue(Value):
+    """nft_socket_eval: something of the local socket that the packet was given, or that waits for it."""
+
+    def __init__(self, what: i64) -> None:
         super().__init__()
-        self.wildcard: bool = wildcard
+        self.what: i64 = what
 
     def get(self, env: Env, p: Packet) -> i64:
-        self.ok = env.nf_hook in (NF_PREROUTING, NF_INPUT) and listens(env, p)
-        return 1 if self.wildcard else 0
+        found = env.assigned if env.assigned is not None else waiting(env, p)
+        self.ok = found is not None
+        if found is None:
+            return 0
+        if self.what == TRANSPARENT:
+            return 1 if found.transparent else 0
+        if self.what == SOCKET_MARK:
+            return found.mark
+        return 1 if (found.high | found.low) == 0 else 0
 
 
-def listens(env: Env, p: Packet) -> bool:
-    """Is there a socket of the machine for the packet?"""
+def ends_of(p: Packet) -> Ends | None:
+    """Whom a TCP or UDP packet is from and to; None for others."""
     f = p.f
+    if (p.groups & (G_TCP | G_UDP)) == 0:
+        return None
+    ends = Ends()
+    ends.tcp = (p.groups & G_TCP) != 0
+    ends.sport, ends.dport = f[SPORT], f[DPORT]
+    if (p.groups & G_IP4) != 0:
+        ends.source, ends.target = f[IP_SADDR], f[IP_DADDR]
+    else:
+        ends.family = 6
+        ends.from_high, ends.source = f[IP6_SADDR], f[IP6_SADDR + 1]
+        ends.to_high, ends.target = f[IP6_DADDR], f[IP6_DADDR + 1]
+    return ends
+
+
+def waiting(env: Env, p: Packet) -> LocalSocket | None:
+    """nf_sk_lookup_slow_v4, _v6: the socket that the packet would come to if it were for this machine."""
+    sockets = env.tables.sockets
+    if len(sockets.all) == 0 or env.nf_hook not in (NF_PREROUTING, NF_INPUT):
+        return None
+    ends = ends_of(p)
+    if ends is None:
+        ends = inner_ends(p)
+    if ends is None:
+        return None
+    ct = p.ct
+    if isinstance(ct, Entry) and (ct.status & NAT_MASK) != 0 and p.ctinfo in (ESTABLISHED_REPLY, RELATED_REPLY):
+        # a reply to what was translated here comes to the socket that knows itself by its own address
+        ends.to_high, ends.target = ct.orig.src_high, ct.orig.src
+        ends.dport = ct.orig.sport
+    return sockets.find(ends)
+
+
+def inner_ends(p: Packet) -> Ends | None:
+    """extract_icmp4_fields, extract_icmp6_fields: an error comes to the socket that sent the packet which it quotes."""
+    if not is_error(p):
+        return None
+    d = p.data
+    at = p.l4 + 8
     four = (p.groups & G_IP4) != 0
-    if (p.groups & (G_TCP | G_UDP)) == 0 or not env.listening((p.groups & G_TCP) != 0, f[DPORT]):
-        return False
+    least: i64 = 20 if four else 40
+    if at + least + 8 > p.l3_end:
+        return None
+    size = least
+    proto: i64 = d[at + 6]
     if four:
-        return env.tables.address_type(4, 0, f[IP_DADDR], 0) == RTN_LOCAL
-    return env.tables.address_type(6, f[IP6_DADDR], f[IP6_DADDR + 1], 0) == RTN_LOCAL
+        size = (d[at] & 15) * 4
+        proto = d[at + 9]
+    if proto not in (IPPROTO_TCP, IPPROTO_UDP) or size < least or at + size + 4 > p.l3_end:
+        return None
+    ends = Ends()
+    ends.tcp = proto == IPPROTO_TCP
+    if four:
+        ends.target, ends.source = get32(d, at + 12), get32(d, at + 16)
+    else:
+        ends.family = 6
+        ends.to_high, ends.target = read_i64_be(d, at + 8), read_i64_be(d, at + 16)
+        ends.from_high, ends.source = read_i64_be(d, at + 24), read_i64_be(d, at + 32)
+    ends.dport, ends.sport = get16(d, at + size), get16(d, at + size + 2)
+    return ends
+
+
+def is_error(p: Packet) -> bool:
+    """icmp_is_err, icmpv6_is_err: of those that report about another packet."""
+    kind = p.f[ICMP_TYPE]
+    if (p.groups & G_ICMP) != 0:
+        return kind in (3, 4, 5, 11, 12)
+    return (p.groups & G_ICMP6) != 0 and kind < 128
+
+
+class FingerValue(Value):
+    """nft_osf_eval: what a SYN tells of its sender's system; ``low`` reads the second word of the name."""
+
+    def __init__(self, ttl: i64, version: bool, low: bool) -> None:
+        super().__init__()
+        self.ttl: i64 = ttl
+        self.version: bool = version
+        self.low: bool = low
+
+    def get(self, env: Env, p: Packet) -> i64:
+        self.ok = (p.groups & G_TCP) != 0 and (p.f[TCP_FLAGS] & 2) != 0
+        if not self.ok:
+            return 0
+        name = "unknown"
+        if (p.groups & G_IP4) != 0:
+            one = env.tables.fingers.find(p, self.ttl)
+            if one is not None:
+                name = f"{one.genre}:{one.version}" if self.version else one.genre
+        raw = name.encode()[:NAME_BYTES].ljust(16, b"\0")
+        return read_i64_be(raw, 8 if self.low else 0)
 
 
 # ---------------------------------------------------------------------- the connection
@@ -181,11 +298,13 @@ class CtValue(Value):
         if what == CT_MARK:
             return ct.mark
         if what == CT_STATUS:
-            return ct.status
+            status: int = ct.status
+            return status
         if what == CT_DIRECTION:
             return 1 if p.ctinfo >= IS_REPLY else 0
         if what == CT_ZONE:
-            return ct.zone if self.way < 0 or (ct.zone_dir >> self.way) & 1 != 0 else 0
+            zone_dir: int = ct.zone_dir
+            return ct.zone if self.way < 0 or (zone_dir >> self.way) & 1 != 0 else 0
         if what >= CT_SRC:
             return self.tuple(ct)
         if what in (CT_BYTES, CT_PACKETS, CT_AVERAGE):
@@ -196,8 +315,10 @@ class CtValue(Value):
         if what == CT_L3PROTO:
             return 2 if ct.family == 4 else 10
         if what == CT_PROTOCOL:
-            return ct.proto
-        return ct.id & M32
+            proto: int = ct.proto
+            return proto
+        number: int = ct.id
+        return number
 
     def tuple(self, ct: Entry) -> i64:
         """Addresses, ports and labels."""

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from tcemu.engine.effects.basics import CountedVerdictOp, CountOp, LastOp, LimitOp, QuotaOp, RandomOp, RefusedOp, VerdictOp
 from tcemu.engine.effects.divert import LogOp
+from tcemu.engine.effects.synproxy import SynProxyOp
 from tcemu.engine.lower_effects import EFFECTS
 from tcemu.engine.lower_nft import EFFECTS as NFT_EFFECTS
 from tcemu.engine.lower_sets import Sets, sync_sets
@@ -57,7 +58,7 @@ NFT: Final = frozenset(("ip", "ip6", "inet", "arp", "bridge", "netdev"))
 TRANSPORTS: Final = frozenset((6, 17, 33, 132, 136))  # protocols whose ports stand first in their header
 # what connection tracking is loaded for (the callers of nf_ct_netns_get); notrack is not among them
 TRACKING: Final = (effects.Translate, effects.ConnLimit, effects.Offload, effects.SynProxy, effects.SetCt)
-CT_OBJECTS: Final = ("ct helper", "ct timeout", "ct expectation")
+CT_OBJECTS: Final = ("ct helper", "ct timeout", "ct expectation", "synproxy")
 
 PURE: Final = (CountOp, VerdictOp, LimitOp, QuotaOp, RandomOp, LastOp, LogOp, VerdictMapOp)  # ops that change nothing which a guard can see
 RUN: Final = 16 if COMPILED else 4  # so many rules alike are worth an index
@@ -274,8 +275,11 @@ class Lowering:
 
     def _objects(self, table: str, family: str) -> None:
         """Conntrack objects load connection tracking, whether or not a rule uses them."""
-        if any(record.kind in CT_OBJECTS for record in self.ruleset.objects.children(table)):
+        kinds = {record.kind for record in self.ruleset.objects.children(table)}
+        if not kinds.isdisjoint(CT_OBJECTS):
             self.program.tracked.update(LAYERS.get(family, (family,)))
+        if "synproxy" in kinds:
+            self.program.proxied.update(LAYERS.get(family, (family,)))
 
     # ------------------------------------------------------------ rules
 
@@ -336,6 +340,8 @@ class Lowering:
             else:
                 made = [self._op(step, record, place)]
                 draft.pure = draft.pure and isinstance(made[0], PURE)
+                if isinstance(made[0], SynProxyOp):
+                    self.program.proxied.update(LAYERS.get(family, (family,)))
             for op in made:
                 if last_op is None:
                     rule.ops = op

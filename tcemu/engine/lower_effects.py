@@ -34,6 +34,7 @@ from tcemu.engine.program import Chain, Counter, Op
 from tcemu.ir import effect as effects
 from tcemu.ir.verdict import Verdict
 from tcemu.packet.packet import TunnelInfo
+from tcemu.packet.protocols import IPPROTO_TCP, IPPROTO_UDP
 
 Second = tuple[effects.Random, Chain | None] | None
 
@@ -103,6 +104,10 @@ def make_track(making: Making, effect: effects.Track, then: Verdict, to: Chain |
     op.mark, op.mark_mask = effect.mark, effect.mark_mask
     op.label_high, op.label_low = signed(effect.label >> 64), signed(effect.label)
     op.label_mask_high, op.label_mask_low = signed(effect.label_mask >> 64), signed(effect.label_mask)
+    if effect.helper:
+        family, proto, op.helper = effect.helper.split("-", 2)
+        op.helper_family, op.helper_proto = int(family[-1]), {"tcp": IPPROTO_TCP, "udp": IPPROTO_UDP}.get(proto, 0)
+        op.flows.helps = True
     if effect.nat is not None:
         op.nat = True
         op.range = nat_range(effect.nat)

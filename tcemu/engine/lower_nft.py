@@ -44,6 +44,7 @@ from tcemu.engine.effects.divert import (
     TransparentProxyOp,
 )
 from tcemu.engine.effects.objects import ExpectationOp, HelperOp, TimeoutOp
+from tcemu.engine.effects.synproxy import SynProxyOp
 from tcemu.engine.effects.translate import DNAT, MASQUERADE, REDIRECT, SNAT, TranslateOp
 from tcemu.engine.lower_values import TCP_OPTIONS, Making, chain, number_of, search, values
 from tcemu.engine.program import Chain, Counter, Op
@@ -53,6 +54,7 @@ from tcemu.fields import BY_NAME, MARK, PKTTYPE, PRIORITY
 from tcemu.ir import effect as effects
 from tcemu.ir.operand import Bits, Concat, Key, Load, Operand, Raw
 from tcemu.ir.verdict import Verdict
+from tcemu.packet.proxied import MSS, SACK, TIMESTAMP, WSCALE
 
 # where a header field is written: base, offset and width in bits, what covers it
 LL: Final = 0
@@ -259,7 +261,18 @@ def make_log(making: Making, effect: effects.Log, then: Verdict, to: Chain | Non
 
 
 def make_tproxy(making: Making, effect: effects.TransparentProxy, then: Verdict, to: Chain | None, counter: Counter | None) -> Op:
-    return TransparentProxyOp(then.code, to, then.number, counter)
+    address = port = None
+    if effect.address is not None:
+        made = values(effect.address, making, 2 if effect.family == 6 else 1)
+        if not made:
+            return refused("tproxy to an address that cannot be read")
+        address = chain(made)
+    if effect.port is not None:
+        made = values(effect.port, making)
+        if not made:
+            return refused("tproxy to a port that cannot be read")
+        port = made[0]
+    return TransparentProxyOp(effect.family, address, port)
 
 
 # ---------------------------------------------------------------------- sets
@@ -361,8 +374,14 @@ def timeouts(proto: int, given: dict[str, int]) -> tuple[Timeouts, int]:
     return policy, policy.tcp[0] if proto == PROTOCOLS["tcp"] else policy.udp
 
 
+PROXIED: Final = {"mss": MSS, "wscale": WSCALE, "sack-perm": SACK, "timestamp": TIMESTAMP}
+
+
 def make_synproxy(making: Making, effect: effects.SynProxy, then: Verdict, to: Chain | None, counter: Counter | None) -> Op:
-    return refused("synproxy")
+    bits = 0
+    for flag in effect.flags:
+        bits |= PROXIED[flag]
+    return SynProxyOp(bits, effect.mss, effect.wscale)
 
 
 def make_offload(making: Making, effect: effects.Offload, then: Verdict, to: Chain | None, counter: Counter | None) -> Op:

@@ -10,7 +10,7 @@ from mypy_extensions import i64
 from tcemu.engine.lower_sets import Sets
 from tcemu.engine.lower_values import CT_LOADS, PORT_NAMES, PORTS, Making, chain, signed, values, words
 from tcemu.engine.plug import text_words
-from tcemu.engine.program import PF_IPV4, PF_IPV6, BitsTest, MaskedTest, NeverTest, RangeTest, Test, WideTest
+from tcemu.engine.program import PF_IPV4, PF_IPV6, BitsTest, GroupTest, MaskedTest, NeverTest, RangeTest, Test, WideTest
 from tcemu.engine.sets import Space, SpaceTest
 from tcemu.engine.values import (
     EQ,
@@ -23,6 +23,7 @@ from tcemu.engine.values import (
     AnyGroupTest,
     BitsValue,
     CompareTest,
+    EitherTest,
     Keys,
     KeysTest,
     NumbersTest,
@@ -36,7 +37,7 @@ from tcemu.engine.values import (
 )
 from tcemu.fields import BY_NAME, G_IP4, G_IP6, G_META, Field
 from tcemu.ir.operand import Key, Load, Operand
-from tcemu.ir.step import AnyBit, Compare, Masked, Match, Member, Not, Range, SameAs
+from tcemu.ir.step import AnyBit, AnyOf, Compare, Masked, Match, Member, Not, Range, SameAs
 from tcemu.ir.step import Test as TestRecord
 
 OPERATORS: Final = {"==": EQ, "!=": NE, "<": LT, "<=": LE, ">": GT, ">=": GE}
@@ -51,6 +52,8 @@ def lower_match(match: Match, making: Making, sets: Sets) -> tuple[int, list[Tes
     test, negate = match.test, False
     while isinstance(test, Not):
         test, negate = test.test, not negate
+    if isinstance(test, AnyOf):
+        return 0, [EitherTest([all_of(option, making, sets) for option in test.options], test.negate != negate)]
     left = match.left
     if isinstance(left, Load) and not is_read(left, making):
         field = BY_NAME[left.field]
@@ -64,6 +67,15 @@ def lower_match(match: Match, making: Making, sets: Sets) -> tuple[int, list[Tes
         if special is not None:
             return 0, special
     return 0, on_value(left, test, negate, making, sets)
+
+
+def all_of(matches: tuple[Match, ...], making: Making, sets: Sets) -> list[Test]:
+    """The tests of several matches, headers among them."""
+    found: list[Test] = []
+    for match in matches:
+        need, tests = lower_match(match, making, sets)
+        found += [GroupTest(need), *tests] if need else tests
+    return found
 
 
 def is_read(left: Load, making: Making) -> bool:
@@ -215,7 +227,7 @@ def on_value(left: Operand, test: TestRecord, negate: bool, making: Making, sets
         return [exact(parts, words(test.mask, len(parts)), words(test.value, len(parts)), negate)]
     if isinstance(test, Compare) and test.op in ("==", "!="):
         return [exact(parts, words(-1, len(parts)), words(test.value, len(parts)), negate != (test.op == "!="))]
-    assert not isinstance(test, Not)
+    assert not isinstance(test, (Not, AnyOf))
     low, high = (test.low, test.high) if isinstance(test, Range) else limits(test, 64 * len(parts))
     if low > high:
         return [NeverTest()]

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from tcemu.engine import keys
 from tcemu.engine.generators import CountingValue, HashValue, Part, RandomValue, State, SymmetricValue
 from tcemu.engine.headers import PRESENT, ChunkValue, ExtensionValue, IpOptionValue, PayloadValue, TcpOptionValue
-from tcemu.engine.keys import BOTH, CtValue, FibValue, HelperValue, MetaValue, PortValue, RouteValue, SocketValue
+from tcemu.engine.keys import BOTH, CtValue, FibValue, FingerValue, HelperValue, MetaValue, PortValue, RouteValue, SocketValue
 from tcemu.engine.sets import MapValue, Search, SetTable
 from tcemu.engine.values import BitsValue, ConstValue, SlotValue, Value
 from tcemu.fields import BY_NAME, IIF, OIF
 from tcemu.ir.operand import Bits, Concat, Const, Hash, Key, Load, Lookup, Number, Operand, Raw
+from tcemu.packet.fingerprint import LOOSE, SKIP, STRICT
 
 if TYPE_CHECKING:
     from tcemu.engine.program import Memory, Op, Program
@@ -412,14 +413,20 @@ def rt(args: Args, making: Making) -> list[Value]:
 
 
 def socket(args: Args, making: Making) -> list[Value]:
-    """Of the local socket; marks and transparency are nought."""
-    return [SocketValue(args[0] == "wildcard")] if args[0] != "cgroupv2" else [MetaValue(keys.ABSENT, 0)]
+    """Of the local socket; none is in a cgroup."""
+    what = {"transparent": keys.TRANSPARENT, "mark": keys.SOCKET_MARK, "wildcard": keys.WILDCARD}.get(args[0])
+    return [MetaValue(keys.ABSENT, 0)] if what is None else [SocketValue(what)]
+
+
+def osf(args: Args, making: Making) -> list[Value]:
+    """The sender's system, a name of sixteen bytes."""
+    how = {"loose": LOOSE, "skip": SKIP}.get(args[0], STRICT)
+    return [FingerValue(how, args[1] == "version", low) for low in (False, True)]
 
 
 def absent(args: Args, making: Making) -> list[Value]:
-    """What no packet has here: operating systems are not guessed, and no policy protects packets."""
-    wide = args[-1].startswith("ip6") or args[-1] in ("name", "version")
-    return [MetaValue(keys.ABSENT, 0) for _ in range(2 if wide else 1)]
+    """What no packet has here: no policy protects packets."""
+    return [MetaValue(keys.ABSENT, 0) for _ in range(2 if args[-1].startswith("ip6") else 1)]
 
 
 KEYS: Final[dict[str, Callable[[Args, Making], list[Value]]]] = {
@@ -429,6 +436,6 @@ KEYS: Final[dict[str, Callable[[Args, Making], list[Value]]]] = {
     "fib": fib,
     "rt": rt,
     "socket": socket,
-    "osf": absent,
+    "osf": osf,
     "ipsec": absent,
 }

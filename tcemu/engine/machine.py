@@ -138,8 +138,10 @@ class Machine(Bridged):
         for flows in self.program.nft_flows.values():
             if flows.number != entry.flow_table:
                 continue
-            there = self.tables.route(entry.family, entry.reply.src_high, entry.reply.src)
-            back = self.tables.route(entry.family, entry.orig.src_high, entry.orig.src)
+            family: int = entry.family
+            orig, reply = entry.orig, entry.reply
+            there = self.tables.route(family, reply.src_high, reply.src)
+            back = self.tables.route(family, orig.src_high, orig.src)
             if there is not None and back is not None and there.kind == UNICAST and back.kind == UNICAST:
                 there_path, back_path = self.path(flows, there, back.device), self.path(flows, back, there.device)
                 flow = flows.add(entry, there_path, back_path, self.tables.generation, self.now)

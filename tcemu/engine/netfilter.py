@@ -13,6 +13,7 @@ from mypy_extensions import i64
 from tcemu.conntrack.entry import CONFIRMED, EXPECTED, HELPER, SEQ_ADJUST, TEMPLATE, Entry
 from tcemu.conntrack.nat import DST, SRC, is_set_up, null_binding, translate, translate_error
 from tcemu.conntrack.settings import Settings
+from tcemu.engine.effects.synproxy import TEMPLATE_ENTRY, adopt, pass_by
 from tcemu.engine.effects.track import CT_SLOTS, FLOWER_STATES, NFT_STATES, show_ct
 from tcemu.engine.ports import (
     BROADCAST,
@@ -25,7 +26,7 @@ from tcemu.engine.program import (
     PF_IPV4,
 )
 from tcemu.engine.run import evaluate
-from tcemu.engine.stages import CONFIRM, CONNTRACK, DEFRAG, NAT, ROUTED_RULES, RULES, Stage
+from tcemu.engine.stages import CONFIRM, CONNTRACK, DEFRAG, NAT, ROUTED_RULES, RULES, SYNPROXY, Stage
 from tcemu.engine.wire import Sink, Wire
 from tcemu.fields import (
     G_CT,
@@ -106,9 +107,11 @@ class Netfilter(Wire):
         return code
 
     def own_stage(self, p: Packet, stage: Stage) -> i64:
-        """NAT, and rules that may change the route."""
+        """NAT, SYN proxies, and rules that may change the route."""
         if stage.kind == NAT:
             return self.nat(p, stage)
+        if stage.kind == SYNPROXY:
+            return pass_by(self, p)
         chain = stage.chain
         assert chain is not None and stage.kind == ROUTED_RULES
         f = p.f
@@ -133,12 +136,16 @@ class Netfilter(Wire):
         """nf_conntrack_in: with the zone of a template, if the packet brought one."""
         zone: i64 = 0
         way: i64 = 3
+        proxied = False
         ct = p.ct
         if ct is not None:
             if (ct.status & TEMPLATE) == 0:
                 return ACCEPT
             if isinstance(ct, Entry):
-                zone, way = ct.zone, ct.zone_dir
+                zone = ct.zone
+                zone_dir: int = ct.zone_dir
+                way = zone_dir
+                proxied = ct is TEMPLATE_ENTRY
             p.ct = None
         if p.ctinfo == UNTRACKED:
             return ACCEPT
@@ -150,12 +157,18 @@ class Netfilter(Wire):
             code = conntrack.track(p, zone, way, False)
             p.summed = False
         ct = p.ct
+        if proxied:
+            adopt(ct)
         if COMPILED or ct is None:
             show_ct(p)
         else:  # as `show_ct` does it, less a call
             info = p.ctinfo
             p.groups |= G_CT
-            p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, ct.label_high, ct.label_low, NFT_STATES[info])
+            labels = ct.labels
+            if labels is None:
+                p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, 0, 0, NFT_STATES[info])
+            else:
+                p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, labels.high, labels.low, NFT_STATES[info])
         if self.observer is not None:
             self.observer.say("ct", self.ask("ct", p))
         return ACCEPT if code == NF_ACCEPT else DROP
@@ -163,7 +176,7 @@ class Netfilter(Wire):
     def confirm(self, p: Packet) -> i64:
         """nf_confirm: helpers look at the packet, then a new connection enters the table."""
         ct = p.ct
-        if isinstance(ct, Entry) and ct.helper != "":
+        if isinstance(ct, Entry) and ct.extra is not None and ct.extra.helper != "":
             self.conntrack.broadcast_mask = self.mask_of_all(p)
         if self.conntrack.finish(p) != NF_ACCEPT:
             p.reason = p.reason or "the entry was not confirmed"

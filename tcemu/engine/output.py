@@ -64,6 +64,7 @@ from tcemu.packet.packet import (
     LINK_IP,
     RELATED,
     RELATED_REPLY,
+    Conn,
     Packet,
 )
 from tcemu.packet.protocols import IP_DF, IPPROTO_TCP
@@ -322,6 +323,13 @@ class Output(LastHop):
             show_ct(answer)
         self.originate(answer, False)
         self.spare.append(answer)
+
+    def emit(self, data: bytes, ct: Conn | None, info: i64) -> None:
+        made = self.taken(data, LINK_IP)
+        made.ct, made.ctinfo = ct, info if ct is not None else 0
+        show_ct(made)
+        self.originate(made, False)
+        self.spare.append(made)
 
     def reset(self, p: Packet, attached: bool) -> None:
         """nf_send_reset, tcp_v4_send_reset; ``attached``: the answer belongs to the packet's connection (nf_ct_attach)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tcemu.engine.plug_programs import fingers, sockets
 from tcemu.engine.ports import (
     BLACKHOLE,
     BRIDGE,
@@ -77,6 +78,7 @@ def plug(host: Host) -> HostTables:
     for near in host.neighbours:
         if near.resolved:
             tables.know(index_of.get(near.parent, 0), *halves(near.address), near.mac)
+    tables.sockets, tables.fingers = sockets(host.sockets), fingers(host.fingerprints)
     tables.forward4 = sysctls.number_of(host, sysctls.FORWARD4) != 0
     tables.forward6 = sysctls.number_of(host, sysctls.FORWARD6) != 0
     tables.echo4 = sysctls.number_of(host, sysctls.ECHO4) == 0

@@ -6,6 +6,9 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcemu.engine.sockets import Sockets
+from tcemu.packet.fingerprint import Fingers
+
 PHYSICAL: Final = 0  # frames leave the machine here (taps, NICs, and what tests make of dummies)
 SINK: Final = 1  # dummy: counts and forgets
 VETH: Final = 2
@@ -135,6 +138,8 @@ class HostTables:
         self.echo6: bool = True
         self.rate4: i64 = 1_000_000_000  # ns between ICMP errors to one address (net.ipv4.icmp_ratelimit)
         self.rate6: i64 = 1_000_000_000
+        self.sockets: Sockets = Sockets()
+        self.fingers: Fingers = Fingers()
 
     def route(self, family: i64, high: i64, low: i64) -> Hop | None:
         """The best route to an address (fib_lookup over local, then main)."""

@@ -18,11 +18,12 @@ from mypy_extensions import i64, mypyc_attr
 
 from tcemu.conntrack.table import Conntrack
 from tcemu.engine.ports import Hop, HostTables
+from tcemu.engine.sockets import LocalSocket
 from tcemu.fields import G_META
 from tcemu.ir.verdict import DROP, PIPE
 from tcemu.offload.flows import ActCtTable
 from tcemu.offload.nft_flows import FlowTable
-from tcemu.packet.packet import Packet
+from tcemu.packet.packet import Conn, Packet
 
 MAX_RESTARTS: Final = 16  # net/sched/cls_api.c max_reclassify_loop
 JUMP_DEPTH: Final = 16  # include/net/netfilter/nf_tables.h NFT_JUMP_STACK_SIZE
@@ -121,6 +122,7 @@ class Env:
     """What effects may use of the machine they run in. `tcemu.engine.machine.Machine` is the real one."""
 
     __slots__ = (
+        "assigned",
         "conntrack",
         "device",
         "family",
@@ -133,6 +135,7 @@ class Env:
         "observer",
         "random",
         "route",
+        "secret",
         "socket",
         "stack",
         "tables",
@@ -156,6 +159,8 @@ class Env:
         self.observer: Observer | None = None
         self.in_hardware: bool = False  # all that the packet in hand met so far is in a network card, see `tcemu.engine.effects.track`
         self.random: i64 = 1  # state of the seeded generator
+        self.secret: i64 = 1  # of SYN cookies
+        self.assigned: LocalSocket | None = None  # the local socket that tproxy gave the packet in hand
 
     def forward(self, p: Packet, device: i64, ingress: bool, copy: bool) -> i64:
         """Send the packet, or a copy, to a device's egress or into its ingress; 0, 1 for NET_XMIT_DROP or a negative errno."""
@@ -179,13 +184,12 @@ class Env:
         """Send the packet itself out of a device (nft fwd), to a neighbour if ``family`` is not 0; False where it cannot go."""
         return False
 
-    def listening(self, tcp: bool, port: i64) -> bool:
-        """Does a local program wait at this TCP or UDP port?"""
-        return False
-
     def path_mtu(self, p: Packet, back: bool) -> i64:
         """The MTU of the packet's route, or of the route back to its source; 0 when there is none."""
         return 0
+
+    def emit(self, data: bytes, ct: Conn | None, info: i64) -> None:
+        """Send an IP packet of the machine's own making, with a connection (or none) that it belongs to."""
 
     def offload(self, p: Packet, flows: FlowTable) -> bool:
         """Offer the packet's connection to a flow table (nft flow add); False where it may not be offloaded."""
@@ -455,6 +459,7 @@ class Program:
         self.anonymous: list[tuple[str, int, Counter]] = []  # rule key, step index, counter
         self.sets: list[object] = []  # `tcemu.engine.sets.SetTable`, for whoever writes them back
         self.tracked: set[str] = set()  # families whose hooks connection tracking is in: ip, ip6, bridge
+        self.proxied: set[str] = set()  # families whose hooks a SYN proxy is in: ip, ip6
         self.buckets: list[tuple[Counter, Bucket]] = []
         self.flow_tables: dict[int, ActCtTable] = {}  # by zone
         self.nft_flows: dict[str, FlowTable] = {}  # by key of the flowtable

@@ -22,6 +22,7 @@ from tcemu.engine.effects.track import show_ct
 from tcemu.engine.effects.tunnel import show_tunnel
 from tcemu.engine.elsewhere import Elsewhere
 from tcemu.engine.headers import find_ip_option
+from tcemu.engine.keys import ends_of
 from tcemu.engine.ports import (
     BLACKHOLE,
     BROADCAST,
@@ -42,7 +43,6 @@ from tcemu.engine.stages import Stage
 from tcemu.engine.tunnels import decapsulate
 from tcemu.engine.wire import Sink
 from tcemu.fields import (
-    DPORT,
     FRAG_FLAGS,
     G_ARP,
     G_CVLAN,
@@ -71,7 +71,7 @@ from tcemu.fields import (
 )
 from tcemu.ir.verdict import ACCEPT, DROP, STOLEN
 from tcemu.packet.checksum import checksum, verify_header
-from tcemu.packet.edit import be16, be32
+from tcemu.packet.edit import be16, be32, get16
 from tcemu.packet.packet import (
     HOST,
     OTHERHOST,
@@ -99,22 +99,17 @@ SERVED: Final = (1, 2, 6, 17, 58, 136)  # protocols that the machine itself know
 USER_LOCAL: Final = -3
 IP: Final = G_IP4 | G_IP6
 STACKED: Final = G_PPPOE | G_CVLAN  # what the network layer does not look behind
+OWNED: Final = "tproxy gave it a local socket, but routing does not deliver it here (ip rule add fwmark …)"
 
 
 class Stack(Elsewhere):
     """The network layer of the machine."""
 
-    __slots__ = (
-        "raw_protocols",
-        "tcp_ports",
-        "udp_ports",
-    )
+    __slots__ = ("raw_protocols",)
 
     def __init__(self, settings: Settings | None = None, sink: Sink | None = None) -> None:
         super().__init__(settings, sink)
         self.raw_protocols: set[int] = set()  # that local programs read from raw sockets, so that nobody answers "unreachable"
-        self.tcp_ports: set[int] = set()
-        self.udp_ports: set[int] = set()
 
     # ------------------------------------------------------------ in
 
@@ -143,6 +138,9 @@ class Stack(Elsewhere):
         if route is not None or socket:
             self.route = None
             self.socket = False
+        assigned = self.assigned
+        if assigned is not None:
+            self.assigned = None
         if placeless:  # as if the packet were forwarded, by nobody knows which device
             if (groups & G_IP4) != 0:
                 code = self.run_stages(p, self.hooks4.through, PF_IPV4, port.index, 0)
@@ -153,6 +151,8 @@ class Stack(Elsewhere):
         else:
             code = self.receive6(p, port)
         self.hook, self.route, self.socket = hook, route, socket
+        if assigned is not None or self.assigned is not None:
+            self.assigned = assigned
         return code
 
     def receive4(self, p: Packet, port: Port) -> i64:
@@ -238,6 +238,9 @@ class Stack(Elsewhere):
     def forward4(self, p: Packet, port: Port, hop: Hop) -> i64:
         """ip_forward."""
         f = p.f
+        if self.assigned is not None:
+            p.reason = OWNED
+            return DROP
         if f[PKTTYPE] != HOST:
             p.reason = "it came as a broadcast, and is not for this machine"
             return DROP
@@ -284,6 +287,9 @@ class Stack(Elsewhere):
     def forward6(self, p: Packet, port: Port, hop: Hop) -> i64:
         """ip6_forward."""
         f = p.f
+        if self.assigned is not None:
+            p.reason = OWNED
+            return DROP
         if f[PKTTYPE] != HOST:
             p.reason = "it came as a broadcast, and is not for this machine"
             return DROP
@@ -352,13 +358,13 @@ class Stack(Elsewhere):
         if to_many or f[PKTTYPE] != HOST:
             return
         if (groups & G_UDP) != 0:
-            if int(f[DPORT]) not in self.udp_ports and reject_verifies(p):
+            if not is_short(p, four) and not self.heard(p) and reject_verifies(p):
                 if four:
                     self.icmp4(p, DEST_UNREACH, 3, 0, True)
                 else:
                     self.icmp6(p, DEST_UNREACH6, 4, 0)
         elif (groups & G_TCP) != 0:
-            if int(f[DPORT]) not in self.tcp_ports:
+            if not self.heard(p):
                 self.reset(p, False)
         elif int(f[L4PROTO]) not in self.raw_protocols and f[L4PROTO] not in SERVED and f[FRAG_FLAGS] == 0:
             if four:
@@ -366,8 +372,16 @@ class Stack(Elsewhere):
             elif p.l4 >= 0:
                 self.icmp6(p, 4, 1, 6)
 
-    def listening(self, tcp: bool, port: i64) -> bool:
-        return int(port) in (self.tcp_ports if tcp else self.udp_ports)
+    def heard(self, p: Packet) -> bool:
+        """Is there a local socket for the packet?"""
+        ends = ends_of(p)
+        return self.assigned is not None or (ends is not None and self.tables.sockets.find(ends) is not None)
+
+
+def is_short(p: Packet, four: bool) -> bool:
+    """__udp4_lib_rcv, __udp6_lib_rcv: a datagram whose length cannot be is dropped without a word; nought is a jumbogram's in IPv6."""
+    length = get16(p.data, p.l4 + 4)
+    return length > p.l3_end - p.l4 or (length < 8 and (four or length != 0))
 
 
 def is_martian(source: i64, target: i64) -> bool:

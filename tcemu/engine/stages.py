@@ -7,7 +7,8 @@
     output      as prerouting                                postrouting  as input
 
 A stage is a chain of the ruleset or one of netfilter's own hooks (include/uapi/linux/netfilter_ipv4.h). The hooks of
-conntrack and of defragmentation are there only when the ruleset asks for them (nf_ct_netns_get), those of NAT only when some
+conntrack and of defragmentation are there only when the ruleset asks for them (nf_ct_netns_get), that of a SYN proxy (just before
+confirmation) where there is a proxy, those of NAT only when some
 nat chain is registered; all nat chains of a hook are run from there, whatever their own priority (nf_nat_register_fn).
 """
 
@@ -28,6 +29,7 @@ NAT: Final = 4
 ROUTED_RULES: Final = 5  # a chain of type route: what it changes may change the route
 BRIDGE_CONNTRACK: Final = 6
 BRIDGE_CONFIRM: Final = 7
+SYNPROXY: Final = 8
 
 HOOKS: Final = {
     "prerouting": NF_PREROUTING,
@@ -67,6 +69,7 @@ class Hooks:
         self.postrouting: Stage | None = None
         self.through: Stage | None = None  # prerouting, forward and postrouting in one, for packets that no route is asked for
         self.tracked: bool = False
+        self.proxied: bool = False
         self.nat: bool = False
 
 
@@ -74,6 +77,7 @@ def build(program: Program, family: str) -> Hooks:
     """The hooks of ``ip``, ``ip6``, ``arp`` or ``bridge``."""
     hooks = Hooks()
     hooks.tracked = family in program.tracked
+    hooks.proxied = family in program.proxied
     hooks.nat = any(way.kind == "nat" for hook in HOOKS for way in program.hooks.get(f"{family} {hook}", []))
     hooks.prerouting = _linked(_stages(program, hooks, family, "prerouting"))
     hooks.input = _linked(_stages(program, hooks, family, "input"))
@@ -110,6 +114,8 @@ def _stages(program: Program, hooks: Hooks, family: str, hook: str) -> list[Stag
             placed.append((PRIORITY_CONNTRACK, own, Stage(CONNTRACK, number, None)))
         elif hook in ("input", "postrouting"):
             placed.append((PRIORITY_CONFIRM, own, Stage(CONFIRM, number, None)))
+            if hooks.proxied:
+                placed.append((PRIORITY_CONFIRM - 1, own, Stage(SYNPROXY, number, None)))
     if hooks.nat and hook != "forward":
         stage = Stage(NAT, number, None)
         stage.ways = [way for way in ways if way.kind == "nat"]

@@ -17,6 +17,18 @@ class Event(NamedTuple):
     place: int = 0
 
 
+def event_data(event: Event) -> dict[str, object]:
+    """An event as data. ``reason``: what conntrack found wrong, by name and with its numbers (`tcemu.conntrack.reasons`)."""
+    from tcemu.conntrack.reasons import typed
+
+    out: dict[str, object] = event._asdict()
+    text = event.text.removeprefix("invalid: ")
+    found = typed(text) or typed(text.partition(" (")[2].removesuffix(")"))
+    if event.kind in ("ct", "drop") and found is not None:
+        out["reason"] = {"name": found.name, **found.numbers}
+    return out
+
+
 class Tracer(Observer):
     """Collects events; ``misses`` keeps the rules that did not match too."""
 

@@ -176,6 +176,26 @@ class AnyGroupTest(Test):
         return (p.groups & self.groups) != 0
 
 
+class EitherTest(Test):
+    """One of the options holds, each a list of tests that must all hold; or, negated, none does."""
+
+    def __init__(self, options: list[list[Test]], negate: bool) -> None:
+        super().__init__()
+        self.options: list[list[Test]] = options
+        self.negate: bool = negate
+
+    def test(self, env: Env, p: Packet) -> bool:
+        for option in self.options:
+            holds = True
+            for one in option:
+                if not one.test(env, p):
+                    holds = False
+                    break
+            if holds:
+                return not self.negate
+        return self.negate
+
+
 class WideRangeTest(Test):
     """``low <= two slots <= high``, unsigned 128 bits; halves are given with their sign bit flipped."""
 

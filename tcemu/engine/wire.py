@@ -131,8 +131,11 @@ class Wire(Env):
 
     # ------------------------------------------------------------ in
 
-    def ingress(self, p: Packet, device: i64) -> i64:
-        """__netif_receive_skb_core: the verdict that ends the packet's way in."""
+    def ingress(self, p: Packet, device: i64, typed: bool = False) -> i64:
+        """__netif_receive_skb_core: the verdict that ends the packet's way in.
+
+        ``typed``: whose packet it is (skb->pkt_type) is known and stays; else the device's driver finds it out (eth_type_trans).
+        """
         ports = self.tables.ports
         port = ports[device] if device < len(ports) else None  # there is none at 0
         if port is None or not port.up:
@@ -144,7 +147,7 @@ class Wire(Env):
         f = p.f
         f[IIF] = device
         groups = p.groups
-        if (groups & G_ETH) != 0:
+        if not typed and (groups & G_ETH) != 0:
             target = f[ETH_DST]
             f[PKTTYPE] = packet_type(target, port.mac) if (target >> 40) & 1 else HOST if target == port.mac else OTHERHOST
         watch = self.observer
@@ -241,7 +244,10 @@ class Wire(Env):
             child = port.children.get(f[VLAN_TPID] << 16 | f[VLAN_ID], 0) if len(port.children) > 0 else 0
             if child > 0:
                 vlan_pop(p)
-                return self.ingress(p, child)
+                own = self.port(child)
+                if f[PKTTYPE] == OTHERHOST and own is not None and f[ETH_DST] == own.mac:
+                    f[PKTTYPE] = HOST  # vlan_do_receive
+                return self.ingress(p, child, True)
             if self.frames:
                 frame = p.data[p.start : p.start + 12] + p.data[p.start + 16 : p.end]
                 self.sink.stack(port.index, frame)
@@ -299,7 +305,7 @@ class Wire(Env):
         if not ingress:
             code = self.transmit(packet, port)
         else:
-            verdict = self.ingress(packet, device)
+            verdict = self.ingress(packet, device, True)
             code = XMIT_DROP if verdict == DROP or (verdict == ACCEPT and self.is_unwanted(packet)) else 0
         self.in_hardware = in_hardware
         if copy:

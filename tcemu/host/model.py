@@ -111,6 +111,29 @@ class Sysctl(Record):
     value: str = ""
 
 
+class Socket(Record):
+    """A local program's socket; key: see `tcemu.host.sockets.key`. An address of 0 is any.
+
+    ``v6only`` counts for IPv6 sockets bound to any address; a ``peer_port`` above 0 makes it a connected one.
+    """
+
+    proto: str = "tcp"
+    family: int = 4
+    address: int = 0
+    port: int = 0
+    peer: int = 0
+    peer_port: int = 0
+    transparent: bool = False
+    mark: int = 0
+    v6only: bool = False
+
+
+class Fingerprint(Record):
+    """A line of a fingerprint file (pf.os); rank is its place."""
+
+    text: str = ""
+
+
 class Counter(Record):
     """A number that only grows: the last interface index that was given out, and the like."""
 
@@ -126,6 +149,8 @@ class Host(Struct):
     neighbours: Shelf[Neighbour]
     sysctls: Shelf[Sysctl]
     counters: Shelf[Counter] = field(default_factory=MemoryShelf)
+    sockets: Shelf[Socket] = field(default_factory=MemoryShelf)
+    fingerprints: Shelf[Fingerprint] = field(default_factory=MemoryShelf)
 
 
 def empty() -> Host:

@@ -54,7 +54,17 @@ class Not(Struct, frozen=True, tag="not"):
     test: Test
 
 
-Test = Masked | AnyBit | Range | Member | Compare | SameAs | Not
+class AnyOf(Struct, frozen=True, tag="anyof", omit_defaults=True):
+    """One of the options holds, each being matches that must all hold; ``negate``: none does. Left does not count.
+
+    A match on a header that the packet does not have does not hold, and so counts as such here (tc's extended matches).
+    """
+
+    options: tuple[tuple[Match, ...], ...]
+    negate: bool = False
+
+
+Test = Masked | AnyBit | Range | Member | Compare | SameAs | AnyOf | Not
 
 
 class Match(Struct, frozen=True, tag="match", omit_defaults=True):

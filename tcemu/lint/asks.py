@@ -12,6 +12,8 @@ from tcemu.lint.space import Box, Values, apart, meet
 from tcemu.lint.view import Base, RuleView, View
 
 NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED = 8, 2, 4, 1, 64
+TCP, UDP, ICMP, ICMP6 = 6, 17, 1, 58
+IP4, IP6 = 2, 10  # NFPROTO_*
 
 
 def one(value: int) -> Values:

@@ -21,7 +21,7 @@ def fingerprint(finding: Finding) -> str:
     """32 hexadecimal digits."""
     import os
 
-    name = os.path.basename(finding.spans[0].file) if finding.spans else ""
+    name = os.path.basename(finding.spans[0].file if finding.spans else finding.file)
     content = " ".join(finding.text.split()) or finding.key
     return hashlib.sha256("\0".join((finding.rule, name, content)).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tcemu.fields import BY_NAME
 from tcemu.ir.effect import ConnLimit, Limit, Quota, UpdateSet
 from tcemu.ir.operand import Bits, Concat, Hash, Key, Load, Lookup, Number, Operand, Raw
-from tcemu.ir.step import AnyBit, Compare, Do, Masked, Match, Member, Not, Range, SameAs, Step, Test, Unsupported
+from tcemu.ir.step import AnyBit, AnyOf, Compare, Do, Masked, Match, Member, Not, Range, SameAs, Step, Test, Unsupported
 from tcemu.lint.space import DOMAINS, Box, Values, both, domain, join, less, meet, whole
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ class _Predicate:
 
 def _predicate(test: Test, members: Members) -> _Predicate | None:
     inner = test.test if isinstance(test, Not) else test
-    if isinstance(inner, SameAs) or (isinstance(inner, Member) and not members.told(inner.set)):
+    if isinstance(inner, (SameAs, AnyOf)) or (isinstance(inner, Member) and not members.told(inner.set)):
         return None
     return _Predicate(test, members)
 

@@ -47,8 +47,9 @@ class Rule(NamedTuple):
 
         given = (spans,) if isinstance(spans, Span) or spans is None else spans
         places = tuple(span for span in given if span is not None)
-        text = subject.line(places[0]) if places else ""
-        return Finding(self.id, self.severity, message, places, text, hint, key, fixes)
+        text = subject.line(places[0]) if places else subject.words(key)
+        file = "" if places else next(iter(subject.texts), "")
+        return Finding(self.id, self.severity, message, places, text, hint, key, fixes, file=file)
 
 
 def rule(

@@ -58,7 +58,7 @@ class Witness(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One thing to say. ``key`` names the noun of the ruleset that it is about, and makes the baseline's fingerprint."""
+    """One thing to say. ``text`` is the line, or the rule as nft lists it; ``key`` names the noun of the ruleset that it is about, and makes the baseline's fingerprint."""
 
     rule: str
     severity: str
@@ -70,6 +70,12 @@ class Finding(NamedTuple):
     fixes: tuple[Fix, ...] = ()
     claim: Claim | None = None
     witness: Witness | None = None
+    file: str = ""  # where it has no place: the dump it is about
+
+    @property
+    def path(self) -> str:
+        """The file that it is about, as far as one is known."""
+        return (self.spans[0].file if self.spans else self.file) or "ruleset"
 
 
 class Doubt(NamedTuple):

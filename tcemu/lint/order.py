@@ -14,6 +14,7 @@ from tcemu.ir.effect import Assign, SetCt, SetMeta, Translate, Untrack, VerdictM
 from tcemu.ir.operand import Load
 from tcemu.ir.step import Member
 from tcemu.ir.verdict import ACCEPT, DROP, GOTO, JUMP, RETURN, Verdict
+from tcemu.lint.before import Dropped, Either, in_front
 from tcemu.lint.boxes import dim_of
 from tcemu.lint.index import Index
 from tcemu.lint.space import Box, Values, apart, both, meet, remainder
@@ -28,6 +29,9 @@ MAX_PAIRS: Final = 300_000  # of drops with what may have gone round them
 MAX_CONTEXT: Final = 64  # boxes that a jump may let through
 NFPROTO: Final[dict[str, Values]] = {"ip": ((2, 2),), "ip6": ((10, 10),)}
 BOTH_SIDES: Final = frozenset(("ct.state", "meta.mark", "meta.pkttype", "meta.length", "meta.priority", "meta.l4proto", "meta nfproto"))
+
+
+Stands = list["Index[Taker] | Either"]
 
 
 class Taker(NamedTuple):
@@ -57,12 +61,9 @@ class Order:
         self.meetings: dict[str, list[Meeting]] = {}
         self.changing = {dim for rule in view.all for _, effect, _ in rule.acts for dim in written(effect)}  # not the same at every hook
         self.undecided: list[Base] = []
-        self._dropped: dict[str, Index[Taker]] = {}
+        self.dropped: dict[str, Dropped] = {}
         for base in view.bases:
-            if (
-                base.kind != "nat" and base.hook in ("ingress", "prerouting", "input", "forward", "output", "postrouting")
-            ) or base.kind == "nat":
-                Walk(self, base).run()
+            Walk(self, base).run()
         for block in view.blocks:
             from tcemu.lint.order_tc import walk_block
 
@@ -119,24 +120,9 @@ class Walk:
         self.versions: dict[str, int] = {}
         self.steps = 0
         self.stack: list[str] = []
-        self.earlier = self._earlier()
+        self.earlier = in_front(self.view, base, order.dropped, self.always)
         self.escapes: list[Box] = []  # what may have left the chain before, other than dropped
         self.drops: list[tuple[Box, Taker, int]] = []  # with how many of the escapes came before
-
-    def _earlier(self) -> list[Index[Taker]]:
-        """What earlier base chains drop of the packets of this one."""
-        before = {"input": ("prerouting",), "forward": ("prerouting",)}.get(self.base.hook, ())
-        found = []
-        for base in self.view.bases:
-            same = base.hook == self.base.hook and base.priority < self.base.priority
-            shared = base.family in (self.base.family, "inet") or self.base.family == "inet"
-            if shared and (same or base.hook in before) and base.chain in self.order._dropped:
-                translated = base.hook in before and any(
-                    isinstance(effect, Translate) for one in self.view.having(Translate) for _, effect in one.effects(Translate)
-                )
-                if not translated:
-                    found.append(self.order._dropped[base.chain])
-        return found
 
     def run(self) -> None:
         """Walk."""
@@ -145,11 +131,13 @@ class Walk:
         self.chain(self.base.chain, context)
         if self.steps > MAX_STEPS:
             self.order.undecided.append(self.base)
-        self.order._dropped[self.base.chain] = self._dropped()
+        dropped = self._dropped()
+        if dropped:
+            self.order.dropped[self.base.chain] = Dropped(self.base, dropped)
 
-    def _dropped(self) -> Index[Taker]:
+    def _dropped(self) -> list[tuple[Box, Taker]]:
         """What this base chain drops for sure: the drops whose packets cannot have been accepted before, nor have gone round them."""
-        dropped: Index[Taker] = Index(self.always)
+        dropped: list[tuple[Box, Taker]] = []
         if self.versions or len(self.drops) * len(self.escapes) > MAX_PAIRS:
             return dropped
         changing = self.order.changing
@@ -157,7 +145,7 @@ class Walk:
             if any(dim in changing or (dim.startswith("ct") and self.base.priority <= CONNTRACK) for dim in box.dims):
                 continue
             if all(apart(box, escape) for escape in self.escapes[:before]):
-                dropped.add(box, taker)
+                dropped.append((box, taker))
         return dropped
 
     def chain(self, key: str, context: list[Box]) -> None:
@@ -206,7 +194,7 @@ class Walk:
     def _meeting(self, rule: RuleView, live: list[Box]) -> Meeting:
         takers: list[Taker] = []
         where: list[Box] = []
-        stands = [index for call in self.calls for index in (call.ended, call.left)] + self.earlier
+        stands: Stands = [*(index for call in self.calls for index in (call.ended, call.left)), *self.earlier]
         for box in live:
             taker = next((found for index in stands if (found := index.cover(box)) is not None), None)
             if taker is None:
@@ -215,7 +203,7 @@ class Walk:
             where.append(box)
         return Meeting(rule, self.base, tuple(live), tuple(dict.fromkeys(takers)), tuple(where))
 
-    def _together(self, rule: RuleView, live: list[Box], stands: list[Index[Taker]]) -> Meeting:
+    def _together(self, rule: RuleView, live: list[Box], stands: Stands) -> Meeting:
         """Several that take all of it together?"""
         touching: list[tuple[Box, Taker]] = []
         for box in live[:8]:
@@ -230,7 +218,7 @@ class Walk:
                 return Meeting(rule, self.base, tuple(live), tuple(dict.fromkeys(taker for _, taker in touching)), points)
         return Meeting(rule, self.base, tuple(live), (), parts=self._parts(rule, live, stands) if touching else ())
 
-    def _parts(self, rule: RuleView, live: list[Box], stands: list[Index[Taker]]) -> tuple[tuple[str, str, Taker, Box], ...]:
+    def _parts(self, rule: RuleView, live: list[Box], stands: Stands) -> tuple[tuple[str, str, Taker, Box], ...]:
         """Elements of the rule's own sets that are taken although the rule as a whole is not."""
         found = []
         for match in rule.matches:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from tcemu.ir.verdict import CONTINUE, JUMP, RECLASSIFY
 from tcemu.lint.index import Index
-from tcemu.lint.view import Base
+from tcemu.lint.space import Box, both, remainder
+from tcemu.lint.view import Base, RuleView
 
 if TYPE_CHECKING:
-    from tcemu.lint.order import Order, Taker
+    from tcemu.lint.order import Meeting, Order, Taker
 
 ALWAYS = frozenset(
     (
@@ -39,12 +40,12 @@ def walk_block(order: Order, block: str) -> None:
             live = [box for box in rule.boxes if not box.empty]
             if not live:
                 continue
-            takers = [ended.cover(box) for box in live]
-            if all(taker is not None for taker in takers):
-                found = tuple(dict.fromkeys(taker for taker in takers if taker is not None))
-                order.met(Meeting(rule, base, tuple(live), found, tuple(live)))
+            found = [ended.cover(box) for box in live]
+            takers = tuple(dict.fromkeys(taker for taker in found if taker is not None))
+            if all(found):
+                order.met(Meeting(rule, base, tuple(live), takers, tuple(live)))
             else:
-                order.met(Meeting(rule, base, tuple(live), ()))
+                order.met(together(rule, base, live, ended) or Meeting(rule, base, tuple(live), ()))
             if rule.key in order.view.subject.hardware or hardware_only(rule.rule.note):
                 continue
             code = rule.verdict.code if rule.verdict is not None else 0
@@ -52,6 +53,20 @@ def walk_block(order: Order, block: str) -> None:
                 for box in live:
                     if box.exact:
                         ended.add(box, Taker(rule, code))
+
+
+def together(rule: RuleView, base: Base, live: list[Box], ended: Index[Taker]) -> Meeting | None:
+    """Do several filters take all of it together?"""
+    from tcemu.lint.order import Meeting
+
+    touching = [entry for box in live[:8] for entry in ended.touching(box) or ()]
+    if not 1 < len(touching) <= 64 or len(live) > 8:
+        return None
+    left = remainder(live, [box for box, _ in touching], ALWAYS)
+    if left is None or left:
+        return None
+    points = tuple(box for mine in live for other, _ in touching if not (box := both(mine, other)).empty)
+    return Meeting(rule, base, tuple(live), tuple(dict.fromkeys(taker for _, taker in touching)), points)
 
 
 def hardware_only(note: object) -> bool:

@@ -98,12 +98,13 @@ def load_text(subject: Subject, path: str, content: str, origins: list[Origin] |
     apply(subject, parser, list(parser.errors), origins)
 
 
-def apply(subject: Subject, parser: Parser, errors: list[Any], origins: list[Origin] | None = None) -> None:
-    """Do what a parser read."""
+def apply(subject: Subject, parser: Parser, errors: list[Any], origins: list[Origin] | None = None, lists: bool = False) -> None:
+    """Do what a parser read; lists: keep how nft would list the rules."""
     text = NftText(parser, errors, origins)
     for source in parser.lexer.sources[1:]:
         subject.texts.setdefault(source.name, source.text.split("\n"))
     run = LintRun(subject, text)
+    run.lists = lists
     collecting = gc.isenabled()
     gc.disable()  # what a command makes is let go by counting
     try:
@@ -148,4 +149,4 @@ def load_json(subject: Subject, path: str, content: str) -> None:
     from tcemu.nft.read_json import fill
 
     parser = Parser(path, content, [])
-    apply(subject, parser, fill(parser, content))
+    apply(subject, parser, fill(parser, content), lists=True)

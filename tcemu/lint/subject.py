@@ -130,17 +130,30 @@ class Subject:
             return known
         return self.span(*known)
 
+    def words(self, key: str) -> str:
+        """A rule of nft that no text has, as nft lists it; empty where that is not kept."""
+        rule = None if key.startswith("tc ") else self.ruleset.rules.get(key)
+        if rule is None:
+            return ""
+        from tcemu.nft.names import Names
+        from tcemu.nft.show import Out
+
+        return Out(self.ruleset, Names(self.host)).rule(rule)
+
     def step_place(self, key: str, step: int) -> Span | None:
         """Where the statement was written that became that step of a rule, else the rule."""
         entry = self.written.get(key)
         if entry is None:
             return self.place(key)
         text, stmts = entry
+        from tcemu.nft.canon import arranged
         from tcemu.nft.nouns.rule import lowered
 
-        starts = lowered(stmts, key.split("/", maxsplit=1)[0])[1]
+        groups = arranged(stmts)
+        starts = lowered(groups, key.split("/", maxsplit=1)[0])[1]
+        ordered = [stmt for group in groups for stmt in group]
         number = bisect_right(starts, step) - 1
-        span = self.span(text, stmts[number].at) if 0 <= number < len(stmts) else None
+        span = self.span(text, ordered[number].at) if 0 <= number < len(ordered) else None
         return span or self.place(key)
 
     def doubt(self, about: str, why: str, span: Span | None = None) -> None:

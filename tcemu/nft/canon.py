@@ -3,7 +3,8 @@
 nft sends bytecode to the kernel and reads it back, so a listing differs from the input in known ways. Here the evaluated
 statements are put into that form once, when the rule is made; the listing prints what is stored.
 
-* Matches on fields side by side in a header are fetched together and come back in header order (payload_try_merge).
+* Matches on fields side by side in a header are fetched together and come back in header order (payload_try_merge). Those with ``!=``
+  are one comparison then, which holds where any of the fields differs: `arranged` tells whoever makes steps of them.
 * A match that only makes sure of a protocol goes when a later match implies it and no other statement stands between.
 * ``x & mask == 0`` on bits is ``! bits``; ``x & mask == value`` is ``value / mask``; a mask that is a prefix is one.
 
@@ -49,8 +50,17 @@ def listing(stmts: list[Stmt], places: list[int], family: str) -> list[Form]:
 
 
 # ---------------------------------------------------------------- neighbours
+def arranged(stmts: list[Stmt]) -> list[list[Stmt]]:
+    """The statements in the order in which they run; those that nft makes one comparison of stand together."""
+    return [[item.stmt for item in group] for group in _groups([Item(stmt, 0) for stmt in stmts])]
+
+
 def merge(items: list[Item]) -> list[Item]:
-    """Put equal matches on neighbouring fields into header order, where the first of them stands."""
+    """Put matches on neighbouring fields into header order, where the first of them stands."""
+    return [item for group in _groups(items) for item in group]
+
+
+def _groups(items: list[Item]) -> list[list[Item]]:
     order: list[Any] = list(items)
     run: list[Item] = []
     for item in items:
@@ -63,10 +73,7 @@ def merge(items: list[Item]) -> list[Item]:
             run.append(item)
     if len(run) > 1:
         _merge_run(order, run)
-    flat: list[Item] = []
-    for entry in order:
-        flat += entry if isinstance(entry, list) else [entry]
-    return flat
+    return [entry if isinstance(entry, list) else [entry] for entry in order]
 
 
 def _mergeable(stmt: Stmt) -> bool:
@@ -97,7 +104,7 @@ def _adjacent(group: list[Item], item: Item) -> bool:
     first, last, key = group[0].stmt.args["left"], group[-1].stmt.args["left"], item.stmt.args["left"]
     if last.args[2] != key.args[2] or last.args[3] + last.bits != key.args[3]:
         return False
-    if (group[-1].stmt.args["op"] == "!=") != (item.stmt.args["op"] == "!=") or item.stmt.args["op"] == "!=":
+    if (group[-1].stmt.args["op"] == "!=") != (item.stmt.args["op"] == "!="):
         return False
     merged = last.args[3] + last.bits - first.args[3]
     total = merged + key.bits
@@ -461,4 +468,4 @@ def _prefix(left: Expr, op: str, right: Prefix) -> Form:
     return ["match", op or "==", ["op", "&", form_of(left), ["v", name, mask]], form_of(base)]
 
 
-__all__ = ["key_form", "listing", "relation"]
+__all__ = ["arranged", "key_form", "listing", "relation"]

@@ -1,12 +1,14 @@
 """What a command changed, as ``nft monitor`` tells it: two looks at a ruleset held against each other.
 
 Changes come in the order of handles, which is that in which things were made; what is gone comes first, rules before what they
-stand in. Formats observed with nft 1.0.6 (nftables src/monitor.c); its JSON of what was deleted is partly rubbish and is not copied.
+stand in; a table's things go together. Formats observed with nft 1.0.6 (nftables src/monitor.c); of rules with sets of their own its JSON
+of what was deleted is rubbish and is not copied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tcemu.ir.ruleset import Chain, Element, Flowtable, Object, Rule, Ruleset, Set, Table
@@ -51,8 +53,15 @@ def changes(before: Look, after: Look, out: Out) -> list[Event]:
     """What happened between two looks."""
     gone = [record for key, record in before.items() if key not in after]
     new = [record for key, record in after.items() if key not in before or _changed(before[key], record)]
-    order = {record.key: record.rank for record in after.values() if isinstance(record, Table)}
-    found = [event for record in sorted(gone, key=_last_first) for event in _deleted(record, before, out)]
+    moved = _renamed(gone, new)
+    if moved:  # rules that went along are told of as little as those that name the chain
+        gone = [record for record in gone if record.key not in moved and not (isinstance(record, Rule) and record.parent in moved)]
+        ends = set(moved.values())
+        new = [record for record in new if not (isinstance(record, Rule) and (record.parent in ends or f"6 {record.key}" in before))]
+    order = {record.key: record.rank for look in (before, after) for record in look.values() if isinstance(record, Table)}
+    found: list[Event] = []
+    for record in sorted(gone, key=lambda record: (order.get(_table(record), 0), *_last_first(record))):
+        found += _deleted(record, before, after, out)
     new.sort(key=lambda record: (order.get(_table(record), 0), _handle(record, after)))
     return found + [event for record in new for event in _added(record, before, after, out)]
 
@@ -62,13 +71,28 @@ def _changed(old: Any, new: Any) -> bool:
     if isinstance(new, Chain):
         mine, other = unpack(old.note, ChainNote), unpack(new.note, ChainNote)
         return (mine.policy, mine.flags) != (other.policy, other.flags)
+    if isinstance(new, Rule):
+        rule, was = unpack(new.note, RuleNote), unpack(old.note, RuleNote)
+        return (rule.body, rule.comment) != (was.body, was.comment)
     return isinstance(new, Table) and unpack(old.note, TableNote).flags != unpack(new.note, TableNote).flags
+
+
+def _renamed(gone: list[Any], new: list[Any]) -> dict[str, str]:
+    """Chains that have another name: their old keys and the new ones."""
+    handles = {(chain.parent, unpack(chain.note, ChainNote).handle): chain.key for chain in new if isinstance(chain, Chain)}
+    found = {}
+    for chain in gone:
+        key = handles.get((chain.parent, unpack(chain.note, ChainNote).handle)) if isinstance(chain, Chain) else None
+        if key is not None:
+            found[chain.key] = key
+    return found
 
 
 ORDER: Final = (Rule, Element, Set, Flowtable, Object, Chain, Table)
 
 
 def _last_first(record: Any) -> tuple[int, int]:
+    """What stands in something goes before it; ranks are places."""
     return ORDER.index(type(record)) if type(record) in ORDER else len(ORDER), record.rank
 
 
@@ -139,10 +163,17 @@ def _rule(record: Rule, before: Look, after: Look, out: Out) -> Iterator[Event]:
     chain = after.get(f"1 {record.parent}")
     if chain is None or in_place(chain):
         return
-    others = [rule.rank for rule in before.values() if isinstance(rule, Rule) and rule.parent == record.parent]
-    op = "insert" if others and record.rank < min(others) else "add"
     family, _, table = chain.parent.partition(" ")
-    yield Event(op, "rule", f"{op} rule {family} {table} {chain.name} {out.rule(record)}", {op: rule_object(record, chain, out)})
+    others = [rule for rule in before.values() if isinstance(rule, Rule) and rule.parent == record.parent]
+    op = "insert" if others and record.rank < min(rule.rank for rule in others) else "add"
+    place = ""
+    if f"6 {record.key}" in before:  # replaced
+        op = "add"
+        yield from _deleted(before[f"6 {record.key}"], before, after, out)
+        ahead = [rule for rule in others if rule.rank < record.rank]
+        place = f"handle {unpack(max(ahead, key=lambda rule: rule.rank).note, RuleNote).handle} " if ahead else ""
+    text = f"{op} rule {family} {table} {chain.name} {place}{out.rule(record)}"
+    yield Event(op, "rule", text, {op: rule_object(record, chain, out)})
 
 
 def _element(op: str, record: Element, found: Look, out: Out) -> Iterator[Event]:
@@ -154,36 +185,75 @@ def _element(op: str, record: Element, found: Look, out: Out) -> Iterator[Event]
     note = unpack(owner.note, SetNote)
     family, _, table = owner.parent.partition(" ")
     place = {"family": family, "table": table, "name": owner.name}
+    if op == "add" and record.expires and record.timeout:
+        out = copy(out)
+        out.now = record.expires - record.timeout  # the kernel tells of it when it has just come
     body = {op: {"element": {**place, "elem": {"set": [element(owner, note, record, out)]}}}}
     yield Event(op, "element", f"{op} element {family} {table} {owner.name} {{ {out.element(owner, note, record)} }}", body)
 
 
 # ---------------------------------------------------------------- what went
-def _deleted(record: Any, before: Look, out: Out) -> Iterator[Event]:
+def _deleted(record: Any, before: Look, after: Look, out: Out) -> Iterator[Event]:
     family, _, table = _table(record).partition(" ")
     place = {"family": family, "table": table}
     if isinstance(record, Table):
-        yield Event("delete", "table", f"delete table {family} {table}", {"delete": {"table": {"family": family, "name": table}}})
+        body = {"family": family, "name": table, "handle": unpack(record.note, TableNote).handle}
+        yield Event("delete", "table", f"delete table {family} {table}", {"delete": {"table": body}})
     elif isinstance(record, Rule):
-        chain = before[f"1 {record.parent}"]
-        handle = unpack(record.note, RuleNote).handle
-        text = f"delete rule {family} {table} {chain.name} handle {handle}"
-        yield Event("delete", "rule", text, {"delete": {"rule": {**place, "chain": chain.name, "handle": handle}}})
+        yield from _rule_gone(record, before, after, place, out)
     elif isinstance(record, Element):
-        if f"2 {record.parent}" in before:
+        if f"2 {record.parent}" in before and f"2 {record.parent}" in after:  # elements of a set that goes are not told of
             yield from _element("delete", record, before, out)
-    elif isinstance(record, Chain | Set | Flowtable) or (isinstance(record, Object) and record.name):
+    elif isinstance(record, Set):
+        if not hidden(record):
+            yield _set_gone(record, place)
+    elif isinstance(record, Chain | Flowtable) or (isinstance(record, Object) and record.name):
         noun = _noun(record)
-        yield Event("delete", noun, f"delete {_head(record, noun)}", {"delete": {noun: {**place, "name": record.name}}})
+        yield Event("delete", noun, f"delete {_head(record, noun)}", {"delete": {noun: _empty(record, noun, place)}})
+
+
+def _rule_gone(record: Rule, before: Look, after: Look, place: dict[str, Any], out: Out) -> Iterator[Event]:
+    """A rule, and the sets that went with it."""
+    from tcemu.nft.show_json import rule_object
+
+    chain = before[f"1 {record.parent}"]
+    note = unpack(record.note, RuleNote)
+    body: Any = {"rule": {**place, "chain": chain.name, "handle": note.handle}}
+    if not note.sets:  # nft does not find the members of those either
+        body = rule_object(record, chain, out)
+    text = f"delete rule {place['family']} {place['table']} {chain.name} handle {note.handle}"
+    yield Event("delete", "rule", text, {"delete": body})
+    for key in note.sets:
+        if f"2 {key}" in before and f"2 {key}" not in after:
+            yield _set_gone(before[f"2 {key}"], place)
+
+
+def _set_gone(record: Set, place: dict[str, Any]) -> Event:
+    """A set or a map: nft says set of both, and has no type in JSON, as the kernel does not tell it."""
+    body = {"family": place["family"], "name": record.name, "table": place["table"], "type": "invalid"}
+    return Event(
+        "delete", "set", f"delete {_head(record, 'set')}", {"delete": {"set": {**body, "handle": unpack(record.note, SetNote).handle}}}
+    )
+
+
+NOTHING: Final[dict[str, dict[str, Any]]] = {  # what JSON has of an object of which only the name is told
+    "counter": {"packets": 0, "bytes": 0},
+    "quota": {"bytes": 0, "used": 0, "inv": False},
+    "limit": {"rate": 0, "per": "error"},
+    "ct helper": {"type": "(null)", "protocol": "ip", "l3proto": "unknown"},
+}
+
+
+def _empty(record: Any, noun: str, place: dict[str, Any]) -> dict[str, Any]:
+    """The JSON of what is gone: its place, and nothing where its settings were."""
+    if isinstance(record, Chain):
+        return {**place, "name": record.name, "handle": unpack(record.note, ChainNote).handle}
+    handle = unpack(record.note, ObjectNote).handle if isinstance(record, Object) else unpack(record.note, FlowtableNote).handle
+    return {"family": place["family"], "name": record.name, "table": place["table"], "handle": handle, **NOTHING.get(noun, {})}
 
 
 def _noun(record: Any) -> str:
-    if isinstance(record, Object):
-        return record.kind
-    if isinstance(record, Set):
-        note = unpack(record.note, SetNote)
-        return "map" if note.data_types or note.object else "set"
-    return type(record).__name__.lower()
+    return record.kind if isinstance(record, Object) else type(record).__name__.lower()
 
 
 WANTED: Final = {

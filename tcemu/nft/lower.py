@@ -10,6 +10,7 @@ from tcemu.ir.operand import Concat as Side
 from tcemu.ir.step import AnyBit, Compare, Masked, Match, Member, Not, SameAs, Test
 from tcemu.ir.step import Range as Between
 from tcemu.nft.expressions import KINDS
+from tcemu.nft.protocols import LL
 from tcemu.nft.sets import bounds, number
 from tcemu.nft.tree import Binop, Concat, Expr, Key, MapOf, Prefix, Range, SetRef, Value
 
@@ -49,6 +50,16 @@ def match(left: Expr, op: str, right: Expr, implied: bool = False) -> Match:
     return Match(operand(left), test(op, right), implied=implied)
 
 
+def differs(pairs: list[tuple[Key, Value]]) -> Match:
+    """Fields side by side against one number: nft 1.0.6 makes neighbouring ``!=`` one comparison (payload_do_merge)."""
+    value = bits = 0
+    for field, given in pairs:
+        value, bits = value << field.bits | number(given.value, field.bits), bits + field.bits
+    first = pairs[0][0]
+    raw = ir.Raw(("ll", "nh", "th", "ih")[first.args[2] - LL], first.args[3], bits)
+    return Match(raw, Not(Masked(value, (1 << bits) - 1)))
+
+
 def test(op: str, right: Expr) -> Test:
     """What the left side is held against."""
     if op in ("<", ">", "<=", ">="):
@@ -76,4 +87,4 @@ def _equal(right: Any) -> Test:
     return SameAs(operand(right))
 
 
-__all__ = ["Load", "match", "operand", "test"]
+__all__ = ["Load", "differs", "match", "operand", "test"]

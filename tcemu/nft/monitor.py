@@ -2,8 +2,8 @@
 
     nft monitor [new|destroy] [tables|chains|sets|rules|elements|ruleset]
 
-The kernel sends events; here the ruleset is looked at again whenever the session's file has another version. ``trace`` has its own
-command (tcemu trace, replay --explain) and tells nothing here.
+The kernel sends events; here the ruleset is looked at again whenever the session's file has another version. ``trace`` is the caller's: what
+packets do is told by replays (`tcemu.session.traceline`).
 """
 
 from __future__ import annotations
@@ -25,9 +25,14 @@ def asked(argv: Sequence[str]) -> Options | None:
     """The options, if the command is a monitor that can be followed."""
     options = parse_options(argv)
     words = " ".join(options.words).split()
-    if options.file or not words or words[0] != "monitor" or "trace" in words[1:]:
+    if options.file or not words or words[0] != "monitor":
         return None
     return options
+
+
+def wants_trace(options: Options) -> bool:
+    """``monitor trace``?"""
+    return " ".join(options.words).split()[1:] == ["trace"]
 
 
 def follow(world: World, options: Options, version: Callable[[], int], tell: Callable[[str], None]) -> Reply:

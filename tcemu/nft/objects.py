@@ -134,8 +134,8 @@ def lines(record: Object, config: dict[str, Any], out: Any) -> list[str]:
         return [f'"{config.get("context", "")}"']
     if record.kind == "synproxy":
         rows = [f"mss {config['mss']}", f"wscale {config['wscale']}"]
-        flags = ("timestamp " if config.get("timestamp") else "") + ("sack-perm" if config.get("sack") else "")
-        return rows + ([flags] if flags else [])
+        flags = ("timestamp" if config.get("timestamp") else "") + " " + ("sack-perm" if config.get("sack") else "")
+        return rows + ([flags] if flags.strip() else [])  # the space is always there
     return _conntrack_lines(record.kind, config, out)
 
 

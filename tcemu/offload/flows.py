@@ -42,6 +42,7 @@ class ActCtTable:
         self.number: i64 = zone + 1
         self.zone: i64 = zone
         self.name: str = f"ct zone {zone}"
+        self.helps: bool = False  # some ct action of the zone gives connections a helper, so its ct actions ask helpers (since Linux 6.2)
         self.watch: Watch | None = None
         self.hits: i64 = 0  # packets that took the fast path
         self.bytes: i64 = 0
@@ -250,7 +251,7 @@ def refusal(entry: Entry, ctinfo: i64) -> str:
             return "GRE is offered when it is established and ASSURED"
         if (status & NAT_MASK) != 0:
             return "GRE with address translation"
-        if entry.orig.sport != 0 or entry.orig.dport != 0:
+        if entry.ports != 0:
             return "GRE with a key: only version 0 without key is offered"
     else:
         return "act_ct offloads TCP, UDP and GRE only"

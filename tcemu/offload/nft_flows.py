@@ -19,7 +19,7 @@ from mypy_extensions import i64
 from tcemu.clock import SECOND
 from tcemu.conntrack.entry import CONFIRMED, DST_NAT, DYING, NAT_CLASH, NAT_MASK, OFFLOADED, SEEN_REPLY, SEQ_ADJUST, Entry, Tuple
 from tcemu.conntrack.table import DAY, Conntrack
-from tcemu.conntrack.tuples import GRE, TCP, UDP, equal, hash_of, l3_length
+from tcemu.conntrack.tuples import GRE, TCP, UDP, hash_of, l3_length
 from tcemu.fields import (
     DPORT,
     G_IP4,
@@ -113,10 +113,10 @@ class FlowTable:
             entry = flow.entry
             if flow.torn or entry.proto != proto or entry.family != family or (entry.status & DYING) != 0:
                 continue
-            if flow.there.iif == iif and flow.there.vlan == vlan and equal(entry.orig, self.tuple):
+            if flow.there.iif == iif and flow.there.vlan == vlan and entry.has_orig(self.tuple):
                 self.reply = False
                 return flow
-            if flow.back.iif == iif and flow.back.vlan == vlan and equal(entry.reply, self.tuple):
+            if flow.back.iif == iif and flow.back.vlan == vlan and entry.has_reply(self.tuple):
                 self.reply = True
                 return flow
         return None
@@ -199,7 +199,7 @@ class FlowTable:
             if entry.state != TCP_ESTABLISHED:
                 return "the connection is not established"
         elif entry.proto == GRE:
-            if (status & NAT_MASK) != 0 or entry.orig.sport != 0 or entry.orig.dport != 0:
+            if (status & NAT_MASK) != 0 or entry.ports != 0:
                 return "GRE with keys or translation"
         elif entry.proto != UDP:
             return "flow tables take TCP, UDP and GRE"
@@ -225,8 +225,10 @@ class FlowTable:
         if entry.expires - now < DAY // 2:
             entry.expires = now + DAY  # nf_ct_offload_timeout
         self.flows.append(flow)
-        self.places.setdefault(place_of(entry.orig, entry.family, entry.proto, there.iif), []).insert(0, flow)
-        self.places.setdefault(place_of(entry.reply, entry.family, entry.proto, back.iif), []).insert(0, flow)
+        family: int = entry.family
+        proto: int = entry.proto
+        self.places.setdefault(place_of(entry.orig, family, proto, there.iif), []).insert(0, flow)
+        self.places.setdefault(place_of(entry.reply, family, proto, back.iif), []).insert(0, flow)
         return flow
 
     def timeout(self, entry: Entry) -> i64:
@@ -256,7 +258,9 @@ class FlowTable:
     def forget(self, flow: Flow, t: Tuple, iif: i64) -> None:
         """Take one way out of the places."""
         entry = flow.entry
-        place: int = place_of(t, entry.family, entry.proto, iif)
+        family: int = entry.family
+        proto: int = entry.proto
+        place: int = place_of(t, family, proto, iif)
         found = self.places.get(place)
         if found is None:
             return

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from librt.vecs import vec
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i32, i64, mypyc_attr
 
 from tcemu.fields import SLOTS
 from tcemu.packet.numbers import COMPILED, numbers
@@ -38,17 +38,54 @@ UNTRACKED: Final = 7
 
 
 @mypyc_attr(acyclic=True)
-class Conn:
-    """What a packet needs to know of its connection; the tracker's entry is a subclass."""
+class Labels:
+    """A connection's labels (struct nf_conn_labels): sixteen bytes as two signed numbers."""
 
-    __slots__ = ("label_high", "label_low", "mark", "status", "zone")
+    __slots__ = ("high", "low")
+
+    def __init__(self) -> None:
+        self.high: i64 = 0  # the first eight bytes
+        self.low: i64 = 0
+
+
+@mypyc_attr(acyclic=True)
+class Conn:
+    """What a packet needs to know of its connection; the tracker's entry is a subclass.
+
+    There may be a million of them: what few have (labels) is an object of its own, and status bits are a number of 32 bits.
+    """
+
+    __slots__ = ("labels", "mark", "status", "zone")
 
     def __init__(self) -> None:
         self.zone: i64 = 0
         self.mark: i64 = 0
-        self.label_high: i64 = 0  # the first eight of the sixteen bytes, as a signed number
-        self.label_low: i64 = 0
-        self.status: i64 = 0  # IPS_* bits
+        self.labels: Labels | None = None  # None: it has no room for labels, which are all zero then
+        self.status: i32 = 0  # IPS_* bits
+
+    @property
+    def label_high(self) -> i64:
+        """The first eight of the sixteen bytes of labels, as a signed number."""
+        labels = self.labels
+        return 0 if labels is None else labels.high
+
+    @label_high.setter
+    def label_high(self, value: i64) -> None:
+        if self.labels is None:
+            self.labels = Labels()
+        self.labels.high = value
+
+    @property
+    def label_low(self) -> i64:
+        """The last eight bytes of labels."""
+        labels = self.labels
+        return 0 if labels is None else labels.low
+
+    @label_low.setter
+    def label_low(self, value: i64) -> None:
+        if self.labels is None:
+            self.labels = Labels()
+        self.labels.low = value
 
 
 class TunnelInfo:

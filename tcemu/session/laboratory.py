@@ -102,6 +102,14 @@ class Laboratory:
         """Devices by index."""
         return {device.index: name for name, device in self.devices.items()}
 
+    def name(self, key: str) -> str:
+        """A rule or chain in a sentence."""
+        if self.subject.ruleset.chains.get(key) is not None:
+            return f"chain {key.rpartition('/')[2]}"
+        span = self.subject.place(key)
+        words = "" if span is not None else self.subject.words(key)
+        return f"line {span.line}" if span is not None else f"`{words}`" if words else key
+
     def run(self, made: Sample, claim: Claim, change: Change | None = None) -> Seen:
         """Run a packet; what happened. Raises TcemuError for what the engine does not run."""
         change = change or Change()
@@ -111,7 +119,7 @@ class Laboratory:
         program = self._program(host)
         machine = Machine(_settings(made), Sink())
         machine.set_tables(plug(host))
-        undo = self._changed(program, change, host)
+        undo = self._changed(program, change, host, claim)
         try:
             machine.load(program)
             seen = Seen()
@@ -141,7 +149,7 @@ class Laboratory:
         return self._lowering.program
 
     # ------------------------------------------------------------ changes
-    def _changed(self, program: Program, change: Change, host: Host) -> list[Undo]:
+    def _changed(self, program: Program, change: Change, host: Host, claim: Claim) -> list[Undo]:
         undo: list[Undo] = []
         for key in change.aside:
             rule = self._rules.get(key)
@@ -155,7 +163,7 @@ class Laboratory:
             undo.append(Undo(chain, ("end",)))
             chain.end = ACCEPT
         if change.hooked:
-            undo += _hook(program, change.hooked, host)
+            undo += _hook(program, change.hooked, host, claim.base.hook)
         return undo
 
     def _loosen(self, key: str, steps: Collection[int]) -> list[Undo]:
@@ -203,8 +211,8 @@ class Undo:
             setattr(self.thing, name, value)
 
 
-def _hook(program: Program, key: str, host: Host) -> list[Undo]:
-    """Hook a chain that nothing hooks: of nft at forward (or a device's ingress), of tc in the place of the block's chain 0."""
+def _hook(program: Program, key: str, host: Host, hook: str) -> list[Undo]:
+    """Hook a chain that nothing hooks: of nft where the packet comes (or at a device's ingress), of tc in the place of the block's chain 0."""
     chain = program.chains.get(key)
     family = key.split(" ", maxsplit=1)[0]
     if chain is None or family not in (*TABLED, "netdev", "tc"):
@@ -212,7 +220,7 @@ def _hook(program: Program, key: str, host: Host) -> list[Undo]:
     undo = [Undo(program, ("hooks", "ingress", "egress"))]
     if family in TABLED:
         layers = ("ip", "ip6") if family == "inet" else (family,)
-        ways = {f"{layer} forward": [Way(chain, FIRST, "filter", 0)] for layer in layers}
+        ways = {f"{layer} {hook}": [Way(chain, FIRST, "filter", 0)] for layer in layers}
         program.hooks = {**program.hooks, **{name: [*new, *program.hooks.get(name, ())] for name, new in ways.items()}}
         return undo
     name = key.split(" ")[2] if family == "tc" else IN

@@ -92,6 +92,7 @@ def _load_session(subject: Subject, path: str) -> None:
     from tcemu.session.session import Session
     from tcemu.session.transfer import HOST
 
+    subject.texts.setdefault(path, [])  # it has none, but findings are about it
     with Session(path) as session:
         for name in SHELVES:
             shelf = getattr(subject.ruleset, name)

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from tcemu.session.session import Session
 
 
-def text_of(session: Session, messages: Iterable[Message]) -> str:
-    """What `nft monitor trace` would have written."""
+def text_of(session: Session, messages: Iterable[Message], names: dict[int, str] | None = None) -> str:
+    """What `nft monitor trace` would have written; ``names``: of devices by index, those of the session without them."""
     from tcemu.nft.names import Names
     from tcemu.nft.show import Out
     from tcemu.nft.trace_text import line
 
     out = Out(session.ruleset, Names(session.host), session.now())
-    devices = {device.index: device.name for device in session.host.devices}
+    devices = names if names is not None else {device.index: device.name for device in session.host.devices}
     return "".join(line(message, out, devices) for message in messages)

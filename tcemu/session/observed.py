@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 STACK_TYPES: Final = (0x0800, 0x86DD, 0x0806, 0x8847, 0x8848, 0x8100, 0x88A8, 0x88B5)  # of the recorder's packet sockets
 LOCAL: Final = {4: (1, 6, 17, 47, 132), 6: (58, 6, 17, 132)}  # of its raw sockets
+ICMP: Final = 1
+ICMP6: Final = 58
 EXTENSIONS: Final = (0, 43, 44, 60)  # IPv6 extension headers that are taken off before a raw socket sees the payload
 
 
@@ -106,11 +108,18 @@ def _rounds(seen: list[tuple[int, str, Any]]) -> list[tuple[str, Any]]:
 
 
 def _raw(data: bytes) -> tuple[tuple[int, int], dict[str, Any]] | None:
-    """(family, protocol) and what a raw socket of it reads: IPv4 with its header, IPv6 the payload and the source."""
+    """(family, protocol) and what a raw socket of it reads: IPv4 with its header, IPv6 the payload and the source.
+
+    One for ICMP reads nothing that is shorter than ICMP's header (icmp_filter, icmpv6_filter).
+    """
     if data[0] >> 4 == 4:
+        if data[9] == ICMP and len(data) < (data[0] & 15) * 4 + 8:
+            return None
         return (4, data[9]), {"proto": data[9], "hex": data.hex()}
     proto, at = data[6], 40
     while proto in EXTENSIONS and at + 8 <= len(data):
         proto, at = data[at], at + (8 if proto == 44 else (data[at + 1] + 1) * 8)
+    if proto == ICMP6 and len(data) < at + 4:
+        return None
     source = show_address(6, int.from_bytes(data[8:24], "big"))
     return (6, proto), {"proto": proto, "hex": data[at:].hex(), "src": source}

@@ -21,6 +21,7 @@ ROUNDS: Final = 8  # of setting aside who else ends the packet's way
 
 def taken(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
     """The victim does not match, but a taker; and the victim would, if it were not for those that end the packet's way before."""
+    name = laboratory.name
     change = _entry(claim)
     taker = first = ""
     for _ in range(ROUNDS):
@@ -28,7 +29,7 @@ def taken(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
         first = first or next((key for key in seen.hit if key in seen.ending or key in claim.takers), "")
         taker = taker or _first(seen, claim)
         if claim.victim in seen.hit:
-            return f"matched {first}; without it, {claim.victim}" if taker and change != _entry(claim) else ""
+            return f"{name(first)} takes it; without that, {name(claim.victim)} does" if taker and change != _entry(claim) else ""
         further = _further(claim, seen, change)
         if further == change:
             return ""
@@ -53,7 +54,9 @@ def followed(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
         return ""
     again = laboratory.run(made, claim, Change(aside=frozenset((claim.victim,))))
     by = _first(again, claim)
-    return f"matched {claim.victim}; without it, {by}, to the same end" if by and _end(seen, claim) == _end(again, claim) else ""
+    if not by or _end(seen, claim) != _end(again, claim):
+        return ""
+    return f"{laboratory.name(claim.victim)} matches it; without that, {laboratory.name(by)} does, to the same end"
 
 
 def decided(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
@@ -65,7 +68,7 @@ def decided(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
     again = laboratory.run(made, claim, Change(aside=frozenset((by,))))
     if claim.victim not in again.hit or _end(seen, claim) == _end(again, claim):
         return ""
-    return f"matched {by}; without it, {claim.victim}, to another end"
+    return f"{laboratory.name(by)} takes it; without that, {laboratory.name(claim.victim)} does, to another end"
 
 
 def never(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
@@ -83,7 +86,7 @@ def never(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
     if not first_only and claim.victim not in seen.failed:
         return ""
     again = laboratory.run(made, claim, change._replace(loosened=claim.victim, steps=claim.guards, untracked=first_only))
-    return f"came to {claim.victim}, which did not match" if claim.victim in again.hit else ""
+    return f"comes to {laboratory.name(claim.victim)}, which does not match it" if claim.victim in again.hit else ""
 
 
 def unled(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
@@ -96,7 +99,7 @@ def unled(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
     again = laboratory.run(made, claim, Change(hooked=chain))
     if claim.victim not in (again.entered if whole else again.hit):
         return ""
-    return f"did not come to {claim.victim}"
+    return f"does not come to {laboratory.name(claim.victim)}"
 
 
 def lost(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
@@ -106,7 +109,7 @@ def lost(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
         seen = laboratory.run(made, claim, change)
         if claim.base.chain in seen.ends:
             done = all(key in seen.hit for key in claim.takers) and _end(seen, claim) == DROP
-            return f"dropped by {claim.base.chain}" if done else ""
+            return f"{laboratory.name(claim.base.chain)} drops it" if done else ""
         further = _further(claim, seen, change)
         if further == change or DROP not in seen.ends.values():
             return ""
@@ -117,7 +120,8 @@ def lost(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
 def passes(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
     """The victim matches, and the base chain lets the packet pass."""
     seen = laboratory.run(made, claim)
-    return f"matched {claim.victim} and passed" if claim.victim in seen.hit and _end(seen, claim) not in (DROP, None) else ""
+    passed = claim.victim in seen.hit and _end(seen, claim) not in (DROP, None)
+    return f"{laboratory.name(claim.victim)} lets it pass" if passed else ""
 
 
 def _first(seen: Seen, claim: Claim) -> str:

@@ -49,8 +49,8 @@ def confirm(laboratory: Laboratory, claim: Claim) -> Witness | str:
         for box in claim.where[:BOXES]:
             try:
                 made = sample(_of_family(box, claim.base.family), laboratory.members, claim.base.hook, laboratory.names, turn)
-                if claim.base.hook == "egress":
-                    made = made._replace(oif=claim.base.device)
+                if claim.base.device:
+                    made = made._replace(oif=claim.base.device) if claim.base.hook == "egress" else made._replace(iif=claim.base.device)
                 if (made.frame, made.iif, made.oif) in tried:
                     continue
                 tried.add((made.frame, made.iif, made.oif))

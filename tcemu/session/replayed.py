@@ -11,7 +11,7 @@ from tcemu.diagnostics import CaptureError, Refused
 from tcemu.engine.machine import Machine, Sink
 from tcemu.engine.nftrace import NfTracer
 from tcemu.engine.replay import Listener, Progress, Replay
-from tcemu.engine.trace import Event, Tracer
+from tcemu.engine.trace import Event, Tracer, event_data
 from tcemu.host.kinds import KINDS, PLAIN
 from tcemu.ir.verdict import NAMES
 from tcemu.session.labels import Label, labels
@@ -21,10 +21,12 @@ from tcemu.session.nftraced import text_of
 from tcemu.session.offloading import Share, shares, used
 from tcemu.session.offloading import keep as keep_report
 from tcemu.session.running import Running, numbers, undone
+from tcemu.session.traceline import is_heard, send
 
 if TYPE_CHECKING:
     from tcemu.capture.reader import Reader
     from tcemu.capture.writer import Writer
+    from tcemu.conntrack.expect import ExpectWatcher
     from tcemu.conntrack.stats import Watcher
     from tcemu.offload.profile import Profile
     from tcemu.session.session import Session
@@ -94,7 +96,7 @@ class ReplayResult:
         if self.nft_trace:
             shown["nft_trace"] = self.nft_trace
         if self.ways:
-            shown["ways"] = [way._asdict() | {"events": [event._asdict() for event in way.events]} for way in self.ways]
+            shown["ways"] = [way._asdict() | {"events": [event_data(event) for event in way.events]} for way in self.ways]
         return shown
 
     def __repr__(self) -> str:
@@ -116,6 +118,7 @@ def replay(
     progress: Progress | None = None,
     keep: bool = True,
     watcher: Watcher | None = None,
+    expect_watcher: ExpectWatcher | None = None,
     offload: Profile | None = None,
 ) -> ReplayResult:
     """See `Session.replay`. ``offload``: the backend of this replay; the session's own without one.
@@ -140,13 +143,18 @@ def replay(
         running = undone(session, begin)
         machine = running.machine
         if watcher is not None:
+            watcher.muted = machine.conntrack.settings.events == 0
             running.watch(watcher)
+        if expect_watcher is not None:
+            expect_watcher.muted = machine.conntrack.settings.events == 0
+            machine.conntrack.expectations.watcher = expect_watcher
         sender = Sender(running, out) if out is not None else None
         if sender is not None:
             machine.sink, machine.frames = sender, True
         programs = Listening(machine, running.names, log_dir, queue) if log_dir is not None or queue is not None else None
         machine.programs = programs
-        tracer = NfTracer() if nft_trace else None
+        heard = keep and is_heard(session)
+        tracer = NfTracer() if nft_trace or heard else None
         try:
             _play(running, sources, result, progress, verdicts, explain, tracer)
             if sender is not None:
@@ -160,7 +168,10 @@ def replay(
                     open_files.abort()
             raise
         if tracer is not None:
-            result.nft_trace = text_of(session, tracer.messages)
+            text = text_of(session, tracer.messages, running.names)
+            result.nft_trace = text if nft_trace else ""
+            if heard:
+                send(session, text)
         result.warnings += sources.warnings()
     if keep:
         with session.transaction():

@@ -74,6 +74,7 @@ class Running:
         self.machine = Machine(self.settings(), sink)
         self.machine.friendly = not session.strict
         self.machine.random = seed & 0x7FFFFFFF or 1
+        self.machine.secret = seed & 0x7FFFFFFF
         self.machine.conntrack.chance.sow(seed)
         self.names: dict[int, str] = {}  # of devices by index
         self.kinds: dict[int, str] = {}

@@ -16,8 +16,9 @@ import tcemu
 from tcemu.clock import SECOND
 from tcemu.diagnostics import Diagnostic, StateError
 from tcemu.engine.nftrace import NfTracer
-from tcemu.host import devices, sysctls
+from tcemu.host import devices, osf, sockets, sysctls
 from tcemu.host.model import Device
+from tcemu.session.following import following
 from tcemu.session.nftraced import text_of
 from tcemu.session.observed import Observed
 from tcemu.session.rulestate import TRACE_TABLE, RuleState
@@ -127,9 +128,7 @@ class Run:
         self.observed.name_devices(session.host, [one["name"] for one in self.config.get("devices", []) if one.get("type", "tap") == "tap"])
         self.running = Running(session, self.observed, offload=self.offload)
         self.running.machine.observer = self.tracer
-        machine, listen = self.running.machine, self.config.get("listen", {})
-        machine.answers = True
-        machine.tcp_ports, machine.udp_ports = set(listen.get("tcp", ())), set(listen.get("udp", ()))
+        self.running.machine.answers = True
         self.rules.restart()
         pending = sorted(self.config.get("commands", []), key=lambda command: int(command["after"]))
         packets = read_packets(self.source)
@@ -158,12 +157,33 @@ class Run:
         code, _, err = session.ip(["-batch", "-"], "\n".join(self.host_lines()))
         if code:
             raise StateError(f"the scenario's devices cannot be set up: {err.strip()}")
+        self.programs()
         for name, tool, option in (("rules.nft", "nft", "-f"), ("rules.tc", "tc", "-batch")):
             path = self.source / name
             if path.exists():
                 result = getattr(session, tool)([option, str(path)])
                 shown = [text.replace(str(path), name) for text in (result.stdout, result.stderr)]
                 self.steps.append({"cmd": f"{tool} {option} {name}", "rc": result.exit_code, "stdout": shown[0], "stderr": shown[1]})
+
+    def programs(self) -> None:
+        """Sockets of local programs, and a fingerprint file."""
+        config, host = self.config, self.session.host
+        for proto, ports in config.get("listen", {}).items():
+            for port in ports:
+                sockets.add(host, proto, "::" if config.get("ipv6") else "0.0.0.0", port)
+        for one in config.get("sockets", []):
+            sockets.add(
+                host,
+                one["proto"],
+                one["addr"],
+                one["port"],
+                peer=(one["peer"][0], one["peer"][1]) if "peer" in one else None,
+                transparent=bool(one.get("transparent")),
+                mark=one.get("mark", 0),
+                v6only=bool(one.get("v6only", 1)),
+            )
+        if (self.source / "pf.os").exists():
+            osf.load(host, str(self.source / "pf.os"))
 
     def host_lines(self) -> list[str]:
         """The lines of `ip` that make the scenario's machine."""
@@ -190,6 +210,9 @@ class Run:
         """One packet and everything that it causes."""
         machine = self.running.machine
         now = START + arrival.ts - base
+        follow = self.config.get("follow", {}).get(str(number))
+        if follow is not None:
+            arrival = arrival._replace(data=following(arrival.data, self.answers(int(follow[0])), int(follow[1])))
         step: dict[str, Any] = {"n": number, "ts": round((arrival.ts - base) / SECOND, 6), "dev": arrival.device, "in": arrival.data.hex()}
         machine.settle(now)
         before = self.observed.take_out()
@@ -210,6 +233,10 @@ class Run:
                 step["exp"] = expected
         self.session.set_now(now)
         self.steps.append(step)
+
+    def answers(self, number: int) -> list[bytes]:
+        """The frames that left at packet ``number``."""
+        return [bytes.fromhex(frame["hex"]) for step in self.steps if step.get("n") == number for frame in step["out"]]
 
     def inject(self, arrival: Arrival, now: int) -> int:
         """Put the frame into the machine; the errno of what the recorder's write would have given."""

@@ -31,6 +31,7 @@ from tcemu.session.store import IN_MEMORY, Store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tcemu.conntrack.expect import ExpectWatcher
     from tcemu.conntrack.record import EntryRecord, ExpectationRecord
     from tcemu.conntrack.stats import Stats, Watcher
     from tcemu.ir.ruleset import Ruleset
@@ -197,6 +198,27 @@ class Session:
 
         return self._run(run, _words(args), stdin)
 
+    def socket(self, args: str | Sequence[str], stdin: str = "") -> Result:
+        """Run a `tcemu socket` command: sockets of the machine's programs."""
+        from tcemu.host.programs import socket
+
+        return self._tell(socket, _words(args))
+
+    def osf(self, args: str | Sequence[str], stdin: str = "") -> Result:
+        """Run a `tcemu osf` command: fingerprints of operating systems."""
+        from tcemu.host.programs import fingerprints
+
+        return self._tell(fingerprints, _words(args))
+
+    def _tell(self, run: Callable[[Sequence[str], Host], tuple[int, str, str]], words: list[str]) -> Result:
+        from tcemu.diagnostics import TcemuError
+
+        try:
+            with self.transaction():
+                return Result(*run(words, self.host))
+        except TcemuError as slip:
+            return Result(slip.exit_code, "", slip.render())
+
     def _run(self, run: Callable[[Sequence[str], str, Session], Reply], words: list[str], stdin: str) -> Result:
         with self.store.reading():
             return Result(*run(words, stdin, self))
@@ -215,6 +237,7 @@ class Session:
         queue: str | Callable[[int, bytes], bool] | None = None,
         nft_trace: bool = False,
         watcher: Watcher | None = None,
+        expect_watcher: ExpectWatcher | None = None,
         offload: str | Path | None = None,
     ) -> ReplayResult:
         """Play captures (device → file or files) through the ruleset.
@@ -223,8 +246,8 @@ class Session:
         first so many packets, rule by rule. seed: of what the kernel would draw at random. log_dir: a directory for what nft log sees.
         queue: what programs behind nft queues say, ``accept``, ``drop`` or a function of the queue's number and the packet (from its
         network header on) that gives True to accept. nft_trace: keep what `nft monitor trace` would write. watcher: is told what happens
-        to connections (`tcemu.conntrack.stats.Watcher`). offload: a backend, a profile's name or its
-        file; the result's ``offload`` has what became of each connection. Raises CaptureError, and StateError for an unknown backend.
+        to connections (`tcemu.conntrack.stats.Watcher`), expect_watcher: and to expectations (`tcemu.conntrack.expect.ExpectWatcher`).
+        offload: a backend, a profile's name or its file; the result's ``offload`` has what became of each connection. Raises CaptureError, and StateError for an unknown backend.
         """
         from tcemu.session.replayed import replay
 
@@ -244,6 +267,7 @@ class Session:
             queue=queue,
             nft_trace=nft_trace,
             watcher=watcher,
+            expect_watcher=expect_watcher,
             offload=profile,
         )
 
@@ -282,6 +306,8 @@ def _host(store: Store) -> Host:
         TableShelf(store, "neighbours", model.Neighbour),
         TableShelf(store, "sysctls", model.Sysctl),
         TableShelf(store, "counters", model.Counter),
+        TableShelf(store, "sockets", model.Socket),
+        TableShelf(store, "fingerprints", model.Fingerprint),
     )
 
 

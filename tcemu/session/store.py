@@ -23,7 +23,7 @@ from tcemu.diagnostics import StateError
 IN_MEMORY: Final = ":memory:"
 APPLICATION_ID: Final = 0x74636D75  # "tcmu", so that file(1) and tcemu know the file
 PATIENCE: Final = 30.0  # seconds that a command waits for another process's transaction
-SHELVES: Final = (
+FIRST: Final = (
     "tables",
     "chains",
     "slots",
@@ -42,6 +42,8 @@ SHELVES: Final = (
     "connections",
     "expectations",
 )
+SECOND: Final = ("sockets", "fingerprints")  # came with layout 2
+SHELVES: Final = FIRST + SECOND
 
 _SHELF_LAYOUT: Final = """
 CREATE TABLE {0} (key TEXT NOT NULL UNIQUE, parent TEXT NOT NULL, rank INTEGER NOT NULL, tag TEXT NOT NULL, body BLOB NOT NULL);
@@ -50,7 +52,8 @@ CREATE UNIQUE INDEX {0}_tag ON {0} (parent, tag) WHERE tag <> '';
 """
 # LAYOUTS[n] brings a file of layout n to layout n + 1; a file's layout is its user_version
 LAYOUTS: Final = (
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;" + "".join(_SHELF_LAYOUT.format(name) for name in SHELVES),
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;" + "".join(_SHELF_LAYOUT.format(name) for name in FIRST),
+    "".join(_SHELF_LAYOUT.format(name) for name in SECOND),
 )
 
 Value = int | str | bytes | None

@@ -13,7 +13,7 @@ from tcemu.session.store import LAYOUTS, SHELVES
 if TYPE_CHECKING:
     from tcemu.session.session import Session
 
-HOST: Final = ("devices", "addresses", "routes", "neighbours", "sysctls", "counters")
+HOST: Final = ("devices", "addresses", "routes", "neighbours", "sysctls", "counters", "sockets", "fingerprints")
 FORMAT: Final = "tcemu session"
 
 

@@ -19,6 +19,7 @@ INV, EST, REL, NEW, UNTRACKED = 1, 2, 4, 8, 64  # bits of ct.state
 LOOPBACK4 = 0x7F000001
 MAC: Final = bytes.fromhex("020000000002020000000001")
 IN, OUT = "in0", "out0"
+PORTS: Final = (8, 33333, 443, 9)  # targets where a box says nothing of them
 CAST: Final = {1: "ffffffffffff", 2: "01005e000001"}  # destinations by meta.pkttype: broadcast, multicast
 
 
@@ -53,7 +54,7 @@ def sample(box: Box, members: Members, hook: str, names: dict[int, str], turn: i
     dims = _resolved(box, members)
     family = _family(dims)
     state = _state(dims)
-    proto = _proto(dims, family, state)
+    proto = _proto(dims, family, state, turn)
     prefix = "ip" if family == 4 else "ip6"
     iif = _name(dims, "iif", names) or ("" if hook == "output" else IN)
     oif = _name(dims, "oif", names) or OUT
@@ -61,7 +62,7 @@ def sample(box: Box, members: Members, hook: str, names: dict[int, str], turn: i
     source = home if iif == "lo" and f"{prefix}.saddr" not in dims else _address(dims.get(f"{prefix}.saddr"), family, 7, turn)
     target = home if iif == "lo" and f"{prefix}.daddr" not in dims else _address(dims.get(f"{prefix}.daddr"), family, 9, turn)
     mark = _pick(dims.get("meta.mark"), 0, turn)
-    sport, dport = _pick(dims.get("th.sport"), 40001, turn), _pick(dims.get("th.dport"), 8, turn)
+    sport, dport = _pick(dims.get("th.sport"), 40001 + turn, turn), _pick(dims.get("th.dport"), PORTS[turn % len(PORTS)], turn)
     tos, ttl = _pick(dims.get("ip.tos"), 0), _pick(dims.get("ip.ttl"), 255 if state in (UNTRACKED, 0) and proto == ICMP6 else 64)
     make = _ip4 if family == 4 else _ip6
     if state == REL:
@@ -145,7 +146,7 @@ def _family(dims: dict[str, Values]) -> int:
     return 6 if six else 4
 
 
-def _proto(dims: dict[str, Values], family: int, state: int) -> int:
+def _proto(dims: dict[str, Values], family: int, state: int, turn: int = 0) -> int:
     wanted = dims.get("meta.l4proto") or dims.get("ip6.nexthdr")
     usual = ICMP if family == 4 else ICMP6
     if state == REL:
@@ -154,7 +155,8 @@ def _proto(dims: dict[str, Values], family: int, state: int) -> int:
         return usual
     first = usual if any(dim.startswith("icmp.") for dim in dims) else TCP
     if wanted is None:
-        return first
+        bare = not any(dim.startswith(("tcp.", "icmp.", "udp.")) for dim in dims)
+        return UDP if bare and turn > 2 else first
     for proto in (first, UDP, usual, SCTP):
         if meet(wanted, ((proto, proto),)):
             return proto

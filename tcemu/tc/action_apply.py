@@ -233,6 +233,8 @@ def find(work: Work, name: ActionName) -> Object:
 def flush(world: World, name: ActionName) -> str:
     """Remove the unused actions of a kind, up to the first in use. What the kernel warns of (tcf_del_walker)."""
     work = Work(world)
+    if name.kind not in kinds.ACTIONS:
+        raise RefusalError("Cannot flush unknown TC action")
     warning = ""
     for gone, action in enumerate(world.ruleset.objects.children(f"tc {name.kind}")):
         if action.bound:

@@ -48,9 +48,11 @@ class BasicReader(FilterReader):
     def expression(self, words: tuple[Word, ...]) -> None:
         """``match EXPR``."""
         self.given = True
-        self.terms, left = ematch.parse([str(word) for word in words], list(self.parse.words[words[-1].place + 1 :]))
-        if left:
-            self.complain(left)
+        begin = words[0].place
+        self.terms, taken = ematch.parse([str(word) for word in self.parse.words[begin:]])
+        after = begin + taken
+        if after <= words[-1].place:
+            self.complain(self.parse.words[after])
 
     def finish(self) -> Options:
         self.options = Options(self.classid, self.terms, not self.empty)
@@ -67,7 +69,7 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
         raise RefusalError()
     slot.made += old is None
     order = -slot.made if old is None else old.extra.get("order", -1)
-    extra: dict[str, Any] = {"terms": ematch.texts(options.terms), "order": order}
+    extra: dict[str, Any] = {"terms": ematch.listed(options.terms), "order": order}
     return Filter(ematch.steps(options.terms), RuleNote(command.handle, options.classid, 0, "", "", extra), order)
 
 
@@ -87,20 +89,13 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
 
 def show_terms(out: Writer, note: RuleNote) -> None:
     """An expression: bare text, in JSON too."""
-    terms = note.extra.get("terms", [])
-    if terms:
-        out.bare("".join(f"\n  {term}" for term in terms) + "\n")
+    out.bare(note.extra.get("terms", ""))
 
 
 class CgroupReader(BasicReader):
     """Reads cgroup."""
 
     KIND = "cgroup"
-
-    def expression(self, words: tuple[Word, ...]) -> None:
-        super().expression(words)
-        if words[-1].place == len(self.parse.words) - 1:
-            self.complain(words[-1])  # tc does not step over the last word (cgroup_parse_opt)
 
 
 def configure_cgroup(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote | None, template: str) -> Filter:
@@ -113,4 +108,4 @@ def configure_cgroup(work: Work, command: FilterCommand, slot: SlotNote, old: Ru
     if not command.handle:
         raise RefusalError()
     steps: list[Step] = [Unsupported("cgroup", "packets have no control group here")]
-    return Filter(steps, RuleNote(command.handle, 0, 0, "", "", {"terms": ematch.texts(options.terms)}), whole=True)
+    return Filter(steps, RuleNote(command.handle, 0, 0, "", "", {"terms": ematch.listed(options.terms)}), whole=True)

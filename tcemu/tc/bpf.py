@@ -5,7 +5,7 @@ Source: iproute2 6.1 tc/f_bpf.c, man tc-bpf(8); net/sched/cls_bpf.c.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from tcemu.ir.ruleset import Rule
 from tcemu.ir.step import Step, Unsupported
@@ -44,6 +44,7 @@ class BpfReader(FilterReader):
         super().__init__(parse)
         self.program: list[tuple[int, int, int, int]] = []
         self.flags = 0
+        self.object = False  # an object file is to be loaded, which nothing here does
 
     def on_bytecode(self, word: Word) -> None:
         program = bytecode.parse(word)
@@ -55,10 +56,21 @@ class BpfReader(FilterReader):
         try:
             self.on_bytecode(Word(bytecode.read_file(word), word.place, word.terminal))
         except OSError as slip:
-            raise ComplaintError(f"Error opening bytecode-file {word}: {slip.strerror}\n{NO_PROGRAM}") from None
+            raise ComplaintError(f"Cannot fopen: {slip.strerror}\n{NO_PROGRAM}") from None
 
     def on_object_file(self, word: Word) -> None:
-        raise ComplaintError(f"Error opening object {word}: No such file or directory\nCannot initialize ELF context!\n{NO_PROGRAM}")
+        self.object = True
+
+    def on_pinned(self, word: Word) -> None:
+        raise ComplaintError(f"Couldn't retrieve pinned program '{word}': No such file or directory\n{NO_PROGRAM}")
+
+    def on_section(self, word: Word) -> None:
+        """The section of an object file."""
+
+    def complain(self, word: str) -> NoReturn:
+        if not self.program and not self.object and word != "help":
+            raise ComplaintError(f'What mode is "{word}"?\n{NO_PROGRAM}')
+        super().complain(word)
 
     def flag(self, name: str, _word: Word) -> None:
         self.given = True
@@ -66,6 +78,8 @@ class BpfReader(FilterReader):
             self.flags |= SKIP_HW
 
     def finish(self) -> Options:
+        if self.object:
+            raise ComplaintError("Cannot initialize ELF context!\nUnable to load program\n")
         self.options = Options(self.classid, self.program, self.flags, not self.empty)
         return Options(self.classid, self.program, self.flags, not self.empty)
 

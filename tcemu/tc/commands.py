@@ -96,7 +96,7 @@ def read_options(argv: list[str], settings: Settings) -> tuple[Reply | None, lis
         elif field in ("BATCH", "NETNS", "CONF"):
             if not argv:
                 if field == "BATCH":
-                    return Reply(0, "", usage("tc")), []
+                    return Reply(0, "", 2 * usage("tc")), []  # once for the option, once for the command that is missing
                 raise incomplete()
             value = argv.pop(0)
             if field == "BATCH":

@@ -1,9 +1,11 @@
-"""Extended matches: the expressions of basic and cgroup.
+"""Extended matches: the expressions of basic, cgroup and flow.
 
     EXPR := TERM [ and|or EXPR ]     TERM := [ not ] KIND(ARGS) | [ not ] ( EXPR )
 
-Chains of ``and`` run; ``or`` and parentheses list, and a packet that meets them is refused.
-Source: iproute2 6.1 tc/m_ematch.c, em_cmp.c, em_u32.c, em_meta.c, em_nbyte.c; man tc-ematch(8); net/sched/em_*.c.
+tc's lexer takes word after word from the command line and its parser looks one piece ahead; how many words it took decides where the filter
+goes on, and what is pointed at when something is wrong. What stands behind ``and`` or ``or`` is one: ``a and b or c`` is ``a and (b or c)``.
+Source: iproute2 6.1 tc/m_ematch.c, emp_ematch.l, emp_ematch.y, em_cmp.c, em_u32.c, em_meta.c, em_nbyte.c, em_canid.c; man tc-ematch(8);
+net/sched/ematch.c (__tcf_em_tree_match), em_*.c.
 """
 
 from __future__ import annotations
@@ -11,123 +13,147 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple, NoReturn
 
-from tcemu.ir.operand import Bits, Load, Operand, Raw
-from tcemu.ir.step import Compare, Masked, Match, Not, Step, Test, Unsupported
+from tcemu.ir.operand import Bits, Const, Load, Operand, Raw
+from tcemu.ir.step import AnyOf, Compare, Masked, Match, Step, Unsupported
 from tcemu.tc import readers
 from tcemu.tc.complaint import ComplaintError
 from tcemu.tc.usage import usage
 
 ALIGN: Final = {"u8": 8, "u16": 16, "u32": 32}
-LAYERS: Final = {"link": 0, "network": 1, "transport": 2, "header": 1}
+LAYERS: Final = {"link": 0, "network": 1, "transport": 2, "header": 1, "tcp": 2}
+TOP_LAYER: Final = 2
 BASES: Final = ("ll", "nh", "th")
 OPERATORS: Final = {"eq": "==", "lt": "<", "gt": ">"}
-META_FIELDS: Final = {
-    "priority": "meta.priority",
-    "nf_mark": "meta.mark",
-    "protocol": "meta.protocol",
-    "pkttype": "meta.pkttype",
-    "pktlen": "meta.length",
-    "tcindex": "meta.tcindex",
+META: Final = {  # id -> field, where packets here have it; in the order of meta(list)
+    **dict.fromkeys(("random", "loadavg_1", "loadavg_5", "loadavg_15"), ""),
     "dev": "meta.iif",
-    "rtiif": "meta.iif",
+    "priority": "meta.priority",
+    "protocol": "meta.protocol",
+    "pkt_type": "meta.pkttype",
+    "pkt_len": "meta.length",
+    **dict.fromkeys(("data_len", "mac_len"), ""),
+    **dict.fromkeys(("nf_mark", "fwmark"), "meta.mark"),
+    "tc_index": "meta.tcindex",
+    "rt_classid": "",
+    "rt_iif": "meta.iif",
+    **dict.fromkeys(("vlan", "sk_family", "sk_state", "sk_reuse", "sk_bind_if", "sk_refcnt", "sk_shutdown", "sk_proto", "sk_type"), ""),
+    **dict.fromkeys(("sk_rcvbuf", "sk_rmem", "sk_wmem", "sk_omem", "sk_wmem_queue", "sk_snd_queue", "sk_rcv_queue", "sk_err_queue"), ""),
+    **dict.fromkeys(("sk_fwd_alloc", "sk_sndbuf"), ""),
 }
-META_NUMBERS: Final = (
-    *("random", "loadavg_0", "loadavg_1", "loadavg_2", "priority", "protocol", "pkttype", "pktlen", "datalen", "maclen", "nf_mark"),
-    *("tcindex", "rtclassid", "rtiif", "sk_family", "sk_state", "sk_reuse", "sk_refcnt", "sk_rcvbuf", "sk_sndbuf", "sk_shutdown"),
-    *("sk_proto", "sk_type", "sk_rmem_alloc", "sk_wmem_alloc", "sk_wmem_queued", "sk_rcv_qlen", "sk_snd_qlen", "sk_err_qlen"),
-    *("sk_forward_allocs", "sk_allocs", "sk_route_caps", "sk_hash", "sk_lingertime", "sk_ack_bl", "sk_max_ack_bl", "sk_prio"),
-    *("sk_rcvlowat", "sk_rcvtimeo", "sk_sndtimeo", "sk_sendmsg_off", "sk_write_pend", "vlan", "rxhash", "dev", "sk_bound_if"),
-)
+NAMED: Final = ("dev", "sk_bind_if")  # ids that may be compared with a name
+CAN_SFF: Final = 0x7FF
+CAN_EFF: Final = 0x1FFFFFFF
+WITH_VALUE: Final = ("at", "layer", "mask", "eq", "lt", "gt")
+PIECE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|[^\s()]+')
 
 
 class Term(NamedTuple):
-    """A term as listed, how it is joined to the one before, whether negated, and what it tests (None: it does not run)."""
+    """A term: its text (empty for a group), how it is joined to the one before, whether negated, what it tests (None: it does not run), and
+    the terms of a group."""
 
     text: str
     join: str
     negated: bool
     match: Match | None
+    inner: tuple[Term, ...] = ()
+
+
+class _Piece(NamedTuple):
+    """A term before its arguments are looked at."""
+
+    kind: str
+    args: list[str]
+    join: str
+    negated: bool
+    inner: list[_Piece]
 
 
 class _Tokens:
-    """The words, cut at parentheses; each piece knows its word."""
+    """The words behind ``match``, cut into pieces as they are asked for; ``taken`` counts words."""
 
-    def __init__(self, words: list[str], rest: list[str]) -> None:
-        self.words = words
-        self.rest = rest
-        cut = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|[^\s()]+')
-        self.tokens = [(token, place) for place, word in enumerate(words) for token in cut.findall(word)]
-        self.place = 0
+    def __init__(self, words: list[str]) -> None:
+        self.words = [word.replace("\0", "") for word in words]
+        self.taken = 0
+        self.ready: list[str] = []
 
     def peek(self) -> str:
-        return self.tokens[self.place][0] if self.place < len(self.tokens) else ""
+        """The next piece, or nothing; takes as many words as that needs."""
+        while not self.ready:
+            if self.taken == len(self.words):
+                return ""
+            self.ready = PIECE.findall(self.words[self.taken])
+            self.taken += 1
+        return self.ready[0]
 
     def next(self) -> str:
-        self.place += 1
-        return self.tokens[self.place - 1][0] if self.place <= len(self.tokens) else ""
+        """Take the next piece."""
+        piece = self.peek()
+        if piece:
+            del self.ready[0]
+        return piece
 
-    def left(self) -> str:
-        """The word that the next piece is of, or nothing."""
-        return self.words[self.tokens[self.place][1]] if self.place < len(self.tokens) else ""
+    def read(self) -> str:
+        """The words taken, the last one pointed at."""
+        words = self.words[: self.taken]
+        return " ".join([*words[:-1], f">>{words[-1]}<<", "..."]) if words else "..."
 
     def broken(self) -> NoReturn:
-        """The expression ends too early or has a word out of place: what was read, with the last word pointed at."""
-        at = min(self.place - 1, len(self.tokens) - 1)
-        last = self.tokens[at][1] if at >= 0 else 0
-        read = [*self.words[:last], f">>{self.words[last]}<<"]
-        raise ComplaintError(f'Parse error: syntax error\n... {" ".join(read)} ...\n{usage("ematch")}Illegal "ematch"\n')
+        """The expression ends too early or has a word out of place."""
+        raise ComplaintError(f'Parse error: syntax error\n... {self.read()}\n{usage("ematch")}Illegal "ematch"\n')
 
 
-def parse(words: list[str], rest: list[str]) -> tuple[list[Term], str]:
-    """The terms of an expression, parentheses making one term of what they hold; and the word that does not belong to it any more."""
-    tokens = _Tokens(words, rest)
-    terms: list[Term] = []
+def parse(words: list[str]) -> tuple[list[Term], int]:
+    """The expression that words begin with, and how many of them tc is then through with."""
+    tokens = _Tokens(words)
+    pieces = _expression(tokens)
+    tokens.taken -= 1  # tc takes back the piece that it looked ahead, also where there was none
+    return _read(pieces, tokens), tokens.taken
+
+
+def _expression(tokens: _Tokens) -> list[_Piece]:
+    pieces: list[_Piece] = []
     join = ""
     while True:
         negated = tokens.peek().lower() == "not"
         if negated:
             tokens.next()
-        terms.append(_term(tokens, join, negated))
+        pieces.append(_piece(tokens, join, negated))
         join = tokens.peek().lower()
         if join not in ("and", "or"):
-            return terms, tokens.left()
+            return pieces
         tokens.next()
 
 
-def _term(tokens: _Tokens, join: str, negated: bool) -> Term:
+def _piece(tokens: _Tokens, join: str, negated: bool) -> _Piece:
     kind = tokens.next()
     if kind == "(":
-        text = _group(tokens)
-        return Term(f"({text})", join, negated, None)
-    if tokens.next() != "(" or kind == ")":
+        inner = _expression(tokens)
+        if tokens.next() != ")":
+            tokens.broken()
+        return _Piece("", [], join, negated, inner)
+    if not kind or kind == ")" or kind.lower() in ("and", "or", "not") or tokens.next() != "(":
         tokens.broken()
-    args = []
-    while (word := tokens.next()) != ")":
-        if not word or word == "(":
+    args: list[str] = []
+    while (word := tokens.next()) != ")" or not args:
+        if not word or word in ("(", ")"):
             tokens.broken()
         args.append(word)
-    reader = KINDS.get(kind)
-    if reader is None:
-        raise ComplaintError(f'Unknown ematch "{kind}"\nIllegal "ematch"\n')
-    text, match = reader(_Args(kind, args, tokens))
-    return Term(f"{kind}({text})", join, negated, match)
+    return _Piece(kind, args, join, negated, [])
 
 
-def _group(tokens: _Tokens) -> str:
-    """What stands in parentheses, as text."""
-    inner: list[Term] = []
-    join = ""
-    while True:
-        negated = tokens.peek().lower() == "not"
-        if negated:
-            tokens.next()
-        inner.append(_term(tokens, join, negated))
-        join = tokens.next().lower()
-        if join == ")":
-            break
-        if join not in ("and", "or"):
-            tokens.broken()
-    return "\n    " + "\n    ".join(texts(inner)) + "\n  "
+def _read(pieces: list[_Piece], tokens: _Tokens) -> list[Term]:
+    """Look at the arguments."""
+    terms: list[Term] = []
+    for piece in pieces:
+        if piece.inner:
+            terms.append(Term("", piece.join, piece.negated, None, tuple(_read(piece.inner, tokens))))
+            continue
+        reader = KINDS.get(piece.kind)
+        if reader is None:
+            raise ComplaintError(f'Unknown ematch "{piece.kind}"\nIllegal "ematch"\n')
+        text, match = reader(_Args(piece.kind, piece.args, tokens))
+        terms.append(Term(f"{piece.kind}({text})", piece.join, piece.negated, match))
+    return terms
 
 
 class _Args:
@@ -142,14 +168,13 @@ class _Args:
         """An argument, or nothing."""
         return self.args[place] if place < len(self.args) else ""
 
-    def wrong(self, text: str, place: int = -1) -> NoReturn:
-        """em_parse_error."""
+    def wrong(self, text: str, place: int = -1, shown: bool = True) -> NoReturn:
+        """em_parse_error; ``shown``: with the arguments, of which that at ``place`` is pointed at."""
         words = list(self.args)
         if 0 <= place < len(words):
             words[place] = f">>{words[place]}<<"
-        before = " ".join(self.tokens.words)
-        where = f"... >>{before}<< ...\n" if self.tokens.rest else "... ...\n"
-        raise ComplaintError(f'{text}\n{where}... {self.kind}({" ".join(words)})...\n{usage(f"em_{self.kind}")}Illegal "ematch"\n')
+        told = f"... {self.kind}({' '.join(words)})...\n" if shown else ""
+        raise ComplaintError(f'{text}\n... {self.tokens.read()}\n{told}{usage(f"em_{self.kind}")}Illegal "ematch"\n')
 
 
 def _cmp(args: _Args) -> tuple[str, Match | None]:
@@ -167,17 +192,17 @@ def _cmp(args: _Args) -> tuple[str, Match | None]:
             swapped = True
             place += 1
             continue
-        if word in ("at", "layer", "mask", *OPERATORS) and not behind:
+        if word in WITH_VALUE and not behind:
             args.wrong(f"cmp: missing {'value' if word in OPERATORS else word} argument", place)
         number = LAYERS.get(behind, _number(behind)) if word == "layer" else _number(behind)
-        if number is None and word in ("at", "layer", "mask", *OPERATORS):
+        if number is None and word in WITH_VALUE:
             what = {"at": "offset", "layer": "layer", "mask": "mask"}.get(word, "value")
             args.wrong(f"cmp: invalid {what}{', must be numeric' if what != 'layer' else ''}", place + 1)
         if word == "at":
             offset = number
         elif word == "layer":
             layer = number or 0
-            if layer > 2:
+            if layer > TOP_LAYER:
                 args.wrong("cmp: illegal layer, must be in 0..2", place + 1)
         elif word == "mask":
             mask = number or 0
@@ -239,51 +264,53 @@ def _u32(args: _Args) -> tuple[str, Match | None]:
 
 
 def _meta(args: _Args) -> tuple[str, Match | None]:
-    place, left, left_text = _meta_object(args, 0, True)
+    place, left, left_text = _meta_object(args, 0)
     operator = args.word(place)
+    if not operator:
+        args.wrong("meta: missing operand", 0)
     if operator not in OPERATORS:
-        args.wrong("meta: missing operand" if not operator else "meta: invalid operand", place)
+        args.wrong("meta: invalid operand", place)
     if not args.word(place + 1):
-        args.wrong("meta: missing rvalue")
-    place, right, right_text = _meta_object(args, place + 1, False)
+        args.wrong("meta: missing rvalue", 0)
+    place, right, right_text = _meta_object(args, place + 1)
     if args.word(place):
         args.wrong("meta: unexpected trailer", place)
     match = None
-    if left is not None and not isinstance(left, int) and isinstance(right, int):
-        match = Match(Load(left) if isinstance(left, str) else left, Compare(OPERATORS[operator], right))
+    if isinstance(left, (Load, Bits)) and isinstance(right, int):
+        if left == Load("meta.protocol"):
+            right = int.from_bytes(right.to_bytes(4)[2:], "little") if operator == "eq" and right <= readers.U16 else None
+        elif isinstance(left, Bits) and left.of == Load("meta.protocol"):
+            right = None  # the kernel compares the bytes as they are in the packet (em_meta.c int_protocol)
+        match = Match(left, Compare(OPERATORS[operator], right)) if right is not None else None
     return f"{left_text} {operator} {right_text}", match
 
 
-def _meta_object(args: _Args, place: int, left: bool) -> tuple[int, Operand | str | int | None, str]:
-    """``ID [shift N] [mask N]`` or a number or, in quotes, a string."""
+def _meta_object(args: _Args, place: int) -> tuple[int, Operand | int | None, str]:
+    """``ID [shift N] [mask N]`` or a number or, in quotes, a name."""
     word = args.word(place)
-    if not word:
-        args.wrong("meta: missing meta id")
     number = _number(word)
-    if number is not None and not left:
+    if number is not None:
         return place + 1, number, str(number)
-    if word.startswith('"') and not left:
+    if word.startswith('"'):
         return place + 1, None, word
-    if word not in META_NUMBERS and word != "indev":
+    if word not in META:
         args.wrong("meta: unknown meta id\n", place)
-    text, shift, mask = word, 0, 0
+    amounts = {"shift": 0, "mask": 0}
     place += 1
-    while args.word(place) in ("shift", "mask"):
+    while (name := args.word(place)) in amounts:
+        if not args.word(place + 1):
+            args.wrong("meta: missing argument", place)
         amount = _number(args.word(place + 1))
         if amount is None:
-            args.wrong(
-                f"meta: invalid {args.word(place)}, must be numeric" if args.word(place + 1) else f"meta: missing {args.word(place)}",
-                place + 1,
-            )
-        if args.word(place) == "shift":
-            shift = amount
-        else:
-            mask = amount
+            args.wrong(f"meta: invalid {name}, must be numeric", place + 1)
+        amounts[name] = amount
         place += 2
+    shift, mask = amounts["shift"], amounts["mask"]
+    text = "nf_mark" if word == "fwmark" else word
     text += f" shift {shift}" if shift else ""
     text += f" mask 0x{mask:08x}" if mask else ""
-    field = META_FIELDS.get(word)
-    if field is None:
+    field = META[word]
+    if not field:
         return place, None, text
     operand: Operand = Load(field)
     if shift or mask:
@@ -304,6 +331,8 @@ def _nbyte(args: _Args) -> tuple[str, Match | None]:
         found = LAYERS.get(args.word(4), _number(args.word(4)))
         if args.word(3).lower() != "layer" or found is None:
             args.wrong("nbyte: unknown parameter", 3)
+        if found > TOP_LAYER:
+            args.wrong("nbyte: illegal layer, must be in 0..2", 4)
         layer = found
     needle = args.word(0).strip('"').encode()
     text = f'{len(needle)}"{needle.decode()}" at {offset} layer {layer}'
@@ -314,8 +343,35 @@ def _nbyte(args: _Args) -> tuple[str, Match | None]:
     return text, Match(Raw(BASES[layer], 8 * offset, width), Masked(value, (1 << width) - 1))
 
 
-def _plain(args: _Args) -> tuple[str, Match | None]:
-    return " ".join(args.args), None
+def _canid(args: _Args) -> tuple[str, Match | None]:
+    """``sff|eff ID[:MASK]``, several of them; of what a kernel here never sees. Extended ones are listed behind the others."""
+    short: list[str] = []
+    long: list[str] = []
+    place = 0
+    while word := args.word(place):
+        if word not in ("sff", "eff"):
+            args.wrong("canid: invalid key", place)
+        if not args.word(place + 1):
+            args.wrong("canid: missing argument", -1, False)
+        limit = CAN_SFF if word == "sff" else CAN_EFF
+        number, _, mask_text = args.word(place + 1).partition(":")
+        found, mask = _number(number), _number(mask_text) if mask_text else limit
+        if found is None or mask is None:
+            args.wrong("canid: invalid format", place + 1)
+        text = f"{word} 0x{found & limit:X}"
+        text += f":0x{mask & limit:X}" if mask & limit != limit else ""
+        (short if word == "sff" else long).append(text)
+        place += 2
+    return " ".join([*long, *short]), None
+
+
+def _ipset(args: _Args) -> NoReturn:
+    args.wrong(f"ipset: unknown set name '{args.word(0)}'", 0)
+
+
+def _ipt(args: _Args) -> NoReturn:
+    name = args.word(args.args.index("-m") + 1) if "-m" in args.args else ""
+    raise ComplaintError(f' failed to find match {name}\n\nIllegal "ematch"\n')
 
 
 KINDS: Final = {
@@ -323,24 +379,53 @@ KINDS: Final = {
     "u32": _u32,
     "meta": _meta,
     "nbyte": _nbyte,
-    "canid": _plain,
-    "ipset": _plain,
-    "ipt": _plain,
-    "container": _plain,
+    "canid": _canid,
+    "ipset": _ipset,
+    "ipt": _ipt,
 }
 
 
-def texts(terms: list[Term]) -> list[str]:
-    """The terms as tc lists them."""
-    return [(f"{term.join.upper()} " if term.join else "") + ("NOT " if term.negated else "") + term.text for term in terms]
+def listed(terms: list[Term]) -> str:
+    """The expression as tc lists it behind a line break (print_ematch_seq); nothing for none."""
+    return f"\n  {_sequence(terms, 1)}" if terms else ""
+
+
+def _sequence(terms: list[Term] | tuple[Term, ...], depth: int) -> str:
+    """Terms a line each; a group has its own lines further in, and what follows it stands on its last."""
+    text = ""
+    for place, term in enumerate(terms):
+        text += f"{term.join.upper()} " if term.join else ""
+        text += "NOT " if term.negated else ""
+        if term.inner:
+            text += "(\n" + "  " * (depth + 1) + _sequence(term.inner, depth + 1) + "  " * depth + ") "
+        else:
+            text += f"{term.text}\n"
+            text += "  " * depth if place < len(terms) - 1 else ""
+    return text
 
 
 def steps(terms: list[Term]) -> list[Step]:
-    """What runs: a chain of ands, or one step that says that it does not."""
-    found: list[Step] = []
-    for term in terms:
-        if term.match is None or term.join == "or":
-            return [Unsupported(" ".join(texts(terms)), "this expression does not run")]
-        test: Test = Not(term.match.test) if term.negated else term.match.test
-        found.append(Match(term.match.left, test))
-    return found
+    """What runs; one step that says that it does not, where a term needs what packets here do not have."""
+    found = _steps(terms)
+    return [Unsupported(" ".join(listed(terms).split()), "this expression does not run")] if found is None else list(found)
+
+
+def _steps(terms: list[Term] | tuple[Term, ...]) -> list[Match] | None:
+    """All that must hold."""
+    if not terms:
+        return []
+    first = _step(terms[0])
+    rest = _steps(terms[1:])
+    if first is None or rest is None:
+        return None
+    if len(terms) > 1 and terms[1].join == "or":
+        return [Match(Const(0), AnyOf((tuple(first), tuple(rest))))]
+    return first + rest
+
+
+def _step(term: Term) -> list[Match] | None:
+    """A term or a group; the opposite holds also where the packet has no such header."""
+    found = _steps(term.inner) if term.inner else [term.match] if term.match is not None else None
+    if found is None or not term.negated:
+        return found
+    return [Match(Const(0), AnyOf((tuple(found),), True))]

@@ -119,7 +119,7 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     if not given.get("keys") or (given["mode"] == "map" and len(given["keys"]) > 1):
         raise RefusalError()
     given.setdefault("baseclass", (work.block.qdisc or 0xFFFF0000) & 0xFFFF0000 | 1)
-    given["terms"] = ematch.texts(options.terms)
+    given["terms"] = ematch.listed(options.terms)
     return Filter(ematch.steps(options.terms), RuleNote(command.handle, 0, 0, "", "", given), whole=True)
 
 

@@ -167,7 +167,7 @@ class FlowerReader(FilterReader):
         value = (words or {}).get(text)
         if value is None:
             value = readers.unsigned(text, readers.U8)
-            if words and value not in (0, *words.values()):
+            if words and value and value not in words.values():
                 value = None
         mask = readers.unsigned(tail, readers.U8) if slash else readers.U8
         if value is None or mask is None:

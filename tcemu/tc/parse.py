@@ -25,13 +25,12 @@ from tcemu.tc.complaint import USAGE, ComplaintError, duplicate, incomplete, inv
 from tcemu.tc.names import ETH_ALL
 from tcemu.tc.parse_actions import ActionReductions
 from tcemu.tc.parse_failures import complain
-from tcemu.tc.parse_qdiscs import QdiscReductions
 from tcemu.tc.parse_state import EGRESS, INGRESS, LISTS, ROOT, Names
 from tcemu.tc.trie import Walk
 from tcemu.tc.usage import usage
 
 
-class Parse(ActionReductions, QdiscReductions):
+class Parse(ActionReductions):
     """One command while it is read."""
 
     def __init__(self) -> None:
@@ -116,10 +115,17 @@ class Parse(ActionReductions, QdiscReductions):
         self.seen["PARENT"] = word
 
     def do_frame_help(self, _word: Word) -> None:
+        if self.verb in LISTS:
+            self.say(usage("filter"))  # and goes on
+            return
         raise ComplaintError(usage("filter"), 0)
 
-    def do_frame_estimator(self, *_words: Word) -> None:
-        """Taken and forgotten: the kernel keeps no estimator for filters."""
+    def do_list_value(self, name: Word, value: Word) -> None:
+        """The frame of a listing, which says it in its own words when device and block meet."""
+        if (name.terminal == "DEV" and self.block) or (name.terminal == "BLOCK" and self.dev):
+            this, other = ("dev", "block") if name.terminal == "DEV" else ("block", "dev")
+            raise ComplaintError(f'Error: "{this}" cannot be used in the same time as "{other}"\n', USAGE)
+        self.do_frame_value(name, value)
 
     # ------------------------------------------------------------ kinds of filters
     def do_filter_head(self, word: Word) -> None:
@@ -246,6 +252,13 @@ class Parse(ActionReductions, QdiscReductions):
 
     def do_chain_help(self, *_items: Any) -> Command:
         raise ComplaintError(usage("chain"), 0)
+
+    def do_nothing(self, *_words: Word) -> Command:
+        """``tc actions`` alone."""
+        raise ComplaintError("", 0)
+
+    def do_actions_help(self, *_words: Word) -> Command:
+        raise ComplaintError(usage("actions"), USAGE)
 
     def do_monitor(self, *_words: Word) -> Command:
         raise ComplaintError(f"{friendly.NOTE}nothing changes while a command runs; there is nothing to wait for\n", 0)

@@ -10,12 +10,12 @@ from tcemu.tc.command import (
     Control,
 )
 from tcemu.tc.complaint import USAGE, ComplaintError, incomplete
-from tcemu.tc.parse_state import Reading
+from tcemu.tc.parse_qdiscs import QdiscReductions
 from tcemu.tc.usage import usage
 
 
-class ActionReductions(Reading):
-    """Mixed into `tcemu.tc.parse.Parse`."""
+class ActionReductions(QdiscReductions):
+    """Part of `tcemu.tc.parse.Parse`; one line of classes, for compiled ones have no second parent."""
 
     def do_action_head(self, _word: Word) -> None:
         if self.acts is None:
@@ -29,7 +29,7 @@ class ActionReductions(Reading):
         self.act = kinds.action_reader(_ACTION_NAME.get(word.terminal, word.terminal.lower()))(self, word)
 
     def do_act_value(self, name: Word, value: Word) -> None:
-        self.act.value(name.terminal, value)
+        self.act.value(BPF_NAMES.get(name.terminal, name.terminal), value)
 
     def do_act_values(self, *words: Word) -> None:
         self.act.values(words)
@@ -120,6 +120,13 @@ class ActionReductions(Reading):
             raise incomplete()
         self.reader.hashkey(list(items))
 
+    def do_bpf_program(self, *items: Any) -> None:
+        words = [item for item in items if isinstance(item, Word)]
+        if words[0].terminal == "RUN":
+            del words[0]
+        name = words[0].terminal
+        self.reader.value(BPF_NAMES.get(name, name), words[1])
+
     def do_ematch(self, _match: Word, *words: Word) -> None:
         self.reader.expression(words)
 
@@ -154,6 +161,7 @@ class ActionReductions(Reading):
         self.act = None
 
 
+BPF_NAMES: Final = {"BC": "BYTECODE", "BCF": "BYTECODE_FILE", "OBJ": "OBJECT_FILE", "PINNED_SHORT": "PINNED"}
 _ACTION_NAME: Final = {"BPF_ACTION": "bpf"}
 
 

@@ -30,7 +30,7 @@ _PROBE: Final[dict[str, Callable[..., Any]]] = {
     f"{name}_{what}": lambda *_items: None
     for name in ("filter", "chain", "qdisc", "class", "actions")
     for what in ("modify", "get", "list")
-}
+} | {"nothing": lambda *_items: None}
 
 
 def complain(failure: WordFailure, words: Sequence[str], reading: Parse, before: int, again: Again) -> Command:
@@ -56,7 +56,8 @@ def complain(failure: WordFailure, words: Sequence[str], reading: Parse, before:
 
 def _ended(failure: WordFailure, reading: Parse) -> Command:
     """The words ended too early; a few kinds say more of it than that a value is missing."""
-    symbols, act = failure.symbols, reading.act
+    symbols = failure.symbols
+    act: Any = reading.act
     if symbols[-1] == "acts_verb":
         raise reading.bad_action("")
     if symbols[-1] == "ACT":

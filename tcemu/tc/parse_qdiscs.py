@@ -20,10 +20,12 @@ CLASSES: Final = frozenset(("htb", "hfsc", "drr", "qfq", "cbq", "dsmark", "atm",
 
 
 class QdiscReductions(Reading):
-    """Mixed into `tcemu.tc.parse.Parse`."""
+    """Part of `tcemu.tc.parse.Parse`."""
 
     def do_qdisc_value(self, name: Word, value: Word) -> None:
         terminal = name.terminal
+        if self.verb in LISTS:
+            self._check_listed(terminal, name, value)
         if terminal in self.seen or (terminal == "PARENT" and self.parent):
             raise duplicate("parent" if terminal == "PARENT" else str(name), value)
         if terminal == "DEV":
@@ -36,8 +38,11 @@ class QdiscReductions(Reading):
         elif terminal == "HANDLE":
             handle = qdisc.handle_of(value)
             if handle is None:
-                raise invalid("invalid qdisc ID", value)
+                raise invalid(f"invalid {'handle' if self.verb in LISTS else 'qdisc'} ID", value)
             self.number = handle
+        elif terminal == "QDISC_Q":
+            if qdisc.handle_of(value) is None:
+                raise invalid("invalid qdisc ID", value)
         else:
             classid = readers.classid(value)
             if classid is None:
@@ -48,13 +53,28 @@ class QdiscReductions(Reading):
                 self.number = classid
         self.seen[terminal] = value
 
-    def do_qdisc_root(self, _word: Word) -> None:
+    def _check_listed(self, terminal: str, name: Word, value: Word) -> None:
+        """What listings say of a word given again."""
+        if self.words[0].startswith("c"):
+            if terminal == "PARENT" and self.parent:
+                raise duplicate("parent", name)
+        elif terminal == "DEV" and "DEV" in self.seen:
+            del self.seen["DEV"]  # the last one counts
+        elif (terminal == "PARENT" and self.parent) or (terminal == "HANDLE" and "HANDLE" in self.seen):
+            raise invalid(f"{name} is already specified", name)
+
+    def do_qdisc_root(self, word: Word) -> None:
+        if self.parent and self.verb in LISTS and not self.words[0].startswith("c"):
+            raise invalid("parent is already specified", word)
         if self.parent:
-            raise ComplaintError('Error: "root" is duplicate parent ID\n', USAGE)
+            dot = "." if self.words[0].startswith("c") and self.verb not in LISTS else ""
+            raise ComplaintError(f'Error: "root" is duplicate parent ID{dot}\n', USAGE)
         self.parent = ROOT
 
     def do_qdisc_hook(self, word: Word) -> None:
-        if self.parent and self.verb not in LISTS:
+        if self.parent and self.verb in LISTS:
+            raise invalid("parent is already specified", word)
+        if self.parent and not self.words[0].startswith("c"):
             raise ComplaintError(f'Error: "{word}" is a duplicate parent ID\n', USAGE)
         self.parent = INGRESS_PARENT
         self.kind = "clsact" if word.terminal == "CLSACT" else "ingress"
@@ -68,6 +88,16 @@ class QdiscReductions(Reading):
             raise incomplete()
         if options and kind not in qdisc.KNOWN and not self.words[0].startswith("c"):
             raise ComplaintError(f'Unknown qdisc "{self.kind}", hence option "{options[0]}" is unparsable\n')
+
+    def do_frame_estimator(self, _estimator: Word, interval: Word, constant: Word) -> None:
+        """Read, and forgotten: no packet waits for its rate."""
+        if readers.time(interval, False) is None:
+            raise invalid("estimator", Word("invalid estimator interval", 0, ""))
+        if readers.time(constant, False) is None:
+            raise invalid("estimator", Word("invalid estimator time constant", 0, ""))
+        if "ESTIMATOR" in self.seen:
+            raise duplicate("estimator", self.seen["ESTIMATOR"])
+        self.seen["ESTIMATOR"] = interval
 
     def do_qdisc_help(self, *_words: Word) -> None:
         text = usage("class" if self.words[0].startswith("c") else "qdisc")
@@ -100,10 +130,12 @@ class QdiscReductions(Reading):
     def do_class_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
         if verb == "link":
             raise ComplaintError('Command "link" is unknown, try "tc class help".\n', USAGE)
-        if "HANDLE" in self.seen:
+        if "HANDLE" in self.seen and not self.kind:
             raise ComplaintError('Error: try "classid" instead of "handle"\n', USAGE)
         if self.kind and self.kind not in CLASSES:
             raise ComplaintError(f'Error: Qdisc "{self.kind}" is classless.\n')
+        if self.kind == "htb" and not any(word and "rate".startswith(word) for word in self.rest) and verb != "delete":
+            raise ComplaintError('"rate" is required.\n')
         if not self.dev:
             raise RefusalError("", errno.ENODEV)
         self.device()

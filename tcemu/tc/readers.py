@@ -225,6 +225,10 @@ _TIMES: Final = {"": 1, "s": 10**9, "sec": 10**9, "secs": 10**9, "ms": 10**6, "m
 _TIMES_MORE: Final = {"us": 10**3, "usec": 10**3, "usecs": 10**3, "ns": 1, "nsec": 1, "nsecs": 1}
 
 
+_ALL_TIMES: Final = {**_TIMES, **_TIMES_MORE}
+_COARSE_TIMES: Final = {name: scale for name, scale in _ALL_TIMES.items() if name not in ("ns", "nsec", "nsecs")}
+
+
 def _scaled(text: str, units: dict[str, Any]) -> float | None:
     found = _FLOAT.match(text)
     if found is None:
@@ -245,9 +249,9 @@ def size(text: str) -> int | None:
     return None if number is None else int(number) & U32
 
 
-def time(text: str) -> int | None:
-    """A time in ns (get_time64)."""
-    number = _scaled(text, {**_TIMES, **_TIMES_MORE})
+def time(text: str, fine: bool = True) -> int | None:
+    """A time in ns (get_time64); not ``fine``: down to microseconds (get_time)."""
+    number = _scaled(text, _ALL_TIMES if fine else _COARSE_TIMES)
     return None if number is None else int(number)
 
 

@@ -127,6 +127,8 @@ class U32Reader(FilterReader):
             return self._mark(rest)
         field = str(rest[0])
         if head == "IP_SEL" and len(rest) == 1:
+            if rest[0].place == len(self.parse.words) - 1:
+                return False  # tc wants a word behind it (parse_ip)
             return field in FRAGMENTS and self.pack(6, 16, *FRAGMENTS[field], False)
         if head == "ETHER_SEL":
             return self._hardware(field, str(rest[1]), at)
@@ -148,14 +150,14 @@ class U32Reader(FilterReader):
         return value is not None and mask is not None and self.pack(at[0], width, value, mask, at[1])
 
     def _mark(self, rest: list[Word]) -> bool:
-        if rest[1].place == len(self.parse.words) - 1:
-            raise incomplete()  # tc looks for a word behind the mask
         value = readers.unsigned(rest[0], readers.U32, 0)
         if value is None:
             raise ComplaintError('Illegal "mark" value\nIllegal "match"\n')
         mask = readers.unsigned(rest[1], readers.U32, 0)
         if mask is None:
             raise ComplaintError('Illegal "mark" mask\nIllegal "match"\n')
+        if rest[1].place == len(self.parse.words) - 1:
+            raise incomplete()  # tc looks for a word behind the mask
         if value & mask != value:
             raise ComplaintError('Illegal "mark" (impossible combination)\nIllegal "match"\n')
         self.set["mark"] = (value, mask)
@@ -272,6 +274,10 @@ class U32Reader(FilterReader):
             found["mask" if mask else "at"] = number
 
     def stray(self, word: str, last: str, words: list[Word]) -> None:
+        marks = [entry for entry in words if entry.terminal in ("MARK_SEL", "WORD")]
+        if len(marks) == 2 and marks[0].terminal == "MARK_SEL":
+            value = readers.unsigned(marks[1], readers.U32, 0)
+            raise ComplaintError(f'Illegal "mark" {"value" if value is None else "mask"}\nIllegal "match"\n')
         if last.endswith("_SEL") or any(entry.terminal.endswith("_SEL") for entry in words) or last in ("MATCH", "SAMPLE_WORD"):
             self.illegal("sample" if any(entry.terminal == "SAMPLE_WORD" for entry in words) else "match")
 

@@ -152,7 +152,7 @@ def test_counters_may_be_set_to_zero() -> None:
 def test_timestamps() -> None:
     world = World("two")
     entry = from_record(next(iter(world.connections)))
-    entry.stamped = True
+    entry.stamped, entry.started = True, 1_700_000_000_000_000_000
     world.connections.put(to_record(entry))
     world.time += 7_000_000_000
     shown = world.run("-L -p tcp -o ktimestamp").stdout

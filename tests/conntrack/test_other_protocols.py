@@ -261,18 +261,46 @@ def test_a_wrong_verification_tag_is_invalid() -> None:
     assert "verification tag check failed c vs b for dir 1" in t.packet.reason
 
 
+SCTP_STATES = (
+    "NONE",
+    "CLOSED",
+    "COOKIE_WAIT",
+    "COOKIE_ECHOED",
+    "ESTABLISHED",
+    "SHUTDOWN_SENT",
+    "SHUTDOWN_RECD",
+    "SHUTDOWN_ACK_SENT",
+    "HEARTBEAT_SENT",
+)
 SCTP_CELLS = [(way, row, state) for way in (0, 1) for row in range(11) for state in range(9)]
 
 
 @pytest.mark.parametrize(
-    ("way", "row", "state"), SCTP_CELLS, ids=[f"{'orig' if w == 0 else 'reply'}-{sctp.ROW_NAMES[r]}-{s}" for w, r, s in SCTP_CELLS]
+    ("way", "row", "state"),
+    SCTP_CELLS,
+    ids=[f"{'orig' if w == 0 else 'reply'}-{sctp.ROW_NAMES[r]}-{SCTP_STATES[s]}" for w, r, s in SCTP_CELLS],
 )
-def test_sctp_cell(way: int, row: int, state: int) -> None:
+def test_sctp_chunk_does_what_its_cell_says(way: int, row: int, state: int) -> None:
     # source: net/netfilter/nf_conntrack_proto_sctp.c sctp_conntracks
     rows = SCTP_KERNEL.strip().splitlines()[1:]
     short = ("NO", "CL", "CW", "CE", "ES", "SS", "SR", "SA", "HS", "IV")
     want = short.index(rows[way * 11 + row].split()[2 + state])
     assert sctp.STATES[(way * 11 + row) * 9 + state] == want
+    t = Tracker()
+    t.send(association(A, B, 0, init(sctp.INIT, 22)))
+    entry = t.entry
+    entry.state, entry.vtag_orig, entry.vtag_reply, entry.last_flags = state, 11, 22, 0
+    entry.status |= SEEN_REPLY
+    kind = list(sctp.ROW_OF).index(row)
+    body = init(kind, 22 if way == 0 else 11) if kind in (sctp.INIT, sctp.INIT_ACK) else chunk(kind)
+    tag = 0 if kind == sctp.INIT else (11, 22)[way]
+    got = t.send(association(B, A, tag, body, sport=4000, dport=3000) if way else association(A, B, tag, body))
+    if want == sctp.IV:
+        assert got == "inv"
+        assert f"Invalid, old_state {state}, dir {way}, type {kind}" in t.packet.reason
+    else:
+        assert got == ("est-reply" if way else "est"), t.packet.reason
+        assert entry.state == want
 
 
 SCTP_KERNEL = """

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tcemu.conntrack.dump import dump_all
-from tcemu.conntrack.entry import Entry, Side
+from tcemu.conntrack.entry import Entry, Side, Tuple
 from tcemu.conntrack.record import EntryRecord, fill_table, from_record, to_record
 from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.table import Conntrack
@@ -22,7 +22,9 @@ SCENARIOS = ["nft-tcp-window", "nft-ct-udp", "nft-tcp-sim-open"]
 def odd_entry() -> Entry:
     entry = Entry()
     entry.id, entry.family, entry.proto, entry.zone, entry.zone_dir = 77, 6, 6, 9, 1
-    entry.orig.src_high, entry.orig.src, entry.orig.dport = -(2**63), 2**63 - 1, 65535
+    there, back = Tuple(), Tuple()
+    there.src_high, there.src, there.dport, back.dst_high, back.sport = -(2**63), 2**63 - 1, 65535, 2**63 - 1, 7
+    entry.orig, entry.reply = there, back
     entry.label_high, entry.label_low, entry.has_labels = -1, 5, True
     entry.orig_side, entry.reply_side = Side(), Side()
     entry.orig_side.max_end, entry.reply_side.flags = 2**32 - 1, 0x2B

@@ -10,7 +10,6 @@ from tcemu.conntrack.entry import CONFIRMED, DYING, EXPECTED, NAT_CLASH, NAT_DON
 from tcemu.conntrack.expect import PERMANENT, Expectation
 from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, Watcher
 from tcemu.conntrack.table import LOOKED_AT, Conntrack
-from tcemu.conntrack.tuples import copy
 from tcemu.packet.decode import load
 from tcemu.packet.packet import LINK_ETHER, Packet
 
@@ -143,7 +142,9 @@ def test_a_udp_clash_with_another_answer_enters_by_its_reply_alone() -> None:
     t.entry.status |= NAT_DONE_MASK
     t.table.confirm(t.packet)
     assert isinstance(later.ct, Entry)
-    later.ct.reply.src = C  # translated elsewhere
+    answer = later.ct.reply
+    answer.src = C  # translated elsewhere
+    later.ct.reply = answer
     assert t.table.confirm(later) == 1
     assert later.ct.status & NAT_CLASH
     assert len(t.table.entries()) == 1
@@ -300,10 +301,10 @@ def test_a_tuple_is_taken_unless_it_is_our_own() -> None:
     held = t.entry
     other = Entry()
     other.proto = 17
-    copy(held.reply, other.reply)
+    other.reply = held.reply
     assert t.table.taken(held.reply, other, t.now)
     assert not t.table.taken(held.reply, held, t.now)
-    copy(held.orig, other.orig)
+    other.orig = held.orig
     assert not t.table.taken(held.reply, other, t.now)
     assert held.status & CONFIRMED
 

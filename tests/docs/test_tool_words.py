@@ -28,8 +28,22 @@ EVERYWHERE = {"help"}  # prints the usage wherever it stands; the page says so o
 
 RULES = {"bpf action": "bpf_action"}
 PARTS = {
-    "OBJECTS": (("start",), ("frame", "filter_kind", "qdisc_item", "qdisc_kind", "qdisc_list_item", "act", "act_name")),
-    "OBJECTS/Words of qdisc and class": (("qdisc_item", "qdisc_kind", "qdisc_list_item"), ()),
+    "OBJECTS": (
+        ("start",),
+        (
+            "frame",
+            "filter_kind",
+            "qdisc_item",
+            "qdisc_kind",
+            "qdisc_list_item",
+            "class_kind",
+            "class_list_item",
+            "list_frame",
+            "act",
+            "act_name",
+        ),
+    ),
+    "OBJECTS/Words of qdisc and class": (("qdisc_item", "qdisc_kind", "qdisc_list_item", "class_kind", "class_list_item"), ()),
     "FILTERS/Words before the kind": (("frame",), ()),
     "ACTIONS/What happens next": (("control", "act_index"), ()),
     "ACTIONS/Behind an action": (("act",), ("act_body",)),
@@ -151,7 +165,7 @@ def test_the_page_of_ip_explains_the_kinds_of_links_and_their_words() -> None:
 
 def test_the_page_of_conntrack_lists_the_commands() -> None:
     wanted = {f"-{letter}" for letter in request.COMMANDS} | {f"--{name}" for names in request.COMMANDS.values() for name in names}
-    assert mdoc.flags(CONNTRACK, "COMMANDS") == wanted
+    assert mdoc.flags(CONNTRACK, "COMMANDS") == wanted | set(request.LOAD)
 
 
 def test_the_page_of_conntrack_lists_the_options() -> None:

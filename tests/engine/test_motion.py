@@ -132,3 +132,20 @@ def test_frames_that_the_machine_sent_go_through_output(tmp_path: Path) -> None:
         session.nft("table ip t { chain out { type filter hook output priority 0; udp dport 1 counter; }; }")
         session.replay({"d0": capture(tmp_path / "a.pcap", frame(A, B))})
         assert "counter packets 1 bytes 32" in session.nft("list ruleset").stdout
+
+
+def test_what_mirred_hands_to_another_device_stays_whose_it_was(tmp_path: Path) -> None:
+    """netif_receive_skb asks nobody again whose packet it is (act_mirred.c tcf_mirred_forward keeps skb->pkt_type)."""
+    rules = "table netdev t { chain c { type filter hook ingress device d1 priority 0; meta pkttype host counter comment own; counter; }; }"
+    with Session() as session:
+        for line in (*(f"tuntap add dev {name} mode tap" for name in ("d0", "d1")), *(f"link set {name} up" for name in ("d0", "d1"))):
+            assert session.ip(line).exit_code == 0, line
+        assert session.nft(rules).exit_code == 0
+        line = "filter add dev d0 ingress protocol ip matchall action skbedit ptype host pipe action mirred ingress redirect dev d1"
+        assert session.tc(line).exit_code == 0
+        session.replay({"d0": capture(tmp_path / "a.pcap", frame(A, B))})
+        listing = session.nft("list ruleset").stdout
+    assert [line.strip() for line in listing.splitlines() if "counter" in line] == [
+        'meta pkttype host counter packets 1 bytes 32 comment "own"',
+        "counter packets 1 bytes 32",
+    ]

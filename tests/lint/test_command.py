@@ -199,3 +199,37 @@ def test_the_hook_of_pre_commit_calls_the_command() -> None:
     text = (Path(__file__).resolve().parents[2] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
     assert "id: tcemu-lint" in text
     assert "entry: tcemu lint" in text
+
+
+def test_each_file_may_be_a_machine_of_its_own(rules: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rules.write_text(
+        "table ip f {\n  chain c {\n    type filter hook input priority 0; policy accept;\n    ip saddr 10.0.0.0/8 counter drop\n  }\n}\n"
+    )
+    other = tmp_path / "other.nft"
+    other.write_text(rules.read_text().replace("ip saddr 10.0.0.0/8 counter drop", "ip saddr 10.1.0.0/16 counter accept"))
+    assert lint(rules, other) == 1
+    assert names(capfd.readouterr().out) == ["NF113"]
+    assert lint("--each", rules, other) == 0
+    assert names(capfd.readouterr().out) == []
+
+
+def test_lines_of_scripts_are_not_taken_out(tmp_path: Path) -> None:
+    path = tmp_path / "up.sh"
+    path.write_text("#!/bin/sh\nif true; then\nnft -f - <<EOF\n" + TWICE + "EOF\nfi\n")
+    before = path.read_text()
+    assert lint("--fix", "--ignore", "OP006", path) == 1
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["limit rate 5/second accept", "meta mark set meta mark or 1", 'log prefix "x"', 'counter name "n"'],
+    ids=lambda rule: rule.split(" ")[0],
+)
+def test_a_duplicate_that_does_something_stays(rule: str, rules: Path) -> None:
+    rules.write_text(
+        f"table ip f {{\n  counter n {{\n  }}\n  chain c {{\n    type filter hook input priority 0; policy accept;\n    {rule}\n    tcp dport 1 counter\n    {rule}\n  }}\n}}\n"
+    )
+    before = rules.read_text()
+    lint("--fix", rules)
+    assert rules.read_text() == before

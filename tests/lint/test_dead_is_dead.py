@@ -1,4 +1,7 @@
-"""What is called dead is dead: random rulesets, every packet of a small world run by the engine, and no packet matches a rule that lint calls dead.
+"""What lint says holds: random rulesets, every packet of a small world run by the engine.
+
+No packet matches a rule that is called dead; without a rule that is called redundant every packet comes to the same end; of two that are
+called correlated each decides some packet; and what --fix made of a ruleset decides as the ruleset did.
 
 Packets: eight sources, five ports, TCP and UDP, new and established. A ruleset that lint says something of is run with all of them.
 """
@@ -7,15 +10,19 @@ from __future__ import annotations
 
 import random
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from tcemu.lint.finding import Claim
+from tcemu.lint.fixing import apply
 from tcemu.lint.rules.hooks import chain, table_of
 from tcemu.lint.run import Choice
 from tcemu.lint.space import Box
-from tcemu.session.laboratory import Laboratory
-from tcemu.session.linting import Wanted, lint_text
+from tcemu.lint.subject import Subject
+from tcemu.lint.view import Base
+from tcemu.session.laboratory import Change, Laboratory
+from tcemu.session.linting import Wanted, lint_paths, lint_text
 from tcemu.session.witness import sample
 
 SOURCES = [0x0A000000 + number for number in range(8)]
@@ -75,8 +82,54 @@ def test_no_packet_matches_a_dead_rule(seed: int) -> None:
     if not dead:
         return
     laboratory = Laboratory(subject)
-    base = next(base for base in subject.view.bases if base.chain.endswith("second"))
+    base = second_of(subject)
     for box in everything():
         made = sample(box, subject.view.members, "input", {})
         hit = set(laboratory.run(made, Claim(base, (), "")).hit) & set(dead)
         assert not hit, (ruleset(seed), {key: dead[key] for key in hit}, box.dims)
+
+
+def ends(subject: Subject, base: Base, change: Change | None = None) -> list[dict[str, int]]:
+    """What the base chains decide of every packet; limits begin with full buckets."""
+    laboratory = Laboratory(subject)
+    members = laboratory.members
+    return [laboratory.run(sample(box, members, "input", {}), Claim(base, (), ""), change).ends for box in everything()]
+
+
+def second_of(subject: Subject) -> Base:
+    return next(base for base in subject.view.bases if base.chain.endswith("second"))
+
+
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_without_a_redundant_rule_nothing_changes(seed: int) -> None:
+    subject, report = lint_text(ruleset(seed), "random", "nft", Wanted((), choice=Choice(select=("NF115",))))
+    if not report.findings:
+        return
+    base = second_of(subject)
+    before = ends(subject, base)
+    for finding in report.findings:
+        assert ends(subject, base, Change(aside=frozenset((finding.key,)))) == before, (finding.message, ruleset(seed))
+
+
+@pytest.mark.parametrize("seed", range(200, 220))
+def test_without_the_first_of_two_correlated_rules_something_changes(seed: int) -> None:
+    subject, report = lint_text(ruleset(seed), "random", "nft", Wanted((), choice=Choice(select=("NF116",))))
+    base = second_of(subject)
+    for finding in report.findings:
+        assert finding.claim is not None
+        assert ends(subject, base, Change(aside=frozenset(finding.claim.takers))) != ends(subject, base), finding.message
+
+
+@pytest.mark.parametrize("seed", range(300, 330))
+def test_a_mended_ruleset_decides_as_before(seed: int, tmp_path: Path) -> None:
+    path = tmp_path / "rules.nft"
+    path.write_text(ruleset(seed), encoding="utf-8")
+    subject, report = lint_paths(Wanted((str(path),)))
+    before = ends(subject, second_of(subject))
+    for _ in range(5):
+        if not apply(report.findings):
+            break
+        subject, report = lint_paths(Wanted((str(path),)))
+    assert not [finding for finding in report.findings if finding.fixes]
+    assert not [finding for finding in report.findings if finding.severity == "error"]
+    assert ends(subject, second_of(subject)) == before, (ruleset(seed), path.read_text(encoding="utf-8"))

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from tcemu import Session
+from tcemu.lint.catalogue import Rule, everything
 from tcemu.lint.rules.hooks import chain, table_of
+from tcemu.lint.run import Report
 from tcemu.session.linting import lint_text
 
 FOUND = {
@@ -100,7 +102,80 @@ LEFT_ALONE = {
         head="table ip n",
     ),
 }
-ORDER = ("NF113", "NF115")
+DEVICE = "table netdev n {\n  chain in {\n    type filter hook ingress device eth0 priority 0; policy accept;\n    ip saddr 10.0.0.0/8 drop\n  }\n}\n"
+TC = "tc qdisc add dev eth0 clsact\n"
+FOUND |= {
+    "by a device's ingress": (DEVICE + table_of(chain("forward", 'iifname "eth0" ip saddr 10.1.2.3 accept')), "NF113"),
+    "by forward and output, for postrouting": (
+        table_of(chain("forward", "ip daddr 192.0.2.9 drop"), chain("output", "ip daddr 192.0.2.0/24 drop"), head="table ip f")
+        + "\n"
+        + table_of(chain("postrouting", "ip daddr 192.0.2.9 masquerade", kind="nat", priority="srcnat"), head="table ip n"),
+        "NF113",
+    ),
+    "by several filters of tc": (
+        TC
+        + "tc filter add dev eth0 ingress prio 1 protocol ip flower dst_ip 10.0.0.0/9 action drop\n"
+        + "tc filter add dev eth0 ingress prio 2 protocol ip flower dst_ip 10.128.0.0/9 action drop\n"
+        + "tc filter add dev eth0 ingress prio 3 protocol ip flower dst_ip 10.0.0.0/8 action pass",
+        "NF113",
+    ),
+    "by a filter at egress": (
+        TC
+        + "tc filter add dev eth0 egress prio 1 protocol ip flower ip_proto udp action drop\n"
+        + "tc filter add dev eth0 egress prio 2 protocol ip flower ip_proto udp dst_port 53 action pass",
+        "NF113",
+    ),
+    "narrower in front of broader": (
+        table_of(chain("input", "ip saddr 10.1.0.0/16 accept", "ip saddr 10.0.0.0/8 accept", policy="drop")),
+        "NF115",
+    ),
+    "correlated": (table_of(chain("forward", "ip saddr 10.0.0.0/8 drop", "ip daddr 10.0.0.0/8 accept", policy="accept")), "NF116"),
+    "correlated behind another rule": (
+        table_of(chain("forward", "tcp dport 8 accept", "ip saddr 10.0.0.0/8 drop", "ip daddr 10.0.0.0/8 accept", policy="accept")),
+        "NF116",
+    ),
+    "contradicting itself": (table_of(chain("input", "tcp dport 22 tcp dport 2222 accept")), "NF105"),
+    "a chain whose callers let nothing through": (
+        table_of("chain sub {\n    udp dport 53 accept\n  }", chain("input", "meta l4proto tcp jump sub")),
+        "NF105",
+    ),
+    "a chain that nothing leads to": (table_of("chain sub {\n    udp dport 53 accept\n  }", chain("input", "counter")), "NF112"),
+    "a chain of IPv6 that nothing leads to": (
+        table_of("chain sub {\n    udp dport 53 accept\n  }", chain("input", "counter"), head="table ip6 f"),
+        "NF112",
+    ),
+    "an interface that is not known": (table_of(chain("prerouting", 'oifname "wan" tcp dport 25 drop')), "NF104"),
+    "a chain of tc that nothing leads to": (
+        TC
+        + "tc filter add dev eth0 ingress protocol ip flower action pass\n"
+        + "tc filter add dev eth0 ingress protocol ip chain 3 flower dst_ip 10.0.0.1 action drop",
+        "TC005",
+    ),
+}
+LEFT_ALONE |= {
+    "another device's ingress": DEVICE + table_of(chain("forward", 'iifname "eth1" ip saddr 10.1.2.3 accept')),
+    "only forward drops, for postrouting": table_of(chain("forward", "ip daddr 192.0.2.9 drop"), head="table ip f")
+    + "\n"
+    + table_of(chain("postrouting", "ip daddr 192.0.2.9 masquerade", kind="nat", priority="srcnat"), head="table ip n"),
+    "a gap between filters of tc": TC
+    + "tc filter add dev eth0 ingress prio 1 protocol ip flower dst_ip 10.0.0.0/9 action drop\n"
+    + "tc filter add dev eth0 ingress prio 2 protocol ip flower dst_ip 10.192.0.0/10 action drop\n"
+    + "tc filter add dev eth0 ingress prio 3 protocol ip flower dst_ip 10.0.0.0/8 action pass",
+    "correlated, and taken before by a third": table_of(
+        chain(
+            "forward",
+            "ip saddr 10.0.0.0/8 ip daddr 10.0.0.0/8 counter accept",
+            "ip saddr 10.0.0.0/8 drop",
+            "ip daddr 10.0.0.0/8 log accept",
+        )
+    ),
+}
+ORDER = ("NF113", "NF115", "NF116")
+# rules all of whose findings carry a witness
+PROVED = (
+    *("NF104", "NF105", "NF110", "NF112", "NF113", "NF114", "NF115", "NF116", "NF118"),
+    *("CT001", "CT002", "CT003", "CT004", "CT006", "CT007", "CT011", "CT012", "NAT01", "NAT03", "FT010"),
+)
 
 
 @pytest.mark.parametrize(("text", "rule"), FOUND.values(), ids=FOUND)
@@ -115,6 +190,31 @@ def test_a_rule_that_is_never_reached_is_found_and_proved(text: str, rule: str) 
 @pytest.mark.parametrize("text", LEFT_ALONE.values(), ids=LEFT_ALONE)
 def test_what_is_not_sure_is_no_finding(text: str, ids: Callable[[str], list[str]]) -> None:
     assert [name for name in ids(text) if name in ORDER] == []
+
+
+@pytest.mark.parametrize("name", PROVED)
+def test_every_finding_of_the_rule_carries_a_witness(name: str, example: Callable[[Rule, str], Report]) -> None:
+    rule = everything()[name]
+    for text in rule.bad:
+        found = [finding for finding in example(rule, text).findings if finding.rule == name]
+        assert found
+        assert all(finding.witness is not None and finding.witness.says for finding in found)
+
+
+def test_the_witness_says_what_becomes_of_it_without_the_rule_in_the_way() -> None:
+    (finding,) = [one for one in lint_text(FOUND["correlated"][0], "text")[1].findings if one.rule == "NF116"]
+    assert finding.witness is not None
+    assert finding.witness.says == "line 4 takes it; without that, line 5 does, to another end"
+
+
+def test_a_rule_of_a_dump_is_shown_as_nft_lists_it() -> None:
+    with Session() as session:
+        assert session.nft_file(FOUND["a prefix in a prefix"][0]).exit_code == 0
+        dump = session.nft(["-j", "list", "ruleset"]).stdout
+    report = lint_text(dump, "dump.json")[1]
+    (finding,) = [one for one in report.findings if one.rule == "NF113"]
+    assert (finding.path, finding.text) == ("dump.json", "ip saddr 10.1.0.0/16 accept")
+    assert "`ip saddr 10.0.0.0/8 drop` takes all its packets before" in finding.message
 
 
 def test_a_witness_meets_the_taker_in_a_session() -> None:

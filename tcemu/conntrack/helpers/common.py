@@ -58,7 +58,7 @@ def side(entry: Entry, way: int) -> Tuple:
 
 def announce(entry: Entry, proto: int, source: tuple[int, int] | None, target: tuple[int, int], port: int, sport: int = -1) -> Expectation:
     """nf_ct_expect_init: a connection to ``target`` and ``port``, from ``source`` (None: from anywhere)."""
-    new = Expectation(entry, entry.family, proto)
+    new = Expectation(entry, int(entry.family), proto)
     t = new.tuple
     if source is None:
         new.any_source = True
@@ -84,11 +84,17 @@ def target_of(t: Tuple) -> tuple[int, int]:
 
 def relate(helper: Helper, table: Conntrack, p: Packet, new: Expectation) -> bool:
     """nf_ct_expect_related. False, with the packet's reason, when it may not be."""
-    new.expires = p.ts + helper.times[new.kind] * SECOND
-    code = table.expectations.relate(new, helper.limits[new.kind], table.settings.expect_max)
+    code = try_relate(helper, table, p, new)
     if code != ADDED:
         p.reason = f"{new.master.helper} helper: cannot add expectation: {REASONS[code]}"
     return code == ADDED
+
+
+def try_relate(helper: Helper, table: Conntrack, p: Packet, new: Expectation, shared: bool = False) -> int:
+    """The same, and how it went. shared: the like of another connection will do (NF_CT_EXP_F_SKIP_MASTER)."""
+    table.expectations.expire(p.ts)
+    new.expires = p.ts + helper.times[new.kind] * SECOND
+    return int(table.expectations.relate(new, helper.limits[new.kind], table.settings.expect_max, shared))
 
 
 def relate_somewhere(helper: Helper, table: Conntrack, p: Packet, new: Expectation, port: int) -> int:
@@ -119,13 +125,13 @@ def follow_master(table: Conntrack, entry: Entry, expected: Expectation, now: in
     """nf_nat_follow_master."""
     there = side(expected.master, 1 - expected.saved_way)
     source = NatRange()
-    source.family = entry.family
+    source.family = int(entry.family)
     source.low_high = source.high_high = there.dst_high
     source.low = source.high = there.dst
     setup(table, entry, source, SRC, now)
     target = NatRange()
     target.source = False
-    target.family = entry.family
+    target.family = int(entry.family)
     target.low_high = target.high_high = there.src_high
     target.low = target.high = there.src
     target.port_low = target.port_high = expected.saved_port
@@ -156,5 +162,5 @@ def dotted(address: int) -> str:
 
 __all__ = [
     "NF_ACCEPT", "NF_DROP", "TCP", "UDP", "announce", "dotted", "follow", "follow_master", "give_up", "is_talking",
-    "is_translated", "payload", "relate", "relate_somewhere", "rewrite", "sequence", "side", "source_of", "target_of",
+    "is_translated", "payload", "relate", "relate_somewhere", "rewrite", "sequence", "side", "source_of", "target_of", "try_relate",
 ]  # fmt: skip

@@ -78,7 +78,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
     """nf_conntrack_dccp_packet: a timeout or a code."""
     size = length - (p.l4 - p.l3)
     if size < 12 or p.end - p.l4 < 12:
-        p.reason = "dccp: header cut"
+        p.reason = f"dccp: header cut ({size} bytes)"
         return REFUSED
     data = p.data
     at = p.l4
@@ -89,13 +89,16 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
         return INVALID
     room = p.end - at
     if room < (16 if wide else 12) + own_header(kind):
-        p.reason = "dccp: header cut"
+        p.reason = f"dccp: header cut ({size} bytes)"
         return REFUSED
     if (ct.status & CONFIRMED) == 0 and not begin(s, ct, p, kind):
         return INVALID
     if kind == RESET and (ct.status & SEEN_REPLY) == 0:
         return FINISHED
-    role = way ^ ct.last_flags
+    server: int = ct.last_flags  # 1: the original direction is the server's
+    side: int = way
+    sort: int = kind
+    role = way ^ server
     old = ct.state
     new = STATES[(role * 10 + kind) * 8 + old]
     if new == IV:
@@ -103,22 +106,22 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
         return INVALID
     if new == IG:
         if ct.last_dir == way or ct.last_index != REQUEST or kind != RESPONSE:
-            ct.last_dir = way
-            ct.last_index = kind
+            ct.last_dir = side
+            ct.last_index = sort
             p.reason = f"dccp: invalid packet ({TYPE_NAMES[kind]} in dir {way} ignored, state {old})"
             return IGNORED
         # the answer to a Request that was ignored: fall in with it
-        ct.last_flags = 1 - way
-        ct.last_ack = sequence(p, at, wide)
+        ct.last_flags = 1 - side
+        ct.last_segment = sequence(p, at, wide)
         new = RS
     elif new == RQ and old == TW and role == 1:
-        ct.last_flags ^= 1
+        ct.last_flags = server ^ 1
     elif new == RS and old == RQ:
-        ct.last_ack = sequence(p, at, wide)
-    elif new == PO and old == RS and kind == ACK and acknowledged(p, at, wide) == ct.last_ack:
+        ct.last_segment = sequence(p, at, wide)
+    elif new == PO and old == RS and kind == ACK and acknowledged(p, at, wide) == ct.last_segment:
         ct.status |= ASSURED
-    ct.last_dir = way
-    ct.last_index = kind
+    ct.last_dir = side
+    ct.last_index = sort
     ct.state = new
     policy = ct.policy
     return (s.timeouts if policy is None else policy).dccp[new]
@@ -133,7 +136,7 @@ def is_sane(p: Packet, at: i64, size: i64, verify: bool, kind: i64, wide: bool) 
         return False
     cover: i64 = data[at + 5] & 15
     if cover != 0 and (cover - 1) * 4 > size:
-        p.reason = "dccp: bad checksum coverage"
+        p.reason = f"dccp: bad checksum coverage ({cover} of {size} bytes)"
         return False
     if verify and (p.groups & G_DCCP) != 0 and not is_intact(p):
         p.reason = "dccp: bad checksum"
@@ -142,7 +145,7 @@ def is_sane(p: Packet, at: i64, size: i64, verify: bool, kind: i64, wide: bool) 
         p.reason = f"dccp: reserved packet type {kind}"
         return False
     if not wide and (LONG_ONLY >> kind) & 1 != 0:
-        p.reason = "dccp: type lacks 48bit sequence numbers"
+        p.reason = f"dccp: type {kind} lacks 48bit sequence numbers"
         return False
     return True
 
@@ -160,16 +163,16 @@ def begin(s: Settings, ct: Entry, p: Packet, kind: i64) -> bool:
     """dccp_new."""
     state = STATES[kind * 8 + NO]
     if state == IV:
-        p.reason = "dccp: invalid state transition (no connection begins with it)"
+        p.reason = f"dccp: no connection begins with type {kind}"
         return False
     if state != RQ and s.dccp_loose == 0:
-        p.reason = "dccp: not picking up existing connection"
+        p.reason = f"dccp: not picking up existing connection (type {kind})"
         return False
     ct.state = NO
     ct.last_flags = 0
     ct.last_index = REQUEST
     ct.last_dir = 0
-    ct.last_ack = 0
+    ct.last_segment = 0
     return True
 
 

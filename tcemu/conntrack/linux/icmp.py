@@ -12,7 +12,6 @@ from mypy_extensions import i64
 from tcemu.conntrack.entry import Entry
 from tcemu.conntrack.linux import INVALID
 from tcemu.conntrack.settings import Settings
-from tcemu.packet.numbers import numbers
 from tcemu.packet.packet import Packet
 
 ECHO_REPLY: Final = 0
@@ -25,15 +24,6 @@ PARAMETER_PROBLEM: Final = 12
 TIMESTAMP: Final = 13
 INFO_REQUEST: Final = 15
 ADDRESS: Final = 17
-HIGHEST_TYPE: Final = 18  # NR_ICMP_TYPES
-
-# type -> the type that answers it, -1 for none:          0                       8                    13  14  15  16  17  18
-ANSWER: Final = numbers([8, -1, -1, -1, -1, -1, -1, -1, 0, -1, -1, -1, -1, 14, 13, 16, 15, 18, 17])
-
-
-def answer(kind: i64) -> i64:
-    """nf_conntrack_invert_icmp_tuple: the type of the other direction, -1 when there is none."""
-    return ANSWER[kind] if kind <= HIGHEST_TYPE else -1
 
 
 def is_request(kind: i64) -> bool:
@@ -50,7 +40,7 @@ def is_error(kind: i64) -> bool:
 
 def packet(s: Settings, ct: Entry, p: Packet) -> i64:
     """nf_conntrack_icmp_packet: a timeout or INVALID."""
-    kind = ct.orig.dport >> 8
+    kind = (ct.ports & 0xFFFF) >> 8
     if ct.family != 4 or not is_request(kind):
         p.reason = f"icmp: no connection begins with type {kind}"
         return INVALID

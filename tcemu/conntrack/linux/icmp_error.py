@@ -12,6 +12,7 @@ from mypy_extensions import i64
 
 from tcemu.conntrack.entry import Tuple
 from tcemu.conntrack.linux import icmp, icmpv6
+from tcemu.conntrack.linux.answers import HIGHEST_TYPE
 from tcemu.conntrack.linux.sums import is_intact
 from tcemu.conntrack.tuples import inner, invert
 from tcemu.fields import G_ICMP, G_ICMP6, ICMP_CODE, ICMP_TYPE, IP6_SADDR, IP_TTL
@@ -30,20 +31,20 @@ def judge(p: Packet, family: i64, verify: bool, answer: Tuple, scratch: Tuple) -
     """BROKEN, PLAIN, NEVER, or ABOUT + protocol with ``answer`` the tuple to look for."""
     if family == 4:
         if (p.groups & G_ICMP) == 0:
-            p.reason = "icmp: short packet"
+            p.reason = f"icmp: short packet ({p.l3_end - p.l4} bytes)"
             return BROKEN
         if verify and not is_intact(p):
             p.reason = "icmp: bad hw icmp checksum"
             return BROKEN
         kind = p.f[ICMP_TYPE]
-        if kind > icmp.HIGHEST_TYPE:
+        if kind > HIGHEST_TYPE:
             p.reason = f"icmp: invalid icmp type {kind}"
             return BROKEN
         if not icmp.is_error(kind):
             return PLAIN
         return about(p, p.l4 + 8, family, answer, scratch)
     if (p.groups & G_ICMP6) == 0:
-        p.reason = "icmpv6: short packet"
+        p.reason = f"icmpv6: short packet ({p.l3_end - p.l4} bytes)"
         return BROKEN
     if verify and not is_intact(p):
         p.reason = "icmpv6: ICMPv6 checksum failed"
@@ -62,12 +63,12 @@ def redirect(p: Packet, answer: Tuple, scratch: Tuple) -> i64:
     """An ICMPv6 redirect is about the packet in its redirected header option, when that option comes first (RFC 4861 4.5)."""
     at = p.l4 + 40
     if p.l3_end < at:
-        p.reason = "icmpv6: short redirect"
+        p.reason = f"icmpv6: short redirect ({p.l3_end - p.l4} bytes)"
         return BROKEN
     if p.f[ICMP_CODE] != 0:
         return PLAIN
     if p.f[IP_TTL] != 255 or (p.f[IP6_SADDR] >> 54) != (LINK_LOCAL >> 6):
-        p.reason = "icmpv6: invalid saddr or hoplimit for redirect"
+        p.reason = f"icmpv6: invalid saddr or hoplimit for redirect (hop limit {p.f[IP_TTL]})"
         return BROKEN
     if p.l3_end < at + 2 or p.data[at + 1] == 0:
         p.reason = "icmpv6: redirect without options"

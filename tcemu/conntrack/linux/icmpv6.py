@@ -25,17 +25,6 @@ INFORMATIONAL: Final = 128  # types below are errors
 UNTRACKED_TYPES: Final = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 13  # from 130 on
 
 
-def answer(kind: i64) -> i64:
-    """nf_conntrack_invert_icmpv6_tuple: the type of the other direction, -1 when there is none."""
-    if kind == ECHO:
-        return ECHO_REPLY
-    if kind == ECHO_REPLY:
-        return ECHO
-    if kind == NODE_QUERY:
-        return NODE_REPLY
-    return NODE_QUERY if kind == NODE_REPLY else -1
-
-
 def is_untracked(kind: i64) -> bool:
     """Is it of the link's own housekeeping?"""
     return 130 <= kind <= 143 and (UNTRACKED_TYPES >> (kind - 130)) & 1 != 0
@@ -43,7 +32,7 @@ def is_untracked(kind: i64) -> bool:
 
 def packet(s: Settings, ct: Entry, p: Packet) -> i64:
     """nf_conntrack_icmpv6_packet: a timeout or INVALID."""
-    kind = ct.orig.dport >> 8
+    kind = (ct.ports & 0xFFFF) >> 8
     if ct.family != 6 or (ct.status & CONFIRMED == 0 and kind not in (ECHO, NODE_QUERY)):
         p.reason = f"icmpv6: no connection begins with type {kind}"
         return INVALID

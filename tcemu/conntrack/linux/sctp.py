@@ -115,7 +115,7 @@ def next_state(way: i64, state: i64, kind: i64) -> i64:
 def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: bool) -> i64:
     """nf_conntrack_sctp_packet: a timeout or a code."""
     if (p.groups & G_SCTP) == 0 or length - (p.l4 - p.l3) < 12:
-        p.reason = "sctp: short packet"
+        p.reason = f"sctp: short packet ({length - (p.l4 - p.l3)} bytes)"
         return INVALID
     if verify and not verify_l4(p):
         p.reason = "sctp: bad CRC"
@@ -125,7 +125,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
         return INVALID
     confirmed = (ct.status & CONFIRMED) != 0
     if not confirmed and ((kinds & OUT_OF_THE_BLUE) != 0 or not begin(ct, p)):
-        p.reason = p.reason or "sctp: no association begins with such chunks"
+        p.reason = f"sctp: no association begins with such chunks (types 0x{int(kinds):x} as bits)"
         return INVALID
     tag = p.f[SCTP_VTAG]
     mine = ct.vtag_reply if way != 0 else ct.vtag_orig
@@ -147,6 +147,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
             return INVALID
         if verdict > 0:
             ignore = True
+            p.reason = f"sctp: HEARTBEAT with verification tag {int(tag):x} instead of {int(mine):x} is let by once"
             at += (size + 3) & ~3
             continue
         old = ct.state
@@ -156,10 +157,11 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
             return INVALID
         if kind in (INIT, INIT_ACK):
             if end - at < 20 or not take_tag(ct, way, kind, i64(read_i32_be(data, at + 4)) & 0xFFFFFFFF, old):
-                p.reason = "sctp: INIT is cut, or INIT ACK does not answer the INIT that was seen"
+                p.reason = f"sctp: chunk type {kind} is cut, or answers no INIT that was seen"
                 return INVALID
             if kind == INIT and new == CL and old == CL and confirmed:
-                ignore = True  # an INIT once more does not prolong, or reuse of the port would keep it for ever
+                ignore = True  # else reuse of the port would keep it for ever
+                p.reason = f"sctp: INIT once more (verification tag {int(tag):x}), which does not prolong the association"
         ct.state = new
         if old != new and new == ES:
             ct.status |= ASSURED
@@ -199,7 +201,8 @@ def chunks(p: Packet) -> i64:
 def begin(ct: Entry, p: Packet) -> bool:
     """sctp_new: every chunk must be able to begin an association; tags are taken over (8.5.1)."""
     ct.state = NO
-    ct.vtag_orig = ct.vtag_reply = ct.last_flags = ct.last_dir = 0
+    ct.vtag_orig = ct.vtag_reply = 0
+    ct.last_flags = ct.last_dir = 0
     tag = p.f[SCTP_VTAG]
     at = p.l4 + 12
     data = p.data
@@ -223,17 +226,18 @@ def begin(ct: Entry, p: Packet) -> bool:
 def take_tag(ct: Entry, way: i64, kind: i64, tag: i64, old: i64) -> bool:
     """Note the tag that an INIT or INIT ACK asks for; False for an INIT ACK that a collision of INITs has overtaken (5.2)."""
     known = ct.vtag_orig if way != 0 else ct.vtag_reply
-    mine = INIT_SEEN << way
-    theirs = INIT_SEEN << (1 - way)
+    mine: int = INIT_SEEN << way
+    theirs: int = INIT_SEEN << (1 - way)
+    seen: int = ct.last_flags
     if kind == INIT:
         if old == NO or known != tag:
-            if (ct.last_flags & mine) != 0:
-                ct.last_flags &= ~theirs
-            ct.last_flags |= mine
-    elif (ct.last_flags & theirs) == 0:
+            if (seen & mine) != 0:
+                seen &= ~theirs
+            ct.last_flags = seen | mine
+    elif (seen & theirs) == 0:
         if known not in (0, tag):
             return False
-    elif (ct.last_flags & mine) != 0 and known != tag:
+    elif (seen & mine) != 0 and known != tag:
         return False
     set_tag(ct, 1 - way, tag)
     return True
@@ -250,6 +254,7 @@ def set_tag(ct: Entry, way: i64, tag: i64) -> None:
 def check_tag(ct: Entry, way: i64, kind: i64, flags: i64, tag: i64, strict: bool) -> i64:
     """The rules of 8.5.1 and those for a second path: 0 good, 1 let by without effect, -1 invalid."""
     mine = ct.vtag_reply if way != 0 else ct.vtag_orig
+    seen: int = ct.last_flags
     if kind == INIT:
         return 0 if tag == 0 else -1
     if kind in (ABORT, SHUTDOWN_COMPLETE):
@@ -258,24 +263,25 @@ def check_tag(ct: Entry, way: i64, kind: i64, flags: i64, tag: i64, strict: bool
     if kind == COOKIE_ECHO:
         return 0 if tag == mine else -1
     if kind == COOKIE_ACK:
-        ct.last_flags &= ~(INIT_SEEN | INIT_SEEN << 1)
+        ct.last_flags = seen & ~(INIT_SEEN | INIT_SEEN << 1)
     if kind not in (HEARTBEAT, HEARTBEAT_ACK):
         return 0
     if mine == 0:
         set_tag(ct, way, tag)
         return 0
     if tag == mine:
-        ct.last_flags &= ~HEARTBEAT_FAILED
+        ct.last_flags = seen & ~HEARTBEAT_FAILED
         return 0
     if strict:
         return -1
     if kind == HEARTBEAT:
         ct.last_flags |= HEARTBEAT_FAILED
-        ct.last_dir = way
+        side: int = way
+        ct.last_dir = side
         return 1
-    if (ct.last_flags & HEARTBEAT_FAILED) == 0 or ct.last_dir == way:
+    if (seen & HEARTBEAT_FAILED) == 0 or ct.last_dir == way:
         return -1
-    ct.last_flags &= ~HEARTBEAT_FAILED
+    ct.last_flags = seen & ~HEARTBEAT_FAILED
     set_tag(ct, way, tag)
     set_tag(ct, 1 - way, 0)
     return 0

@@ -176,7 +176,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
     size = length - (p.l4 - p.l3)
     doff = f[TCP_DOFF] * 4
     if (p.groups & G_TCP) == 0 or doff < 20 or size < doff:
-        p.reason = "tcp: truncated packet"
+        p.reason = f"tcp: truncated packet (header of {doff} bytes in {size})"
         return INVALID
     if verify and not is_intact(p):
         p.reason = "tcp: bad checksum"
@@ -219,7 +219,8 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
             and (known - reach - 1 - sack) & HALF
         ):
             raw = f[TCP_WINDOW]
-            window = raw << sender.scale
+            scale: int = sender.scale
+            window = raw << scale
             reach = (window + sack - ack) & M32
             if reach > mine:
                 sender.max_window = reach
@@ -240,20 +241,25 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
                 receiver.max_end = edge
             if ack == known and (receiver.flags & UNACKED) != 0:
                 receiver.flags &= ~UNACKED
-            if ct.last_dir == way and ct.last_seq == seq and ct.last_ack == ack and ct.last_end == end and ct.last_win == raw:
-                ct.retrans = (ct.retrans + 1) & 0xFF
+            segment = seq << 32 | ack
+            end = end << 16 | raw
+            retrans: int = 0
+            if ct.last_segment == segment and ct.last_reach == end and ct.last_dir == way:
+                retrans = (ct.retrans + 1) & 0xFF
             else:
-                ct.last_dir = way
-                ct.last_seq = seq
-                ct.last_ack = ack
-                ct.last_end = end
-                ct.last_win = raw
-                ct.retrans = 0
+                side: int = way
+                ct.last_dir = side
+                ct.last_segment = segment
+                ct.last_reach = end
+            ct.retrans = retrans
             ct.last_index = ACK
-            policy = ct.policy
-            timeouts = (s.timeouts if policy is None else policy).tcp
+            timeouts = s.timeouts.tcp
+            if ct.extra is not None:
+                policy = ct.policy
+                if policy is not None:
+                    timeouts = policy.tcp
             timeout = timeouts[ES]
-            if ct.retrans >= s.tcp_max_retrans and timeout > timeouts[TCP_RETRANS]:
+            if retrans >= s.tcp_max_retrans and timeout > timeouts[TCP_RETRANS]:
                 timeout = timeouts[TCP_RETRANS]
             elif ((a.flags | b.flags) & UNACKED) != 0 and timeout > timeouts[TCP_UNACK]:
                 timeout = timeouts[TCP_UNACK]
@@ -267,7 +273,7 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
                 ct.status = status | ASSURED
             return timeout
     if (VALID_FLAGS >> (flags & TH_JUDGED)) & 1 == 0:
-        p.reason = "tcp: invalid tcp flag combination"
+        p.reason = f"tcp: invalid tcp flag combination 0x{int(flags):02x}"
         return INVALID
     end = (f[TCP_SEQ] + size - doff + ((flags >> 1) & 1) + (flags & 1)) & M32
     if (ct.status & CONFIRMED) == 0 and not begin(s, ct, p, flags, end):
@@ -304,21 +310,22 @@ def packet(s: Settings, ct: Entry, p: Packet, way: i64, length: i64, verify: boo
             if verdict == INVALID:
                 shrink(s, ct, p, way, index, now)
             return verdict
-    return settle(s, ct, way, index, flags, old, new)
+    return settle(s, ct, p, way, index, flags, old, new)
 
 
 def begin(s: Settings, ct: Entry, p: Packet, flags: i64, end: i64) -> bool:
     """tcp_new: the first segment of a connection; False when none begins with it."""
     new = STATES[index_of(flags) * 10 + NO]
     if new >= IV:
-        p.reason = "tcp: no connection begins with such a segment"
+        p.reason = f"tcp: no connection begins with flags 0x{int(flags):02x}"
         return False
     if new != SS and s.tcp_loose == 0:
         p.reason = "tcp: not picked up in the middle (nf_conntrack_tcp_loose is 0)"
         return False
     ct.state = NO
     ct.retrans = 0
-    ct.last_dir = ct.last_seq = ct.last_ack = ct.last_end = ct.last_win = ct.last_wscale = ct.last_flags = 0
+    ct.last_segment = ct.last_reach = 0
+    ct.last_dir = ct.last_wscale = ct.last_flags = 0
     ct.last_index = NONE
     side = Side()
     ct.orig_side = side
@@ -340,6 +347,9 @@ def begin(s: Settings, ct: Entry, p: Packet, flags: i64, end: i64) -> bool:
 def out_of_turn(ct: Entry, p: Packet, way: i64, index: i64, old: i64, new: i64, flags: i64, end: i64) -> i64:
     """Cells IG and IV, and a SYN after the end: a code to return, or 0 when a SYN+ACK brought us back into step."""
     if new == IV:
+        if old == SS and index == ACK and way == 0 and ct.last_dir == 0 and is_kept_alive(ct, p):
+            p.reason = "tcp: a keepalive of a SYN proxy's client"
+            return IGNORED
         p.reason = f"tcp: packet (index {index}) in dir {way} invalid, state {STATE_NAMES[old]}"
         return INVALID
     a = ct.orig_side
@@ -354,13 +364,15 @@ def out_of_turn(ct: Entry, p: Packet, way: i64, index: i64, old: i64, new: i64, 
         sender = b if ct.last_dir != 0 else a
         sender.end = sender.max_end = ct.last_end
         sender.max_window = ct.last_win if ct.last_win != 0 else 1
-        sender.scale = ct.last_wscale
-        ct.last_flags &= ~EXP_CHALLENGE_ACK
-        sender.flags = ct.last_flags
+        wscale: int = ct.last_wscale
+        sender.scale = wscale
+        offered: int = ct.last_flags
+        offered &= ~EXP_CHALLENGE_ACK
+        ct.last_flags = offered
+        sender.flags = offered
         forget(b if way != 0 else a)
         return 0
-    ct.last_index = index
-    ct.last_dir = way
+    note(ct, way, index)
     ct.last_seq = f[TCP_SEQ]
     ct.last_end = end
     ct.last_win = f[TCP_WINDOW]
@@ -368,14 +380,22 @@ def out_of_turn(ct: Entry, p: Packet, way: i64, index: i64, old: i64, new: i64, 
         # remember what it offers, should its answer bring us back into step
         seen = Side()
         read_options(p, seen)
-        ct.last_flags = seen.flags & (WINDOW_SCALE | SACK_PERM)
-        ct.last_wscale = seen.scale if (seen.flags & WINDOW_SCALE) != 0 else 0
+        offered = seen.flags & (WINDOW_SCALE | SACK_PERM)
+        wscale = seen.scale if (offered & WINDOW_SCALE) != 0 else 0
+        ct.last_flags = offered
+        ct.last_wscale = wscale
         if old == LA:
             ct.last_flags |= EXP_CHALLENGE_ACK
     if old == SS and index == ACK and way == 1:
         ct.last_ack = f[TCP_ACK]
     p.reason = f"tcp: packet (index {index}) in dir {way} ignored, state {STATE_NAMES[old]}"
     return IGNORED
+
+
+def is_kept_alive(ct: Entry, p: Packet) -> bool:
+    """The SYN to the server, or its answer, was lost; the proxy's client has data to send and asks whether anybody is there."""
+    extra, side = ct.extra, ct.orig_side
+    return extra is not None and side is not None and len(extra.proxied) > 0 and (side.end - 1) & M32 == p.f[TCP_SEQ]
 
 
 def forget(side: Side) -> None:
@@ -388,8 +408,9 @@ def is_challenge(ct: Entry, p: Packet, way: i64) -> bool:
     """An ACK in LAST_ACK that answers an ignored SYN (RFC 5961) does not acknowledge the FIN."""
     if ct.last_dir == way or ct.last_index != SYN or (ct.last_flags & EXP_CHALLENGE_ACK) == 0:
         return False
-    ct.last_flags &= ~EXP_CHALLENGE_ACK
-    p.reason = "tcp: challenge-ack ignored"
+    flags: int = ct.last_flags
+    ct.last_flags = flags & ~EXP_CHALLENGE_ACK
+    p.reason = f"tcp: challenge-ack ignored (ACK {p.f[TCP_ACK]} in dir {way})"
     return True
 
 
@@ -440,6 +461,7 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
     sack = ack
     raw = f[TCP_WINDOW]
     window = raw
+    scale: int = 0
     if (receiver.flags & SACK_PERM) != 0 and f[TCP_DOFF] > 5:
         sack = read_sack(p, ack)
     if (ct.status & SEQ_ADJUST) != 0:
@@ -455,7 +477,8 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
                 return ACCEPTED  # simultaneous open
         else:
             sender.end = end
-            scaled = (window << sender.scale) & M32
+            scale = sender.scale
+            scaled = (window << scale) & M32
             if scaled == 0:
                 scaled = 1
             sender.max_window = scaled
@@ -496,7 +519,8 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
         p.reason = f"tcp: ignored ACK {sack} under lower bound {oldest} (possible overly delayed)"
         return IGNORED
     if (flags & TH_SYN) == 0:
-        window = (window << sender.scale) & M32
+        scale = sender.scale
+        window = (window << scale) & M32
     reach = (window + sack - ack) & M32
     if reach > sender.max_window:  # not max(): mypyc would make objects of the numbers
         sender.max_window = reach
@@ -519,14 +543,15 @@ def in_window(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i6
     if ack == receiver.end:
         receiver.flags &= ~UNACKED
     if index == ACK:
-        if ct.last_dir == way and ct.last_seq == seq and ct.last_ack == ack and ct.last_end == end and ct.last_win == raw:
+        segment = seq << 32 | ack
+        end = end << 16 | raw
+        if ct.last_dir == way and ct.last_segment == segment and ct.last_reach == end:
             ct.retrans = (ct.retrans + 1) & 0xFF
         else:
-            ct.last_dir = way
-            ct.last_seq = seq
-            ct.last_ack = ack
-            ct.last_end = end
-            ct.last_win = raw
+            side: int = way
+            ct.last_dir = side
+            ct.last_segment = segment
+            ct.last_reach = end
             ct.retrans = 0
     return ACCEPTED
 
@@ -575,14 +600,20 @@ def shrink(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, now: i64) ->
             p.reason += f"; packet (index {index}, dir {way}) response for index {ct.last_index} lowers timeout"
             ct.expires = now + timeout
     else:
-        ct.last_index = index
-        ct.last_dir = way
+        note(ct, way, index)
 
 
-def settle(s: Settings, ct: Entry, way: i64, index: i64, flags: i64, old: i64, new: i64) -> i64:
+def note(ct: Entry, way: i64, index: i64) -> None:
+    """Remember which way the last segment went, and what kind it was."""
+    side: int = way
+    row: int = index
+    ct.last_dir = side
+    ct.last_index = row
+
+
+def settle(s: Settings, ct: Entry, p: Packet, way: i64, index: i64, flags: i64, old: i64, new: i64) -> i64:
     """The segment is good: take over the state and say for how long the connection is remembered."""
-    ct.last_index = index
-    ct.last_dir = way
+    note(ct, way, index)
     ct.state = new
     a = ct.orig_side
     b = ct.reply_side
@@ -590,10 +621,14 @@ def settle(s: Settings, ct: Entry, way: i64, index: i64, flags: i64, old: i64, n
         return INVALID
     if old != new and new == FW:
         (b if way != 0 else a).flags |= CLOSE_INIT
-    policy = ct.policy
-    timeouts = (s.timeouts if policy is None else policy).tcp
+    timeouts = s.timeouts.tcp
+    if ct.extra is not None:
+        policy = ct.policy
+        if policy is not None:
+            timeouts = policy.tcp
     timeout = timeouts[new]
-    if ct.retrans >= s.tcp_max_retrans and timeout > timeouts[TCP_RETRANS]:
+    retrans: int = ct.retrans
+    if retrans >= s.tcp_max_retrans and timeout > timeouts[TCP_RETRANS]:
         timeout = timeouts[TCP_RETRANS]
     elif index == RST:
         timeout = timeouts[CL]
@@ -605,6 +640,7 @@ def settle(s: Settings, ct: Entry, way: i64, index: i64, flags: i64, old: i64, n
         if (flags & TH_RST) != 0:
             return FINISHED  # nothing but a RST came back: no connection was made
         if index == SYN and old == SS:
+            p.reason = f"tcp: SYN once more ({p.f[TCP_SEQ]}), which does not prolong the connection"
             return IGNORED  # a SYN once more does not prolong, or reuse of the port would keep it for ever
         if new == ES and timeout > timeouts[TCP_UNACK]:
             timeout = timeouts[TCP_UNACK]  # picked up in the middle and not answered yet

@@ -49,7 +49,7 @@ def read_options(p: Packet, side: Side) -> None:
         if kind == SACK_PERMITTED and size == 2:
             side.flags |= SACK_PERM
         elif kind == WINDOW and size == 3:
-            scale: i64 = data[at + 2]
+            scale: int = data[at + 2]
             side.scale = scale if scale < MAX_SCALE else MAX_SCALE
             side.flags |= WINDOW_SCALE
         at += size

@@ -25,7 +25,7 @@ def packet(s: Settings, ct: Entry, p: Packet, length: i64, verify: bool, now: i6
     f = p.f
     size = length - (p.l4 - p.l3)
     if (p.groups & G_UDP) == 0 or size < 8:
-        p.reason = "udp: short packet"
+        p.reason = f"udp: short packet ({size} bytes)"
         return INVALID
     told = f[UDP_LEN]
     if told > size or told < 8:
@@ -35,8 +35,11 @@ def packet(s: Settings, ct: Entry, p: Packet, length: i64, verify: bool, now: i6
         p.reason = "udp: bad checksum"
         return INVALID
     status = ct.status
-    policy = ct.policy
-    timeouts = s.timeouts if policy is None else policy
+    timeouts = s.timeouts
+    if ct.extra is not None:
+        policy = ct.policy
+        if policy is not None:
+            timeouts = policy
     if (status & CONFIRMED) == 0:
         ct.state = now + STREAM_AFTER
     if (status & SEEN_REPLY) == 0 or now <= ct.state:
@@ -51,7 +54,7 @@ def lite_packet(s: Settings, ct: Entry, p: Packet, length: i64, verify: bool) ->
     f = p.f
     size = length - (p.l4 - p.l3)
     if (p.groups & G_UDPLITE) == 0 or size < 8:
-        p.reason = "udplite: short packet"
+        p.reason = f"udplite: short packet ({size} bytes)"
         return INVALID
     cover = f[UDP_LEN]
     if cover != 0 and (cover < 8 or cover > size):

@@ -141,7 +141,8 @@ class SetCtZoneOp(Op):
             template = Entry()
             template.status = TEMPLATE
             template.zone = value & 0xFFFF
-            template.zone_dir = self.way
+            way: int = self.way
+            template.zone_dir = way
             p.ct = template
             p.ctinfo = NEW
             show_ct(p)

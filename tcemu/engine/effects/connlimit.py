@@ -6,9 +6,9 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcemu.conntrack.entry import DYING, Entry
+from tcemu.conntrack.entry import DYING, Entry, Tuple
 from tcemu.conntrack.table import Conntrack
-from tcemu.conntrack.tuples import TCP, equal, from_packet
+from tcemu.conntrack.tuples import TCP, from_packet
 from tcemu.engine.program import Env, Memory, Op
 from tcemu.fields import G_IP4
 from tcemu.ir.verdict import DROP, MISS, PIPE
@@ -34,11 +34,12 @@ class Connections(Memory):
         kept: list[Entry] = []
         collected: i64 = 0
         known = False
+        t = entry.orig
         for other in self.entries:
             if known or collected > MAX_COLLECTED:
                 kept.append(other)
                 continue
-            if other is entry or (equal(other.orig, entry.orig) and other.zone == entry.zone and other.proto == entry.proto):
+            if other is entry or (other.has_orig(t) and other.zone == entry.zone and other.proto == entry.proto):
                 known = True
                 if other is not entry and other.index < 0:
                     other = entry  # noqa: PLW2901  the same connection begins once more
@@ -73,10 +74,12 @@ class ConnLimitOp(Op):
         entry = p.ct
         if not isinstance(entry, Entry):
             entry = Entry()
-            if not from_packet(p, entry.orig):
+            key = Tuple()
+            if not from_packet(p, key):
                 p.reason = "ct count: the packet has no tuple"
                 return DROP
             entry.family = 4 if (p.groups & G_IP4) != 0 else 6
+            entry.orig = key
         self.connections.add(env.conntrack, entry, env.now)
         exceeded = len(self.connections.entries) > self.limit
         return PIPE if exceeded == self.over else MISS

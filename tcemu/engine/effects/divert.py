@@ -10,9 +10,11 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcemu.engine.keys import ends_of, port_of
 from tcemu.engine.program import Env, Op
+from tcemu.engine.sockets import Ends
 from tcemu.engine.values import Value
-from tcemu.fields import G_IP4, G_IP6
+from tcemu.fields import G_IP4, G_IP6, IIF
 from tcemu.ir.verdict import ACCEPT, DROP, MISS, PIPE, STOLEN
 from tcemu.offload.nft_flows import FlowTable
 from tcemu.packet.packet import Packet
@@ -144,11 +146,58 @@ class LogOp(Op):
 
 
 class TransparentProxyOp(Op):
-    """tproxy: no program of this machine listens transparently, so the rule ends (nft_tproxy_eval_v4 without a socket)."""
+    """tproxy: the packet gets a transparent socket of this machine: the one of its connection, else one that listens where it says."""
+
+    def __init__(self, family: i64, address: Value | None, port: Value | None) -> None:
+        super().__init__(PIPE, None, 0, None)
+        self.family: i64 = family  # 4, 6, or 0 for either
+        self.address: Value | None = address
+        self.port: Value | None = port
 
     def run(self, env: Env, p: Packet) -> i64:
         p.reason = "tproxy: no transparent socket"
-        return MISS
+        ends = ends_of(p)
+        if ends is None or self.family not in (0, ends.family):
+            return MISS
+        sockets = env.tables.sockets
+        found = sockets.find(ends)
+        if found is None or found.peer_port == 0:
+            if not self.lead(env, p, ends):
+                return MISS
+            found = sockets.find(ends)
+            if found is not None and found.peer_port != 0:
+                return MISS
+        if found is None or not found.transparent:
+            return MISS
+        p.reason = ""
+        env.assigned = found
+        return PIPE
+
+    def lead(self, env: Env, p: Packet, ends: Ends) -> bool:
+        """nf_tproxy_laddr4, _laddr6: where a listener is looked for; False where the address cannot be read."""
+        address = self.address
+        if address is not None:
+            ends.to_high, ends.target = 0, address.get(env, p)
+            behind = address.next
+            if behind is not None and address.ok:
+                ends.to_high, ends.target = ends.target, behind.get(env, p)
+            if not address.ok or (behind is not None and not behind.ok):
+                return False
+        if address is None or (ends.to_high | ends.target) == 0:
+            device = port_of(env, p.f[IIF])
+            if device is not None:
+                for own in device.addresses:
+                    if own.family == ends.family and not own.secondary:
+                        ends.to_high, ends.target = own.high, own.low
+                        break
+        port = self.port
+        if port is not None:
+            number = port.get(env, p)
+            if not port.ok:
+                return False
+            if number != 0:
+                ends.dport = number
+        return True
 
 
 class OffloadOp(Op):

@@ -6,8 +6,10 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcemu.conntrack.entry import Entry
+from tcemu.conntrack.entry import CONFIRMED, EXPECTED, HELPER, Entry
 from tcemu.conntrack.nat import NatRange, act_nat
+from tcemu.conntrack.seqadj import make_room
+from tcemu.conntrack.table import Conntrack
 from tcemu.engine.program import Chain, Counter, Env, Op
 from tcemu.fields import (
     CT_FLOWER,
@@ -67,7 +69,11 @@ def show_ct(p: Packet) -> None:
     if not COMPILED and ct is not None and info <= RELATED_REPLY:
         # the six slots stand side by side, and CPython sets them at once
         p.groups |= G_CT
-        p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, ct.label_high, ct.label_low, NFT_STATES[info])
+        labels = ct.labels
+        if labels is None:
+            p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, 0, 0, NFT_STATES[info])
+        else:
+            p.slots[CT_SLOTS] = (FLOWER_STATES[info], ct.zone, ct.mark, labels.high, labels.low, NFT_STATES[info])
         return
     if ct is None:
         f[CT_MARK] = f[CT_LABEL] = f[CT_LABEL + 1] = 0
@@ -133,6 +139,9 @@ class TrackOp(Op):
         self.label_low: i64 = 0
         self.label_mask_high: i64 = 0
         self.label_mask_low: i64 = 0
+        self.helper: str = ""
+        self.helper_proto: i64 = 0
+        self.helper_family: i64 = 0
         self.nat: bool = False
         self.range: NatRange | None = None
 
@@ -185,8 +194,13 @@ class TrackOp(Op):
         ct = p.ct
         if not isinstance(ct, Entry):
             return 0
+        if self.helper != "" and not cached and (ct.status & (CONFIRMED | EXPECTED)) == 0:
+            self._assign(ct)  # init_conntrack, by the template
         if self.nat and act_nat(table, p, self.range, self.commit) != NF_ACCEPT:
             p.reason = p.reason or "ct: translation failed"
+            return -1
+        if self.flows.helps and self._help(table, p, ct, not cached and not skip_add) != NF_ACCEPT:
+            p.reason = p.reason or "ct: the helper drops the packet"
             return -1
         if self.commit:
             ct.mark = (ct.mark & ~self.mark_mask & 0xFFFFFFFF) | self.mark
@@ -202,12 +216,33 @@ class TrackOp(Op):
             self.flows.offer(now_ct, p, env.now)
         return 0
 
+    def _assign(self, ct: Entry) -> None:
+        """__nf_ct_try_assign_helper."""
+        if (ct.status & HELPER) == 0:
+            ct.helper = self.helper
+            ct.status |= HELPER
+
+    def _help(self, table: Conntrack, p: Packet, ct: Entry, fresh: bool) -> i64:
+        """The helper has its look at a packet that this action tracked (``fresh``), or that commit confirms (Linux 6.2)."""
+        confirmed = (ct.status & CONFIRMED) != 0
+        added = False
+        if not confirmed and self.commit and self.helper != "" and ct.helper == "":
+            self._assign(ct)
+            added = True
+            if self.nat:
+                make_room(ct)
+        if not (fresh or added if confirmed else self.commit):
+            return NF_ACCEPT
+        if self.helper != "" and (ct.family != self.helper_family or ct.proto != self.helper_proto):
+            return NF_ACCEPT
+        return table.help(p, ct)
+
     def _cached(self, env: Env, p: Packet) -> bool:
         """tcf_ct_skb_nfct_cached: the packet was tracked in this zone already."""
         ct = p.ct
         if ct is None:
             return False
-        if ct.zone == self.zone:
+        if ct.zone == self.zone and (self.helper == "" or not isinstance(ct, Entry) or ct.helper in ("", self.helper)):
             if not self.force or p.ctinfo < IS_REPLY:
                 return True
             # "force" wants this direction to be the original one

@@ -61,7 +61,8 @@ class TranslateOp(Op):
         if self.kind == MASQUERADE:
             if not self.own_address(env, p, wanted, family):
                 return DROP
-            entry.masquerade = p.f[OIF]
+            device: int = p.f[OIF]
+            entry.masquerade = device
         elif self.kind == REDIRECT and not redirect(env, p, wanted, family):
             p.reason = "redirect: the device has no address"
             return DROP

@@ -20,7 +20,10 @@ def _command(finding: Finding) -> str:
     if finding.spans:
         span = finding.spans[0]
         parts = [f"file={_property(span.file)}", f"line={span.line}", f"col={span.column}", f"endColumn={span.end - 1}", *parts]
-    text = finding.message + (f" (witness: {finding.witness.what})" if finding.witness is not None else "")
+    elif finding.file:
+        parts = [f"file={_property(finding.file)}", *parts]
+    said = finding.message if finding.spans or not finding.key else f"{finding.key}: {finding.message}"
+    text = said + (f" (witness: {finding.witness.what})" if finding.witness is not None else "")
     return f"::{LEVELS[finding.severity]} {','.join(parts)}::{_data(text)}\n"
 
 

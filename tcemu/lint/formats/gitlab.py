@@ -22,7 +22,7 @@ def write(report: Report, _colour: bool = False) -> str:
                 "check_name": finding.rule,
                 "fingerprint": fingerprint(finding),
                 "severity": LEVELS[finding.severity],
-                "location": {"path": span.file if span else "ruleset", "lines": {"begin": span.line if span else 1}},
+                "location": {"path": finding.path, "lines": {"begin": span.line if span else 1}},
             }
         )
     return json.dumps(issues, indent=1) + "\n"

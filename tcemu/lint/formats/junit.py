@@ -13,7 +13,7 @@ def write(report: Report, _colour: bool = False) -> str:
     """The document."""
     files: dict[str, list[Finding]] = {}
     for finding in report.findings:
-        files.setdefault(finding.spans[0].file if finding.spans else "ruleset", []).append(finding)
+        files.setdefault(finding.path, []).append(finding)
     failures = sum(finding.severity != "info" for finding in report.findings)
     suites = [_suite(name, findings) for name, findings in files.items()]
     if not suites:
@@ -33,8 +33,8 @@ def _suite(name: str, findings: list[Finding]) -> str:
 
 
 def _case(name: str, finding: Finding) -> str:
-    line = finding.spans[0].line if finding.spans else 1
-    head = f"<testcase classname={quoteattr(name)} name={quoteattr(f'{finding.rule} line {line}')}"
+    where = f"{finding.rule} line {finding.spans[0].line}" if finding.spans else f"{finding.rule} {finding.key}"
+    head = f"<testcase classname={quoteattr(name)} name={quoteattr(where)}"
     if finding.severity == "info":
         return f"{head}/>"
     text = escape("".join(char for char in one_of(finding, False) if char >= " " or char in "\t\n"))

@@ -46,6 +46,14 @@ def _location(span: Span) -> dict[str, Any]:
     return {"physicalLocation": {"artifactLocation": {"uri": _uri(span.file)}, "region": region}}
 
 
+def _unplaced(finding: Finding) -> list[dict[str, Any]]:
+    """The dump and the rule's key."""
+    found: dict[str, Any] = {"logicalLocations": [{"fullyQualifiedName": finding.key}]} if finding.key else {}
+    if finding.file:
+        found["physicalLocation"] = {"artifactLocation": {"uri": _uri(finding.file)}}
+    return [found] if found else []
+
+
 def _uri(path: str) -> str:
     from urllib.parse import quote
 
@@ -58,11 +66,11 @@ def _result(finding: Finding, number: int) -> dict[str, Any]:
         "ruleIndex": number,
         "level": LEVELS[finding.severity],
         "message": {"text": finding.message},
-        "locations": [_location(span) for span in finding.spans[:1]],
+        "locations": [_location(span) for span in finding.spans[:1]] or _unplaced(finding),
         "partialFingerprints": {"tcemu/v1": fingerprint(finding)},
     }
     if len(finding.spans) > 1:
         found["relatedLocations"] = [_location(span) for span in finding.spans[1:]]
     if finding.witness is not None:
-        found["properties"] = {"witness": finding.witness.what, "frame": finding.witness.frame.hex()}
+        found["properties"] = {"witness": finding.witness.what, "shows": finding.witness.says, "frame": finding.witness.frame.hex()}
     return found

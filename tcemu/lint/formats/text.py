@@ -21,15 +21,17 @@ def write(report: Report, colour: bool = False) -> str:
 def one_of(finding: Finding, colour: bool) -> str:
     """One finding."""
     head, tail, dim = (COLOURS[finding.severity], PLAIN, DIM) if colour else ("", "", "")
-    where = place(finding.spans[0]) if finding.spans else finding.key or "ruleset"
+    where = place(finding.spans[0]) if finding.spans else ": ".join(part for part in (finding.file, finding.key) if part) or "ruleset"
     lines = [f"{BOLD if colour else ''}{where}{tail}: {head}{finding.severity}{tail}: {finding.message} [{finding.rule}]"]
     if finding.text and finding.spans:
         lines += [finding.text, head + underline(finding.text, finding.spans) + tail]
+    elif finding.text:
+        lines.append(f"    {finding.text}")
     for span in finding.spans[1:]:
         if (span.file, span.line) != (finding.spans[0].file, finding.spans[0].line):
             lines.append(f"{dim}  see {place(span)}{tail}")
     if finding.witness is not None:
-        lines.append(f"{dim}  witness: {finding.witness.what}{tail}")
+        lines.append(f"{dim}  witness: {finding.witness.what}: {finding.witness.says}{tail}")
     if finding.hint:
         lines.append(f"  hint: {finding.hint}")
     return "\n".join(lines) + "\n"

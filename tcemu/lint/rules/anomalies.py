@@ -1,4 +1,4 @@
-"""Rules in the way of others: shadowed, partly shadowed, redundant, correlated; contradictions and duplicates."""
+"""Rules in the way of others: shadowed, partly shadowed, redundant, correlated."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from tcemu.diagnostics import Span
 from tcemu.ir.effect import Assign, Count, Limit, Log, Nothing, Reject, SetCt, SetMeta, Translate, UpdateSet, VerdictMap
-from tcemu.ir.step import Match, Not
 from tcemu.ir.verdict import ACCEPT, DROP
 from tcemu.lint import claims
 from tcemu.lint.catalogue import Rule, rule
 from tcemu.lint.finding import Claim, Finding, Fix
 from tcemu.lint.order import Meeting, Taker, always_of, order_of
 from tcemu.lint.rules.hooks import chain, table_of
-from tcemu.lint.source import set_literals
-from tcemu.lint.space import Box, apart, covers, meet, remainder
+from tcemu.lint.space import Box, apart, covers, remainder
 from tcemu.lint.view import Base, RuleView
-from tcemu.nft.tree import At, Element, Expr, Symbol
 
 if TYPE_CHECKING:
     from tcemu.lint.subject import Subject
@@ -33,16 +30,16 @@ def name_of(subject: Subject, rule: RuleView) -> str:
     text = subject.line(span)[span.column - 1 : span.end - 1].strip() if span is not None else ""
     if text and len(text) <= 80:
         return f"`{text}`" + (f" (line {span.line})" if span is not None else "")
-    return f"line {span.line}" if span is not None else rule.key
+    return f"line {span.line}" if span is not None else f"`{words}`" if (words := subject.words(rule.key)) else rule.key
 
 
 def _same_end(rule: RuleView, takers: Sequence[Taker]) -> bool:
     """Would the packet have met the same end anyhow?"""
-    mine = _outcome(rule)
-    return mine != "" and all(_outcome(taker.rule) == mine for taker in takers)
+    mine = outcome_of(rule)
+    return mine != "" and all(outcome_of(taker.rule) == mine for taker in takers)
 
 
-def _outcome(rule: RuleView) -> str:
+def outcome_of(rule: RuleView) -> str:
     """What becomes of a packet: accept, drop, or the effect that makes it something of its own."""
     for _number, effect, then in rule.acts:
         if isinstance(effect, (Translate, VerdictMap, Reject, Assign, SetMeta, SetCt, UpdateSet, Limit)):
@@ -71,7 +68,7 @@ def _spans(subject: Subject, rule: RuleView, takers: Sequence[Taker]) -> tuple[S
     return (subject.place(rule.key), *(subject.place(taker.rule.key) for taker in takers[:3]))
 
 
-def _loaded_before(subject: Subject, rule: RuleView) -> bool:
+def loaded_before(subject: Subject, rule: RuleView) -> bool:
     return rule.table in subject.based
 
 
@@ -103,7 +100,7 @@ def _loaded_before(subject: Subject, rule: RuleView) -> bool:
 )
 def shadowed(subject: Subject, rule: Rule) -> Iterator[Finding]:
     for one, meetings, takers in dead(subject):
-        if _same_end(one, takers) or _loaded_before(subject, one):
+        if _same_end(one, takers) or loaded_before(subject, one):
             continue
         by = name_of(subject, takers[0].rule) + (f" and {len(takers) - 1} more" if len(takers) > 1 else "")
         found = rule.at(subject, _spans(subject, one, takers), f"never matches: {by} takes all its packets before", one.key)
@@ -130,10 +127,10 @@ def shadowed(subject: Subject, rule: Rule) -> Iterator[Finding]:
 def partly(subject: Subject, rule: Rule) -> Iterator[Finding]:
     for meetings in order_of(subject).meetings.values():
         first = meetings[0]
-        if len(meetings) != 1 or not first.parts or _loaded_before(subject, first.rule):
+        if len(meetings) != 1 or not first.parts or loaded_before(subject, first.rule):
             continue
-        parts = [part for part in first.parts if _outcome(part[2].rule) != _outcome(first.rule) or not _outcome(first.rule)]
-        if not parts or (_outcome(first.rule) == "" and not first.rule.ends):
+        parts = [part for part in first.parts if outcome_of(part[2].rule) != outcome_of(first.rule) or not outcome_of(first.rule)]
+        if not parts or (outcome_of(first.rule) == "" and not first.rule.ends):
             continue
         shown = ", ".join(_value(dim, text) for dim, text, _, _ in parts[:4]) + (f" and {len(parts) - 4} more" if len(parts) > 4 else "")
         taker = parts[0][2]
@@ -174,19 +171,21 @@ def _value(dim: str, text: str) -> str:
 def redundant(subject: Subject, rule: Rule) -> Iterator[Finding]:
     done = set()
     for one, meetings, takers in dead(subject):
-        if not _same_end(one, takers) or _loaded_before(subject, one):
+        if not _same_end(one, takers) or loaded_before(subject, one):
             continue
         done.add(one.key)
         by = name_of(subject, takers[0].rule) + (f" and {len(takers) - 1} more" if len(takers) > 1 else "")
         message = f"changes nothing: {by} decides all its packets the same way before"
         found = rule.at(subject, _spans(subject, one, takers), message, one.key)
-        yield found._replace(claim=_claim(meetings, takers), fixes=_removal(subject, one))
+        yield found._replace(claim=_claim(meetings, takers), fixes=removal(subject, one))
     yield from _followed(subject, rule, done)
 
 
-def _removal(subject: Subject, one: RuleView) -> tuple[Fix, ...]:
-    """Take out the line, where the rule has it for itself."""
+def removal(subject: Subject, one: RuleView) -> tuple[Fix, ...]:
+    """Take out the line, where the rule has it for itself. Lines of scripts stay: what is around them, only a shell knows."""
     span = subject.place(one.key)
+    if one.key not in subject.written or subject.written[one.key][0].origins is not None:
+        return ()
     line = subject.line(span).strip() if span is not None else ""
     text = line[: span.end - span.column] if span is not None else ""
     alone = span is not None and line.split("#")[0].strip().rstrip(";") == text.strip().rstrip(";")
@@ -205,18 +204,18 @@ def _followed(subject: Subject, rule: Rule, done: set[str]) -> Iterator[Finding]
                     one.key in done
                     or other.key in done
                     or not _plain(one)
-                    or not _outcome(one)
-                    or _outcome(one) != _outcome(other)
+                    or not outcome_of(one)
+                    or outcome_of(one) != outcome_of(other)
                     or not _plain(other)
                 ):
                     continue
-                if _loaded_before(subject, one) or not one.boxes[0].dims or len(one.boxes) > 8:
+                if loaded_before(subject, one) or not one.boxes[0].dims or len(one.boxes) > 8:
                     continue
                 if other.boxes[0].dims and all(any(big.exact and covers(big, box, always) for big in other.boxes) for box in one.boxes):
                     done.add(one.key)
                     message = f"changes nothing: {name_of(subject, other)} decides all its packets the same way behind it"
                     spans = (subject.place(one.key), subject.place(other.key))
-                    found = rule.at(subject, spans, message, one.key, fixes=_removal(subject, one))
+                    found = rule.at(subject, spans, message, one.key, fixes=removal(subject, one))
                     claim = Claim(base, tuple(claims.boxes_at(subject, one, base)), one.key, (other.key,), "followed")
                     yield found._replace(claim=claim)
 
@@ -249,7 +248,7 @@ def correlated(subject: Subject, rule: Rule) -> Iterator[Finding]:
         always = always_of(base)
         for key in view.below(base.chain):
             candidates = [
-                one for one in view.rules(key) if _outcome(one) and len(one.boxes) == 1 and one.boxes[0].exact and _addressed(one)
+                one for one in view.rules(key) if outcome_of(one) and len(one.boxes) == 1 and one.boxes[0].exact and _addressed(one)
             ]
             if len(candidates) > 300:
                 subject.doubt(f"NF116 in chain {key}", f"{len(candidates)} rules are too many to compare in pairs", subject.place(key))
@@ -258,9 +257,9 @@ def correlated(subject: Subject, rule: Rule) -> Iterator[Finding]:
                 mine = one.boxes[0]
                 for other in candidates[:number]:
                     theirs = other.boxes[0]
-                    if _outcome(one) == _outcome(other) or apart(mine, theirs):
+                    if outcome_of(one) == outcome_of(other) or apart(mine, theirs):
                         continue
-                    if not covers(mine, theirs, always) and not covers(theirs, mine, always) and not _loaded_before(subject, one):
+                    if not covers(mine, theirs, always) and not covers(theirs, mine, always) and not loaded_before(subject, one):
                         message = f"{name_of(subject, other)} decides some of its packets differently, and only because it comes first"
                         found = rule.at(subject, (subject.place(one.key), subject.place(other.key)), message, one.key)
                         points = _open_to(subject, base, one, other)
@@ -280,156 +279,9 @@ def _addressed(one: RuleView) -> bool:
     return any(dim.startswith(("ip.", "ip6.")) for box in one.boxes for dim in box.dims)
 
 
-@rule(
-    "NF105",
-    "warning",
-    "matches that exclude each other",
-    why="""The rule asks for two things that no packet is at once (`ct state new ct state established`, two different ports or addresses). nft takes it, and
-        it never matches. What was meant is mostly a set of the two.""",
-    bad=(
-        table_of(chain("input", "ct state new ct state established accept")),
-        table_of(chain("input", "tcp dport 22 tcp dport 2222 accept")),
-        table_of(chain("forward", "ip saddr 10.0.0.1 ip saddr 10.0.0.2 drop")),
-    ),
-    good=(
-        table_of(chain("input", "ct state new,established accept")),
-        table_of(chain("input", "tcp dport 22 tcp sport 2222 accept")),
-        table_of(chain("forward", "ip saddr 10.0.0.0/8 ip saddr != 10.0.0.2 drop")),
-    ),
-    fix="write a set, or two rules",
-    source="checked with nft 1.0.6 on Linux 6.18",
+RULES: Final = (
+    shadowed,
+    partly,
+    redundant,
+    correlated,
 )
-def contradictory(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for one in [*subject.view.all, *subject.view.tc_all]:
-        if one.boxes and all(box.empty for box in one.boxes) and not one.key.startswith("tc "):
-            dims = [dim for dim, values in one.boxes[0].dims.items() if not values]
-            numbers = [
-                number
-                for number, step in enumerate(one.rule.steps)
-                if isinstance(step, Match) and dims and dims[0].split(" ")[-1].split(".")[-1] in repr(step.left)
-            ]
-            spans = tuple(dict.fromkeys(subject.step_place(one.key, number) for number in numbers)) or (subject.place(one.key),)
-            what = dims[0].replace(".", " ") if dims else "what it matches"
-            found = rule.at(subject, spans[::-1], f"no packet has such {what}: this rule never matches", one.key)
-            yield found._replace(claim=claims.never(subject, one, numbers[1:] or numbers))
-
-
-@rule(
-    "NF117",
-    "info",
-    "the same again",
-    why="""The same rule stands twice in a chain, or the same element twice in a set: mostly the trace of a script that ran twice, or of a merge.""",
-    bad=(
-        table_of(chain("input", "tcp dport 22 counter accept", "tcp dport 80 accept", "tcp dport 22 counter accept", policy="drop")),
-        table_of(chain("input", "tcp dport { 22, 80, 22 } accept")),
-    ),
-    good=(
-        table_of(chain("input", "tcp dport 22 counter accept", "udp dport 22 counter accept", policy="drop")),
-        table_of(chain("input", "tcp dport 22 accept"), chain("forward", "tcp dport 22 accept")),
-    ),
-    fix="remove one of the two",
-    source="vyos#3883",
-)
-def duplicate(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for key in subject.view.nft_chains:
-        seen: dict[str, RuleView] = {}
-        for one in subject.view.rules(key):
-            text = rule_text(subject, one)
-            if not text or _loaded_before(subject, one):
-                continue
-            other = seen.setdefault(text, one)
-            if other is not one:
-                message = f"the same rule stands in line {getattr(subject.place(other.key), 'line', '?')} already"
-                yield rule.at(subject, (subject.place(one.key), subject.place(other.key)), message, one.key, fixes=_removal(subject, one))
-    for read, literal in set_literals(subject):
-        known: dict[str, At] = {}
-        for item in literal.items:
-            name = _plain_key(item)
-            if name is None:
-                continue
-            if name in known:
-                yield rule.at(subject, (subject.span(read, item.at), subject.span(read, known[name])), "the same element again")
-            known.setdefault(name, item.at)
-
-
-def rule_text(subject: Subject, one: RuleView) -> str:
-    """What the rule says, blanks aside; a rule over several lines by its steps."""
-    span = subject.place(one.key)
-    if span is None or one.key not in subject.written:
-        return ""
-    text, _ = subject.written[one.key]
-    if text.origins is not None:
-        return " ".join(subject.line(span).split())
-    return " ".join(subject.line(span)[span.column - 1 : span.end - 1].split())
-
-
-def _plain_key(item: Expr) -> str | None:
-    """An element's key as written, where it is one word."""
-    key = item.key if isinstance(item, Element) else item
-    return key.text if isinstance(key, Symbol) else None
-
-
-@rule(
-    "NF118",
-    "warning",
-    "two negations that together are everything",
-    why="""`!= a accept` and then `!= b accept` accept everything: a is not b, and b is not a. Meant was `!= { a, b }`.""",
-    bad=(
-        table_of(chain("input", "ip saddr != 10.0.0.1 drop", "ip saddr != 10.0.0.2 drop")),
-        table_of(chain("input", "tcp dport != 22 drop", "tcp dport != 80 drop", "accept")),
-    ),
-    good=(
-        table_of(chain("input", "ip saddr != { 10.0.0.1, 10.0.0.2 } drop")),
-        table_of(chain("input", "ip saddr != 10.0.0.1 drop", "ip daddr != 10.0.0.2 drop")),
-        table_of(chain("input", "ip saddr != 10.0.0.1 drop", "ip saddr != 10.0.0.2 accept")),
-    ),
-    fix="write `!= { a, b }` in one rule",
-    source="a common mistake; firewallfabrik#136",
-)
-def negations(subject: Subject, rule: Rule) -> Iterator[Finding]:
-    for key in subject.view.nft_chains:
-        seen: list[tuple[RuleView, Match, str]] = []
-        for one in subject.view.rules(key):
-            written = [match for match in one.matches if not match.implied]
-            if len(written) != 1 or not isinstance(written[0].test, Not) or not _outcome(one):
-                continue
-            for other, match, outcome in seen:
-                if match.left == written[0].left and outcome == _outcome(one) and _disjoint(one, other):
-                    message = "with the rule before, this is everything: who is the one is not the other"
-                    found = rule.at(subject, (subject.place(one.key), subject.place(other.key)), message, one.key)
-                    yield found._replace(claim=_everything(subject, one, other))
-                    break
-            seen.append((one, written[0], _outcome(one)))
-
-
-def _everything(subject: Subject, one: RuleView, other: RuleView) -> Claim:
-    """What the first negation leaves, the second takes."""
-    base = claims.base_of(subject.view, one)
-    make = claims.lost if _outcome(one) == "drop" else claims.passes
-    mine = claims.boxes_at(subject, one, base)
-    return make(base, remainder(mine, claims.boxes_at(subject, other, base), always_of(base)) or mine, one)
-
-
-def _disjoint(one: RuleView, other: RuleView) -> bool:
-    """Do the two leave out different values?"""
-    mine, theirs = one.matches[-1], other.matches[-1]
-    dims = [dim for dim in one.boxes[0].dims if dim in other.boxes[0].dims and not dim.startswith(("meta nfproto", "meta.l4proto", "("))]
-    _ = (mine, theirs)
-    return (
-        bool(dims)
-        and one.boxes[0].dims[dims[-1]] != other.boxes[0].dims[dims[-1]]
-        and bool(meet(one.boxes[0].dims[dims[-1]], other.boxes[0].dims[dims[-1]]))
-        and _covering(one, other, dims[-1])
-    )
-
-
-def _covering(one: RuleView, other: RuleView, dim: str) -> bool:
-    from tcemu.fields import BY_NAME
-    from tcemu.lint.space import join, whole
-
-    field = BY_NAME.get(dim)
-    bits = field.bits if field is not None else 128 if dim.endswith("name") else 0
-    return bits > 0 and join([*one.boxes[0].dims[dim], *other.boxes[0].dims[dim]]) == whole(bits)
-
-
-RULES: Final = (contradictory, shadowed, partly, redundant, correlated, duplicate, negations)

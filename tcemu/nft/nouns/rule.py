@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from tcemu.ir.ruleset import Chain, Rule, Set, Table
 from tcemu.ir.step import Step
 from tcemu.nft.cache import SetInfo, set_key
-from tcemu.nft.canon import listing
+from tcemu.nft.canon import arranged, listing
 from tcemu.nft.compat import TABLE
 from tcemu.nft.errors import NftError, NftErrors
 from tcemu.nft.kernel import Kernel
 from tcemu.nft.legal import check, needs
+from tcemu.nft.lower import differs
 from tcemu.nft.notes import ChainNote, RuleNote, SetNote, pack, unpack
 from tcemu.nft.nouns import chain as chains
 from tcemu.nft.nouns import element, sets
@@ -96,7 +97,9 @@ def make(run: Run, command: Command, chain: Chain, scope: Scope) -> Rule:
     handle = command.spec.handle if command.op == "replace" else kernel.next_handle(table)
     rank, replaced = place(kernel, command, chain)
     check(scope.done, table.family, run.missing)
-    steps, places = lowered(scope.done, table.key)
+    groups = arranged(scope.done)
+    scope.done = [stmt for group in groups for stmt in group]
+    steps, places = lowered(groups, table.key)
     uses = _uses(kernel, table, scope)
     wants = needs(scope.done, table.family)
     note = RuleNote(
@@ -133,14 +136,19 @@ class Lowering:
         self.table = table
 
 
-def lowered(stmts: list[Stmt], table: str) -> tuple[list[Step], list[int]]:
+def lowered(groups: list[list[Stmt]], table: str) -> tuple[list[Step], list[int]]:
     """The steps of statements, and at which step each begins."""
     lowering = Lowering(table)
     steps: list[Step] = []
     places: list[int] = []
-    for stmt in stmts:
-        places.append(len(steps))
-        steps += KINDS[stmt.kind].steps(stmt, lowering)
+    for group in groups:
+        if len(group) > 1 and group[0].args["op"] == "!=":
+            places += [len(steps)] * len(group)
+            steps.append(differs([(stmt.args["left"], stmt.args["right"]) for stmt in group]))
+            continue
+        for stmt in group:
+            places.append(len(steps))
+            steps += KINDS[stmt.kind].steps(stmt, lowering)
     return steps, places
 
 

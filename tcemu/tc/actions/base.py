@@ -72,6 +72,10 @@ class ActionReader:
         left = len(self.parse.words) - self.head.place
         raise self.parse.bad_action(f"{text}bad action parsing\nparse_action: bad value ({left}:{self.head})!\n")
 
+    def unknown(self, word: str) -> NoReturn:
+        """A word that the action of an older tc does not have, and that is the kind of no action."""
+        raise ComplaintError(f"Bad action type {word}\n{usage('gact')}", USAGE, True)
+
     def explain(self, text: str = "") -> NoReturn:
         """As `fail`, with the usage text."""
         self.fail(text + usage(self.KIND))

@@ -42,10 +42,10 @@ class BpfActionReader(ActionReader):
         try:
             self.on_bytecode(Word(bytecode.read_file(word), word.place, word.terminal))
         except OSError as slip:
-            self.fail(f"Error opening bytecode-file {word}: {slip.strerror}\nUnable to load program\n")
+            self.fail(f"Cannot fopen: {slip.strerror}\n")
 
     def on_object_file(self, word: Word) -> None:
-        self.fail(f"Error opening object {word}: No such file or directory\nCannot initialize ELF context!\nUnable to load program\n")
+        self.fail("Cannot initialize ELF context!\n")
 
     def on_index(self, word: Word) -> None:
         index = readers.unsigned(word, readers.U32)

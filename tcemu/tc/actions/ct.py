@@ -1,11 +1,12 @@
 """ct: send the packet through connection tracking.
 
-Source: iproute2 6.1 tc/m_ct.c, man tc-ct(8); net/sched/act_ct.c tcf_ct_fill_params, tcf_ct_dump.
+Source: iproute2 6.1 tc/m_ct.c (and 6.3's, for helpers), man tc-ct(8); net/sched/act_ct.c tcf_ct_fill_params, tcf_ct_dump.
 """
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tcemu.ir.effect import NatRange, Track
@@ -22,6 +23,16 @@ from tcemu.tc.writer import Writer
 
 LABEL_SIZE: Final = 16
 ALL_LABEL: Final = (1 << 128) - 1
+HELPER_SINCE: Final = (6, 3)  # iproute2; the kernel has it since 6.2
+LONGEST_HELPER: Final = 32
+LONGEST_NAME: Final = 15  # NF_CT_HELPER_NAME_LEN less the end
+# name and transport protocol of the helpers that Linux has, and those of them that know IPv4 only (net/netfilter/nf_conntrack_*.c)
+HELPERS: Final = frozenset(
+    [(name, "tcp") for name in ("ftp", "irc", "pptp", "sane", "sip", "Q.931")]
+    + [(name, "udp") for name in ("sip", "tftp", "amanda", "snmp", "RAS")]
+)
+HELPERS_OF_IPV4: Final = frozenset(("irc", "pptp", "snmp"))
+PROTOCOLS: Final = frozenset(("tcp", "udp", "icmp", "sctp", "dccp", "udplite", "gre", "esp", "ah", "ipv6-icmp"))
 
 
 class CtReader(ActionReader):
@@ -41,6 +52,7 @@ class CtReader(ActionReader):
         self.high = 0
         self.ports = (0, 0)
         self.ported = False
+        self.helper = ""
         self.last: Word | None = None
 
     def on_zone(self, word: Word) -> None:
@@ -60,6 +72,22 @@ class CtReader(ActionReader):
 
     def on_label(self, word: Word) -> None:
         self.label = read_label(word, "ct: ")
+
+    def ended(self, symbols: Sequence[str], values: Sequence[Any]) -> None:
+        if symbols[-1] == "HELPER":
+            self._check_age(values[-1])
+
+    def _check_age(self, keyword: str) -> None:
+        names = self.parse.names
+        if not names.profile.knows(HELPER_SINCE, names.strict):
+            self.unknown(keyword)
+
+    def on_helper(self, word: Word) -> None:
+        self._check_age(self.parse.words[word.place - 1])
+        found = read_helper(word)
+        if found is None:
+            self.fail('ct: Illegal "helper"\n')
+        self.helper = found
 
     def on_clear(self, _word: Word) -> None:
         self.words.add("clear")
@@ -123,18 +151,34 @@ class CtReader(ActionReader):
         if "nat" in words:
             manip = "".join(self.manips)
             nat = NatRange(manip, self.low.family, self.low.address, self.high, *self.ports) if manip else NatRange()
-        return Track(self.zone, "commit" in words, "force" in words, False, *self.mark, *self.label, nat)
+        return Track(self.zone, "commit" in words, "force" in words, False, *self.mark, *self.label, nat, self.helper)
 
 
 READER = CtReader
 
 
 def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Track:
-    """A kernel without zones takes none (tcf_ct_fill_params)."""
+    """A kernel without zones takes none, and a helper must be one that the kernel has (tcf_ct_fill_params, nf_ct_add_helper)."""
     if "refused" in spec.extra:
         raise RefusalError("act_ct: Conntrack zones isn't enabled", errno.EOPNOTSUPP)
     assert isinstance(spec.effect, Track)
+    if spec.effect.helper:
+        family, proto, name = spec.effect.helper.split("-", 2)
+        if len(name) > LONGEST_NAME:
+            raise RefusalError("act_ct: Failed to parse helper name", errno.EINVAL)
+        if (name, proto) not in HELPERS or (family == "ipv6" and name in HELPERS_OF_IPV4):
+            raise RefusalError("act_ct: Failed to add helper", errno.EINVAL)
     return spec.effect
+
+
+def read_helper(word: Word) -> str | None:
+    """``FAMILY-PROTO-NAME``; the name ends where another dash stands, so netbios-ns cannot be said (ct_parse_helper). None when it is none."""
+    parts = word.split("-")
+    if len(word) >= LONGEST_HELPER or len(parts) < 3 or not all(parts[:3]) or parts[0] not in ("ipv4", "ipv6"):
+        return None
+    number = readers.unsigned(parts[1], 0xFF)
+    proto = {6: "tcp", 17: "udp"}.get(number, parts[1]) if number is not None else parts[1]
+    return f"{parts[0]}-{proto}-{parts[2]}" if number is not None or proto in PROTOCOLS else None
 
 
 def read_label(word: Word, prefix: str) -> tuple[int, int]:
@@ -188,6 +232,8 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
             out.number("zone", " zone %u", track.zone)
         if track.label_mask:
             out.string("label", " label %s", label_text(track.label, track.label_mask))
+        if track.helper:
+            out.string("helper", " helper %s", track.helper)
         if track.nat is not None:
             text = nat_text(track.nat, bool(note.extra.get("ported")))
             out.string("nat", " nat %s" if text else " nat", text)

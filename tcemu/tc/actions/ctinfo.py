@@ -13,9 +13,10 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import RefusalError
+from tcemu.tc.complaint import USAGE, ComplaintError, RefusalError
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_times
+from tcemu.tc.usage import usage
 from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 
@@ -49,10 +50,14 @@ class CtinfoReader(ActionReader):
         """``dscp MASK STATEMASK`` or ``cpmark MASK``."""
         number = readers.unsigned(words[-1], readers.U32, 0)
         if words[0].terminal == "CPMARK":
-            self.mark = number if number is not None else readers.U32
+            self.mark = number
         else:
             self.on_dscp(words[1])
             self.state = number or 0
+        if number is None:  # then it is no mask: tc takes the word for the next action
+            if words[-1] == "help":
+                raise self.parse.bad_action("")
+            raise ComplaintError(f"Bad action type {words[-1]}\n{usage('gact')}", USAGE, True)
 
     def flag(self, name: str, word: Word) -> None:
         if name == "CPMARK":

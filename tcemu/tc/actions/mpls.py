@@ -21,6 +21,8 @@ from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 
 PUSHES: Final = ("push", "mac_push")
+WITH_PROTOCOL: Final = (*PUSHES, "pop")
+WITH_ENTRY: Final = (*PUSHES, "modify")
 DEFAULT_TTL: Final = 255  # act_mpls.c tcf_mpls_init
 
 
@@ -44,9 +46,9 @@ class MplsReader(ActionReader):
 
     def value(self, name: str, word: Word) -> None:
         if name == "PROTOCOL":
-            if self.op not in (*PUSHES, "pop"):
+            if self.op not in WITH_PROTOCOL:
                 raise invalid("only valid for push, mac_push and pop", self.parse.words[word.place - 1])
-        elif name != "INDEX" and self.op not in (*PUSHES, "modify"):
+        elif name != "INDEX" and self.op not in WITH_ENTRY:
             raise invalid("only valid for push, mac_push and modify", self.parse.words[word.place - 1])
         super().value(name, word)
 
@@ -123,9 +125,9 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     assert isinstance(mpls, Mpls)
     out.string("kind", "%s ", "mpls")
     out.string("mpls_action", " %s", mpls.op)
-    if mpls.op in (*PUSHES, "pop"):
+    if mpls.op in WITH_PROTOCOL:
         out.string("protocol", " protocol %s", protocol_name(mpls.protocol))
-    if mpls.op in (*PUSHES, "modify"):
+    if mpls.op in WITH_ENTRY:
         for name in ("label", "tc", "bos", "ttl"):
             value = getattr(mpls, name)
             if value is not None:

@@ -52,11 +52,11 @@ class PoliceReader(ActionReader):
         text, slash, cell = word.partition("/") if read is readers.size and field != "mpu" else (word, "", "")
         number = read(text)
         if number is None:
-            raise invalid({"burst": "buffer"}.get(field, field), word)
+            raise invalid({"burst": "buffer"}.get(field, field), text)
         if slash:
             size = readers.unsigned(cell, readers.U32, 0)
             if size is None or size.bit_count() != 1:
-                raise invalid({"burst": "buffer"}.get(field, field), word)
+                raise invalid({"burst": "buffer"}.get(field, field), text)
             self.cells[field] = size.bit_length() - 1
         self.numbers[field] = number
 
