@@ -105,10 +105,11 @@ OWNED: Final = "tproxy gave it a local socket, but routing does not deliver it h
 class Stack(Elsewhere):
     """The network layer of the machine."""
 
-    __slots__ = ("raw_protocols",)
+    __slots__ = ("raw_protocols", "strangers")
 
     def __init__(self, settings: Settings | None = None, sink: Sink | None = None) -> None:
         super().__init__(settings, sink)
+        self.strangers: i64 = 0  # IP packets for other stations, which nobody looks at
         self.raw_protocols: set[int] = set()  # that local programs read from raw sockets, so that nobody answers "unreachable"
 
     # ------------------------------------------------------------ in
@@ -123,6 +124,7 @@ class Stack(Elsewhere):
         placeless = self.placeless
         f = p.f
         if not placeless and f[PKTTYPE] == OTHERHOST:
+            self.strangers += 1
             return ACCEPT  # promiscuous taps saw it; ip_rcv lets it go without a word
         if p.lies:
             p.reason = p.broken if p.broken.startswith("IPv") else "the packet is shorter than its IP header says"
