@@ -34,6 +34,9 @@ def dump(entry: Entry, now: int) -> dict[str, Any]:
         out["labels"] = f"{int.from_bytes(labels.to_bytes(16, 'big'), 'little'):x}"
     if entry.helper:
         out["helper"] = entry.helper
+    if entry.status & SEQ_ADJUST and entry.extra is not None and entry.extra.adjust:
+        adjust = [number & 0xFFFFFFFF for number in entry.extra.adjust]
+        out |= {"seqadj_orig": adjust[:3], "seqadj_reply": adjust[3:]}
     if entry.master is not None:
         out["master"] = _tuple(entry.master, entry.master.orig, ZONE_ORIGINAL)
     if entry.status & SEQ_ADJUST and entry.extra is not None:

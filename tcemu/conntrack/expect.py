@@ -17,15 +17,19 @@ ADDED: Final = 0
 OVER_LIMIT: Final = 1  # of the helper's policy (-EMFILE)
 CLASH: Final = 2  # another connection expects the like (-EBUSY, -EALREADY)
 TABLE_FULL: Final = 3  # nf_conntrack_expect_max (-EMFILE)
+ALREADY: Final = 4  # it is there, of another class or connection (-EALREADY)
 REASONS: Final = (
     "",
     "the helper expects as many as it may",
     "another connection expects the like",
     "the table of expectations is full (nf_conntrack_expect_max)",
+    "the like is expected already",
 )
 
 FOLLOW_NOTHING: Final = 0  # what becomes of the expected connection's addresses (expectfn)
 FOLLOW_MASTER: Final = 1  # nf_nat_follow_master
+FOLLOW_SIP: Final = 2  # nf_nat_sip_expected
+FOLLOW_PPTP: Final = 3  # pptp_expectfn
 
 
 class Expectation:
@@ -115,15 +119,18 @@ class Expectations:
         self.now: i64 = 0  # ns, when somebody last said
         self.watcher: ExpectWatcher | None = None
 
-    def relate(self, new: Expectation, most: i64, table_most: i64) -> i64:
-        """nf_ct_expect_related: ADDED, or why not. most: of its class for one master (0: no limit), the oldest gives way."""
+    def relate(self, new: Expectation, most: i64, table_most: i64, shared: bool = False) -> i64:
+        """nf_ct_expect_related: ADDED, or why not. most: of its class for one master (0: no limit), the oldest gives way.
+
+        shared: the like of another connection is no clash, but ALREADY there (NF_CT_EXP_F_SKIP_MASTER).
+        """
         mine: i64 = 0
         oldest: Expectation | None = None
         like: Expectation | None = None
         for old in self.all:
-            if old.same(new):
+            if (shared or old.master is new.master) and old.same(new):
                 if old.kind != new.kind or old.master is not new.master:
-                    return CLASH
+                    return ALREADY
                 like = old
                 continue
             if old.clashes(new):
@@ -148,9 +155,9 @@ class Expectations:
             self.watcher.expected(EVENT_NEW, new, self.now)
         return ADDED
 
-    def add(self, expectation: Expectation) -> None:
-        """As `relate`, without limits: a like one of the same master gives way."""
-        self.relate(expectation, 0, 1 << 40)
+    def add(self, expectation: Expectation, table_most: i64 = 4096) -> bool:
+        """As `relate`, without a limit of the connection's own: a like one of the same master gives way."""
+        return self.relate(expectation, 0, table_most) == ADDED
 
     def take(self, t: Tuple, family: i64, proto: i64, zone: i64, now: i64) -> Expectation | None:
         """nf_ct_find_expectation: the one that a new connection fulfils; it is used up unless permanent."""

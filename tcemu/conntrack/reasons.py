@@ -111,11 +111,12 @@ SENTENCES: Final = {
     "helper-drop": "{helper:w} helper: the packet is dropped",
     "helper-expectation": "{helper:w} helper: cannot add expectation: {why:w}",
     "helper-ports": "{helper:w} helper: all ports in use",
-    "helper-mangle": "{helper:w} helper: cannot mangle packet",
+    "helper-mangle": "{helper:w} helper: cannot mangle {what:w}",
     "ftp-partial": "ftp helper: partial matching of `{command:w}'",
-    "sip-cseq": "sip helper: cannot parse cseq",
+    "sip-code": "sip helper: cannot get code",
+    "sip-parse": "sip helper: cannot parse {what:w}",
     "sip-port": "sip helper: wrong port {port}",
-    "sip-sdp": "sip helper: cannot parse SDP message",
+    "sip-ports": "sip helper: all ports in use for {what:w}",
 }
 # what may stand behind any of TCP's: FIN or RST out of window from both sides
 LOWERED: Final = "; packet (index {index}, dir {dir}) response for index {other} lowers timeout"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from tcemu.ir.effect import Translate, VerdictMap
+from tcemu.ir.effect import Translate
 from tcemu.ir.operand import Const, Operand
-from tcemu.ir.verdict import ACCEPT, DROP
+from tcemu.ir.verdict import DROP
 from tcemu.lint.space import Box, Values, apart, meet
 from tcemu.lint.view import Base, RuleView, View
 
@@ -23,14 +23,7 @@ def one(value: int) -> Values:
 
 def accepts(rule: RuleView) -> bool:
     """May the rule accept a packet?"""
-    if rule.verdict is not None and rule.verdict.code == ACCEPT and rule.acts[-1][1] is not None:
-        return True
-    if rule.verdict is not None and rule.verdict.code == ACCEPT:
-        return True
-    return any(
-        isinstance(effect, VerdictMap) and any(verdict.code == ACCEPT for verdict in rule.view.map_verdicts(effect.map))
-        for _, effect, _ in rule.acts
-    )
+    return rule.accepts
 
 
 def drops(rule: RuleView) -> bool:
@@ -57,9 +50,9 @@ def someone_accepts(view: View, base: Base, box: Box) -> RuleView | None:
 
 def states(rule: RuleView) -> Values | None:
     """The states of connections that a rule asks for; None where it asks for none."""
-    found = [box.dims["ct.state"] for box in rule.boxes if "ct.state" in box.dims]
-    if not found:
+    if "ct.state" not in rule.loads:
         return None
+    found = [box.dims["ct.state"] for box in rule.boxes if "ct.state" in box.dims]
     from tcemu.lint.space import join
 
     return join([value for values in found for value in values])
@@ -78,12 +71,20 @@ def stateless(rule: RuleView) -> bool:
 
 def service(rule: RuleView) -> bool:
     """Is it about a port that somebody listens on?"""
-    return any("th.dport" in box.dims for box in rule.boxes)
+    return "th.dport" in rule.loads
 
 
 def has(rule: RuleView, *names: str) -> bool:
     """Does it look at one of these dimensions (or of those that begin so, with a dot or blank at the end)?"""
-    return any(dim == name or (name[-1] in ". " and dim.startswith(name)) for box in rule.boxes for dim in box.dims for name in names)
+    loads = rule.loads
+    for name in names:
+        if name in loads:
+            return True
+        if name[-1] in ". ":
+            for dim in loads:
+                if dim.startswith(name):
+                    return True
+    return False
 
 
 IIF: Final = ("meta.iif", "meta iifname", "meta iifgroup", "meta iiftype")

@@ -122,9 +122,21 @@ class RuleView:
         """Does a packet that matches go no further in this table's chain?"""
         return self.verdict is not None and self.verdict.code in ENDING
 
-    def loads(self) -> set[str]:
+    @lazy
+    def loads(self) -> frozenset[str]:
         """Names of dimensions that it looks at."""
-        return {dim for box in self.boxes for dim in box.dims}
+        boxes = self.boxes
+        return frozenset(boxes[0].dims) if len(boxes) == 1 else frozenset(dim for box in boxes for dim in box.dims)
+
+    @lazy
+    def accepts(self) -> bool:
+        """May it accept a packet?"""
+        if self.verdict is not None and self.verdict.code == ACCEPT:
+            return True
+        return any(
+            isinstance(effect, VerdictMap) and any(verdict.code == ACCEPT for verdict in self.view.map_verdicts(effect.map))
+            for _, effect, _ in self.acts
+        )
 
 
 def core_name(operand: Operand) -> str:

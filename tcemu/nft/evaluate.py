@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tcemu.nft import dependencies
 from tcemu.nft.datatypes import INVALID, TYPES, Datatype, concat_of, padded, read
 from tcemu.nft.errors import NftError
 from tcemu.nft.expressions import KINDS
@@ -94,10 +95,8 @@ class Scope:
 
     def dependency(self, left: Key, right: Expr) -> None:
         """Add an implied match in front of the statement that is evaluated."""
-        from tcemu.nft.dependencies import learn
-
         self.done.append(Stmt(left.at, "match", op="", left=left, right=self._anonymous(left, right), implied=True))
-        learn(self, left, right, left.at)
+        dependencies.learn(self, left, right, left.at)
 
     def _anonymous(self, left: Key, right: Expr) -> Expr:
         return self.declare(right, left, None, False) if isinstance(right, SetLiteral) else right

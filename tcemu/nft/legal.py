@@ -30,7 +30,8 @@ REJECT: Final = {
 }
 PACKET_TYPE: Final = {"bridge": ":prerouting", "netdev": ":ingress", **dict.fromkeys(INET, ":prerouting")}
 CONNTRACK: Final = ("ct set", "ct count", "synproxy")  # statements that bring connection tracking up
-READERS: Final = (Key, Concat, MapOf, Binop)  # expressions with keys in them
+READERS: Final = frozenset((Key, Concat, MapOf, Binop))  # expressions with keys in them
+KEYLESS: Final = frozenset(("counter", "verdict"))  # statements without
 BRIDGE_KEYS: Final = ("ibrname", "obrname", "ibrpvid", "ibrvproto")
 
 
@@ -66,8 +67,10 @@ def _check_key(key: Key, family: str, stmt: Stmt) -> None:
 def keys(stmt: Stmt) -> list[Key]:
     """The keys that a statement reads."""
     found: list[Key] = []
+    if stmt.kind in KEYLESS:
+        return found
     for value in stmt.args.values():
-        if isinstance(value, READERS):
+        if type(value) in READERS:
             _gather(value, found)
     return found
 

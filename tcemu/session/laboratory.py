@@ -25,6 +25,7 @@ from tcemu.host.model import empty as empty_host
 from tcemu.ir.verdict import ACCEPT, DROP, GOTO, QUEUE, REDIRECT, RETURN, STOLEN, TRAP
 from tcemu.packet.packet import Packet
 from tcemu.session.connections import connection_of
+from tcemu.session.thinning import WHOLE, thinned
 from tcemu.session.witness import IN, OUT, NoSampleError, Sample
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class Laboratory:
         self.devices = {device.key: device for device in subject.host.devices}
         self.loaded: set[str] = set()
         self.hooked = {way.chain for way in subject.ruleset.attachments}
+        self.large = len(subject.view.all) + len(subject.view.tc_all) > WHOLE
+        self._about: tuple[bytes, str, tuple[str, ...]] | None = None
         self._lowering: Lowering | None = None
         self._rules: dict[str, Lowered] = {}
 
@@ -116,7 +119,7 @@ class Laboratory:
         if claim.base.chain not in self.hooked and not change.hooked and claim.proof != "unled":
             change = change._replace(hooked=claim.base.chain)
         host = self._host(made, claim)
-        program = self._program(host)
+        program = self._program(host, made, claim)
         machine = Machine(_settings(made), Sink())
         machine.set_tables(plug(host))
         undo = self._changed(program, change, host, claim)
@@ -138,12 +141,15 @@ class Laboratory:
                 put_back.undo()
         return seen
 
-    def _program(self, host: Host) -> Program:
-        """The ruleset's program; anew where a device is new."""
+    def _program(self, host: Host, made: Sample, claim: Claim) -> Program:
+        """The ruleset's program; anew where a device is new, and of a large ruleset for each packet."""
         names = {device.key for device in host.devices}
-        if self._lowering is None or not names <= self.loaded:
+        about = (made.ip, claim.victim, claim.takers) if self.large else None
+        if self._lowering is None or not names <= self.loaded or about != self._about:
             self.loaded |= names
-            self._lowering = Lowering(self.subject.ruleset, host)
+            self._about = about
+            part = thinned(self.subject.view, made, (claim.victim, *claim.takers)) if self.large else None
+            self._lowering = Lowering(part or self.subject.ruleset, host)
             self._lowering.run()
             self._rules = {rule.key: rule for rule in self._lowering.program.rules}
         return self._lowering.program

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tcemu.lint.finding import Finding
 from tcemu.lint.profile import Profile
 from tcemu.lint.reading import kind_of, load, read
 from tcemu.lint.run import Choice, Report, check_choice, lint
@@ -44,9 +45,16 @@ def lint_text(text: str, name: str = "-", kind: str = "", wanted: Wanted | None 
 
 def ask(subject: Subject, wanted: Wanted) -> Report:
     """The rules' answers, proved where they can be."""
+    return lint(subject, wanted.choice, _proved if wanted.prove else None)
+
+
+def _proved(subject: Subject, findings: list[Finding]) -> list[Finding]:
+    """Prove what claims something; without a claim the engine is not needed."""
+    if not any(finding.claim is not None for finding in findings):
+        return findings
     from tcemu.session.proving import prove
 
-    return lint(subject, wanted.choice, prove if wanted.prove else None)
+    return prove(subject, findings)
 
 
 def open_subject(wanted: Wanted) -> Subject:

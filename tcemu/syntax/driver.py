@@ -41,9 +41,11 @@ class Driver:
         "kinds",
         "last",
         "length",
+        "plain",
         "row_of",
         "rows",
         "rule_of",
+        "spliced",
         "starts",
         "states",
         "table",
@@ -65,6 +67,8 @@ class Driver:
         self.default: list[int] = table.default
         self.eager: bytes = table.eager
         self.length: bytes = table.length
+        self.plain: list[int] = table.plain
+        self.spliced: bytes = table.spliced
         self.rule_of: list[int] = table.rule_of
         self.gotos: list[tuple[int, dict[int, int]]] = table.gotos
         self.actions: list[Action | None] = []
@@ -157,27 +161,28 @@ class Driver:
             end = ends[-1] if ends else 0
             start = max(end - 1, 0)  # the last character before, as in nft
             self.first, self.last = start, end
-        values.append(self._value(rule, children))
+        action = self.actions[rule]
+        if self.spliced[rule]:
+            value: Any = self._kept(rule, children)
+            if action is not None:
+                action(*value)
+        elif action is None:
+            plain = self.plain[rule]
+            if plain >= 0:
+                value = children[plain]
+            else:
+                kept = self._kept(rule, children)
+                value = kept[0] if len(kept) == 1 else tuple(kept)
+        elif self.kinds[rule] == WHOLE:
+            value = action(*children)
+        else:
+            plain = self.plain[rule]
+            value = action(children[plain]) if plain >= 0 else action(*self._kept(rule, children))
+        values.append(value)
         starts.append(start)
         ends.append(end)
         usual, others = self.gotos[self.rule_of[rule]]
         states.append(others.get(states[-1], usual))
-
-    def _value(self, rule: int, children: list[Any]) -> Any:
-        table = self.table
-        action = self.actions[rule]
-        if table.spliced[rule]:
-            kept = self._kept(rule, children)
-            if action is not None:
-                action(*kept)
-            return kept
-        plain = table.plain[rule]
-        if plain >= 0:
-            return children[plain] if action is None else action(children[plain])
-        kept = self._kept(rule, children)
-        if action is not None:
-            return action(*kept)
-        return kept[0] if len(kept) == 1 else tuple(kept)
 
     def _kept(self, rule: int, children: list[Any]) -> list[Any]:
         """The children that count."""

@@ -119,7 +119,7 @@ def tunnel(talk: Talk, client: int = 5, server: int = 9, result: int = 1) -> Non
     talk.open()
     talk.say(0, control(1, bytes(144)))
     talk.say(1, control(2, b"\1\0\1\0" + bytes(140)))
-    talk.say(0, control(7, struct.pack("!H", client) + bytes(150)))
+    talk.say(0, control(7, struct.pack("!H", client) + bytes(154)))
     talk.say(1, control(8, struct.pack("!HHBB", server, client, result, 0) + bytes(16)))
 
 
@@ -151,7 +151,7 @@ def test_pptp_calls_that_are_not_made(client: int, result: int) -> None:
     talk.open()
     talk.say(0, control(1, bytes(144)))
     talk.say(1, control(2, b"\1\0\1\0" + bytes(140)))
-    talk.say(0, control(7, struct.pack("!H", 5) + bytes(150)))
+    talk.say(0, control(7, struct.pack("!H", 5) + bytes(154)))
     talk.say(1, control(8, struct.pack("!HHBB", 9, client, result, 0) + bytes(16)))
     assert talk.expected() == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ GIVEN_UP = "; the packet is given up"
 
 def skeleton(sentence: str) -> str:
     """A sentence without what differs."""
-    return re.sub(r"\{[^}]*\}", "*", sentence)
+    return re.sub(r"\{[^}]*\}", "*", sentence.replace("[", "[[]"))
 
 
 def texts(value: ast.expr) -> Iterator[str]:
@@ -46,6 +47,8 @@ def written() -> dict[str, str]:
                 target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                 if isinstance(target, ast.Attribute) and target.attr == "reason":
                     out |= dict.fromkeys(texts(node.value), path.name)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "drop":
+                out |= dict.fromkeys(texts(node.args[0]), path.name)
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("hold", "give_up"):
                 end = GIVEN_UP if node.func.attr == "give_up" else ""
                 out |= {f"fragment: {text}{end}": path.name for text in texts(node.args[-1])}
@@ -57,12 +60,13 @@ NAMED = {skeleton(text.replace("{fate:w}", end)) for text in SENTENCES.values() 
 
 @pytest.mark.parametrize(("text", "name"), written().items(), ids=[f"{name}: {text[:60]}" for text, name in written().items()])
 def test_a_sentence_of_the_tracker_is_in_the_list(text: str, name: str) -> None:
-    assert text in NAMED
+    assert any(fnmatchcase(text, pattern) for pattern in NAMED)
 
 
 def test_the_list_has_no_sentence_that_nobody_writes() -> None:
     said = {text.removesuffix(GIVEN_UP) for text in written()}
-    assert {skeleton(text.replace("{fate:w}", "")) for text in SENTENCES.values()} <= said
+    wanted = {skeleton(text.replace("{fate:w}", "")) for text in SENTENCES.values()}
+    assert not [pattern for pattern in wanted if not any(fnmatchcase(text, pattern) for text in said)]
 
 
 @pytest.mark.parametrize("name", SENTENCES)

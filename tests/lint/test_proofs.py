@@ -248,3 +248,11 @@ def test_what_no_packet_confirms_is_a_doubt() -> None:
     report = lint_text(text, "text")[1]
     assert [finding for finding in report.findings if finding.rule in ORDER] == []
     assert any("no elements" in doubt.why for doubt in report.doubts)
+
+
+def test_of_a_large_ruleset_only_what_concerns_the_packet_is_run() -> None:
+    many = [f"ip saddr 10.{number // 250}.{number % 250}.1 tcp dport {1 + number} accept" for number in range(2100)]
+    text = table_of(chain("input", *many, "ip saddr 10.1.2.0/24 drop", "ip saddr 10.1.2.9 udp dport 53 log accept"))
+    (finding,) = [one for one in lint_text(text, "text")[1].findings if one.rule == "NF113"]
+    assert finding.witness is not None
+    assert finding.witness.says == "line 2104 takes it; without that, line 2105 does"

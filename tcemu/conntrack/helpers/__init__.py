@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from tcemu.conntrack.expect import FOLLOW_MASTER, FOLLOW_PPTP, FOLLOW_SIP
 from tcemu.conntrack.helper import Helper, Helping
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ KNOWN: Final = {
     ("netbios-ns", UDP): ("broadcast", "NetbiosNames"),
     ("snmp", UDP): ("broadcast", "Snmp"),
 }
+# what becomes of an expected connection -> module and function
+FOLLOWING: Final = {FOLLOW_MASTER: ("common", "follow_master"), FOLLOW_SIP: ("sip_nat", "follow"), FOLLOW_PPTP: ("pptp", "follow")}
 
 
 class Protocols(Helping):
@@ -45,6 +48,5 @@ class Protocols(Helping):
         return self.made[key]
 
     def follow(self, table: Conntrack, entry: Entry, expected: Expectation, now: int) -> None:
-        from tcemu.conntrack.helpers.common import follow_master
-
-        follow_master(table, entry, expected, now)
+        where, name = FOLLOWING[expected.follow]
+        getattr(import_module(f"tcemu.conntrack.helpers.{where}"), name)(table, entry, expected, now)

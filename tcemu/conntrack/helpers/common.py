@@ -84,12 +84,17 @@ def target_of(t: Tuple) -> tuple[int, int]:
 
 def relate(helper: Helper, table: Conntrack, p: Packet, new: Expectation) -> bool:
     """nf_ct_expect_related. False, with the packet's reason, when it may not be."""
-    table.expectations.expire(p.ts)
-    new.expires = p.ts + helper.times[new.kind] * SECOND
-    code = table.expectations.relate(new, helper.limits[new.kind], table.settings.expect_max)
+    code = try_relate(helper, table, p, new)
     if code != ADDED:
         p.reason = f"{new.master.helper} helper: cannot add expectation: {REASONS[code]}"
     return code == ADDED
+
+
+def try_relate(helper: Helper, table: Conntrack, p: Packet, new: Expectation, shared: bool = False) -> int:
+    """The same, and how it went. shared: the like of another connection will do (NF_CT_EXP_F_SKIP_MASTER)."""
+    table.expectations.expire(p.ts)
+    new.expires = p.ts + helper.times[new.kind] * SECOND
+    return int(table.expectations.relate(new, helper.limits[new.kind], table.settings.expect_max, shared))
 
 
 def relate_somewhere(helper: Helper, table: Conntrack, p: Packet, new: Expectation, port: int) -> int:
@@ -157,5 +162,5 @@ def dotted(address: int) -> str:
 
 __all__ = [
     "NF_ACCEPT", "NF_DROP", "TCP", "UDP", "announce", "dotted", "follow", "follow_master", "give_up", "is_talking",
-    "is_translated", "payload", "relate", "relate_somewhere", "rewrite", "sequence", "side", "source_of", "target_of",
+    "is_translated", "payload", "relate", "relate_somewhere", "rewrite", "sequence", "side", "source_of", "target_of", "try_relate",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from tcemu.conntrack.expect import Expectation
 from tcemu.conntrack.timeouts import SECOND, Timeouts
 from tcemu.engine.keys import is_template
 from tcemu.engine.program import Env, Op
-from tcemu.ir.verdict import MISS, PIPE
+from tcemu.ir.verdict import DROP, MISS, PIPE
 from tcemu.packet.packet import IS_REPLY, Packet
 
 
@@ -79,6 +79,8 @@ class ExpectationOp(Op):
         t.src_high, t.src = answer.src_high, answer.src
         t.dst_high, t.dst, t.dport = answer.dst_high, answer.dst, self.port
         expected.expires = env.now + self.timeout * SECOND
-        env.conntrack.expectations.add(expected)
+        if not env.conntrack.expectations.add(expected, env.conntrack.settings.expect_max):
+            p.reason = "ct expectation: another connection expects the like, or too many are expected"
+            return DROP
         entry.status |= HELPER
         return PIPE

@@ -125,6 +125,8 @@ def black_hole(subject: Subject, rule: Rule) -> Iterator[Finding]:
         for other in subject.view.rules(base.chain):
             if accepts(other) or maps_field(other, "ct.state"):
                 open_boxes = [box for box in open_boxes if not may_match(other, box)]
+                if not open_boxes:
+                    break
             if not drops(other) or not has(other, "icmp.", "meta.l4proto") or has(other, "th.", "meta.pkttype"):
                 continue
             hit = [box for box in open_boxes if any(mine.exact and _within(box, mine) for mine in other.boxes)]

@@ -114,7 +114,7 @@ def _of_family(one: RuleView, family: str) -> bool:
 
 
 def _specific(one: RuleView) -> bool:
-    return any(name.startswith(("th.", "ip.", "ip6.", "meta iifname", "meta.iif", "icmp")) for name in one.loads())
+    return any(name.startswith(("th.", "ip.", "ip6.", "meta iifname", "meta.iif", "icmp")) for name in one.loads)
 
 
 RAW: Final = -200

@@ -92,21 +92,20 @@ def maps_field(rule: RuleView, field: str) -> bool:
 )
 def no_answers(subject: Subject, rule: Rule) -> Iterator[Finding]:
     for base in guarded(subject, "input", "forward"):
-        rules = subject.view.path_rules(base)
-        services = [other for other in rules if accepts(other) and service(other)]
-        if not services or _mentions_state(subject, base) or any(accepts(other) and has(other, "th.sport") for other in rules):
+        rules = [other for other in subject.view.path_rules(base) if accepts(other)]
+        first = next((other for other in rules if service(other)), None)
+        if first is None or any(has(other, "th.sport") or not _narrow(other) for other in rules) or _mentions_state(subject, base):
             continue
-        broad = [other for other in rules if accepts(other) and not _narrow(other)]
-        if not broad:
-            spans = (subject.place(base.chain), subject.place(services[0].key))
-            found = rule.at(subject, spans, "policy drop, and no rule lets answers in (ct state established,related accept)", base.chain)
-            yield found._replace(claim=claims.lost(base, (ANSWER,)))
+        spans = (subject.place(base.chain), subject.place(first.key))
+        found = rule.at(subject, spans, "policy drop, and no rule lets answers in (ct state established,related accept)", base.chain)
+        yield found._replace(claim=claims.lost(base, (ANSWER,)))
 
 
 def _narrow(rule: RuleView) -> bool:
     """Is it about a protocol, a port or the loopback device?"""
-    lo = any(box.dims.get("meta.iif") == one(1) or box.dims.get("meta iifname") == one(name_value("lo")) for box in rule.boxes)
-    return lo or has(rule, "th.", "icmp.", "meta.l4proto", "tcp.", "udp.")
+    if has(rule, "meta.l4proto", "th.", "icmp.", "tcp.", "udp."):
+        return True
+    return any(box.dims.get("meta.iif") == one(1) or box.dims.get("meta iifname") == one(name_value("lo")) for box in rule.boxes)
 
 
 @rule(

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.ir.operand import Bits, Load, Operand, Raw
+from tcemu.nft import dependencies
 from tcemu.nft.datatypes import TYPES
+from tcemu.nft.expressions import tunnel
 from tcemu.nft.expressions.kind import Form, Kind
 from tcemu.nft.protocols import BASE_NAMES, BASES, HEADERS, LL, Field, Header
 from tcemu.nft.tree import Key
@@ -92,9 +94,6 @@ def typed(at: tuple[int, int], header: Header, field: Field, offset: int = -1) -
 
 def evaluate(scope: Scope, key: Key) -> Key:
     """Settle the protocol, with dependencies where it is not settled yet."""
-    from tcemu.nft.dependencies import settle
-    from tcemu.nft.expressions import tunnel
-
     if not key.args[0]:
         made = Key(key.at, NAME, key.args)
         made.typed(key.dtype, key.bits, key.order)
@@ -106,7 +105,7 @@ def evaluate(scope: Scope, key: Key) -> Key:
     else:
         header = HEADERS[key.args[0]]
         field = header.field(key.args[1])
-        made = typed(key.at, header, field, field.offset + settle(scope, key, header, field))
+        made = typed(key.at, header, field, field.offset + dependencies.settle(scope, key, header, field))
     scope.primary(made)
     return made
 

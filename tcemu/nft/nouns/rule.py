@@ -266,8 +266,8 @@ def _targets(stmt: Stmt, table: str) -> list[tuple[str, At]]:
     elif stmt.kind == "flow" and stmt.args["name"] != TABLE:
         found.append((f"{table}/flowtable {stmt.args['name']}", stmt.at))
     for value in stmt.args.values():
-        ref = value.mappings if isinstance(value, MapOf) else value
-        if isinstance(ref, SetRef) and ref.info is not None and not ref.info.anonymous:
+        ref = value.mappings if type(value) is MapOf else value
+        if type(ref) is SetRef and ref.info is not None and not ref.info.anonymous:
             found.append((ref.info.key, ref.at))
     return found
 

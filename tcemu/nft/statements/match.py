@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tcemu.nft import lower
+from tcemu.nft import dependencies, lower
 from tcemu.nft.binops import transfer
 from tcemu.nft.datatypes import TYPES
 from tcemu.nft.errors import NftError
@@ -69,9 +69,7 @@ def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
     if isinstance(right, SetLiteral) and not isinstance(left, Concat) and op in ("", "==", "!="):
         op, right = _single(op, right)
     if op in ("", "=="):
-        from tcemu.nft.dependencies import learn
-
-        learn(scope, left, right, stmt.at)
+        dependencies.learn(scope, left, right, stmt.at)
     left, right = transfer(left, right)
     if isinstance(right, SetLiteral):
         right = scope.declare(right, left, None, False)
