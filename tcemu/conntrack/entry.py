@@ -173,13 +173,16 @@ class Entry(Conn):
     def __init__(self) -> None:
         super().__init__()
         # what nearly every packet touches comes first, for the processor's cache; 176 bytes in all
-        self.masquerade: i32 = 0  # the device whose address it was given (nf_conn_nat.masq_index)
+        self.family: u8 = 4
+        self.proto: u8 = 0
+        self.zone_dir: u8 = ZONE_BOTH
+        self.retrans: u8 = 0
         self.src: i64 = 0
         self.dst: i64 = 0
         self.ports: i64 = 0
-        self.translated: Tuple | None = None  # the reply tuple, when it is not the original one turned round
-        self.high: High | None = None  # IPv6 only
         self.expires: i64 = 0  # capture time in ns; while not confirmed: the timeout in ns
+        self.high: High | None = None  # IPv6 only
+        self.translated: Tuple | None = None  # the reply tuple, when it is not the original one turned round
         # the protocol's state: TCP state, SCTP state, DCCP state, UDP stream time in ns
         self.state: i64 = 0
         self.extra: Extra | None = None
@@ -189,16 +192,13 @@ class Entry(Conn):
         # the last segment: seq << 32 | ack and end << 16 | window (DCCP: the handshake's number)
         self.last_segment: i64 = 0
         self.last_reach: i64 = 0
+        self.masquerade: i32 = 0  # the device whose address it was given (nf_conn_nat.masq_index)
         self.id: i32 = 0
-        self.index: i32 = -1  # its place in the table's list, -1 while it is in no table
-        self.family: u8 = 4
-        self.proto: u8 = 0
-        self.zone_dir: u8 = ZONE_BOTH
+        self.index: i32 = -1  # 0 while it is in a table, else -1
         self.last_index: u8 = 0
         self.last_dir: u8 = 0
         self.last_flags: u8 = 0
         self.last_wscale: u8 = 0
-        self.retrans: u8 = 0
 
     # ------------------------------------------------------------------ tuples
 

@@ -34,6 +34,7 @@ SENTENCES: Final = {
     "tcp-ack-under-bound": "tcp: ignored ACK {ack} under lower bound {bound} (possible overly delayed)",
     "tcp-overshoot": "tcp: {bytes} bytes more than expected",
     "tcp-syn-again": "tcp: SYN once more ({seq}), which does not prolong the connection",
+    "tcp-proxy-keepalive": "tcp: a keepalive of a SYN proxy's client",
     "udp-short": "udp: short packet ({size} bytes)",
     "udp-length": "udp: truncated/malformed packet (length field {length}, {size} bytes there)",
     "udp-checksum": "udp: bad checksum",

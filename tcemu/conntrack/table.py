@@ -478,8 +478,8 @@ class Conntrack:
 
     def end_tunnels(self, master: Entry) -> None:
         """pptp_destroy_siblings: with the control connection its tunnels end."""
-        for entry in self.buckets.store:
-            if entry is not None and entry.proto == GRE and entry.master is master:
+        for entry in self.buckets.all():
+            if entry.proto == GRE and entry.master is master:
                 self.kill_at(entry, -1)
         a = master.orig
         b = master.reply
@@ -523,12 +523,7 @@ class Conntrack:
 
         What a clash put in under one tuple alone stays hidden, as in the kernel's listings.
         """
-        out: list[Entry] = []
-        for entry in self.buckets.store:
-            if entry is not None and (entry.status & NAT_CLASH) == 0 and not (now >= 0 and self.is_over(entry, now)):
-                out.append(entry)
-        out.sort(key=_id_of)
-        return out
+        return [entry for entry in self.buckets.all() if (entry.status & NAT_CLASH) == 0 and not (now >= 0 and self.is_over(entry, now))]
 
     # ------------------------------------------------------------------ time, counters, the end
 
@@ -568,8 +563,8 @@ class Conntrack:
     def sweep(self, now: i64) -> None:
         """Let go all that has expired, looking at every connection: before a session keeps the table."""
         self.turn(now)
-        for entry in self.buckets.store:
-            if entry is not None and self.is_over(entry, now):
+        for entry in self.buckets.all():
+            if self.is_over(entry, now):
                 self.kill_at(entry, entry.expires)
         self.expectations.expire(now)
 
@@ -651,9 +646,8 @@ class Conntrack:
 
     def flush(self) -> None:
         """Forget all connections (conntrack -F)."""
-        for entry in self.buckets.store:
-            if entry is not None:
-                self.kill_at(entry, -1)
+        for entry in self.buckets.all():
+            self.kill_at(entry, -1)
 
     def make_room(self, now: i64) -> bool:
         """early_drop: the table is full; forget a connection nearby that is not assured, or several that expired."""
@@ -661,12 +655,9 @@ class Conntrack:
         at = self.key_hash & buckets.mask
         dropped = False
         for _ in range(EVICTION_RANGE):
-            slot = buckets.slots[at]
+            entry = buckets.beside[at]
             at = (at + 1) & buckets.mask
-            if slot == 0:
-                continue
-            entry = buckets.store[((slot & 0xFFFFFFFF) >> 2) - 1]
-            if entry is None or (entry.status & OFFLOADED) != 0:
+            if not isinstance(entry, Entry) or (entry.status & OFFLOADED) != 0:
                 continue
             if self.is_over(entry, now):
                 self.kill_at(entry, entry.expires)
@@ -691,7 +682,3 @@ def may_go(entry: Entry) -> bool:
 
 
 TABLE_FULL: Final = "conntrack: the table is full: nf_conntrack_max"
-
-
-def _id_of(entry: Entry) -> int:
-    return entry.id

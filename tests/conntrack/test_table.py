@@ -160,7 +160,7 @@ def test_expired_connections_go_when_met_or_when_the_wheel_comes() -> None:
     assert len(t.table.entries(t.now)) == 1
     t.send(udp(A, C), after=60)
     assert t.table.count == 1
-    assert len([entry for entry in t.table.buckets.store if entry is not None]) == 1
+    assert len(t.table.buckets.all()) == 1
 
 
 def test_a_shortened_deadline_is_noticed_within_a_minute() -> None:
