@@ -176,9 +176,9 @@ class Walk:
         own = [self._renamed(box) for box in rule.boxes]
         boxes = [both(outer, box) for outer in context for box in own]
         live = [box for box in boxes if not box.empty]
-        if own and all(box.empty for box in own):
-            return  # contradicts itself: NF105
         if not live:
+            if own and all(box.empty for box in own):
+                return  # contradicts itself: NF105
             self.order.met(Meeting(rule, self.base, tuple(own), (), nothing=True))
             return
         self.order.met(self._meeting(rule, live))

@@ -93,6 +93,8 @@ def both(left: Box, right: Box) -> Box:
     """What is in both boxes."""
     if not right.dims:
         return Box(left.dims, left.exact and right.exact)
+    if not left.dims:
+        return Box(right.dims, left.exact and right.exact)
     dims = dict(left.dims)
     for dim, values in right.dims.items():
         mine = dims.get(dim)

@@ -62,7 +62,7 @@ PARTS: Final = {
 def header_field(header: str) -> Any:
     def act(p: Parser, words: Any) -> Key:
         spelt = words if isinstance(words, str) else " ".join(words)
-        return Key(p.at, NAME, (header, {"param-problem": "parameter-problem"}.get(spelt, spelt)))
+        return Key(p.at, NAME, (header, "parameter-problem" if spelt == "param-problem" else spelt))
 
     return act
 
