@@ -69,7 +69,11 @@ def unknown(word: str) -> TcemuError:
 @click.option("-n", "--namespace", metavar="NAME", help="The session of this network namespace.")
 @click.option("--session", metavar="FILE", help="The session's file.")
 @click.option("--strict", is_flag=True, help="Exactly as the kernel has it: nothing is made on first mention.")
-@click.option("--profile", metavar="WORDS", help="Which kernel and tc: linux-VERSION, iproute2-VERSION, no-zones, with commas between.")
+@click.option(
+    "--profile",
+    metavar="WORDS",
+    help="Which kernel, tc and nft: linux-VERSION, iproute2-VERSION, nft-VERSION, no-zones, no-MODULE, with commas between.",
+)
 @click.option("--tz", metavar="ZONE", help="The time zone of times of day and dates in nft rules.")
 @click.version_option(
     None, "-V", "--version", message="%(version)s", package_name="tcemu", help="Say the version, and whether the engine is compiled."

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from tcemu.conntrack import expected as waiting
 from tcemu.conntrack import formats, make, show
-from tcemu.conntrack.entry import CONFIRMED, NAT_CLASH, OFFLOADED, Entry
+from tcemu.conntrack.entry import CONFIRMED, EXPECTED, NAT_CLASH, OFFLOADED, Entry
 from tcemu.conntrack.expect import ADDED, CLASH, Expectations
 from tcemu.conntrack.help import HELP
 from tcemu.conntrack.record import EntryRecord, ExpectationRecord, expectation_record, from_record, to_record
@@ -225,6 +225,8 @@ def _create(request: Request, world: Tracked) -> Reply:
         return _await(request, world, now)
     if len({"reply-src", "reply-dst"} & request.addresses.keys()) == 1:
         raise ComplaintError("Operation failed: invalid parameters", 1)
+    if request.status & EXPECTED:
+        raise ComplaintError("Operation failed: Device or resource busy", 1)
     entries = alive(world, now)
     entry = make.entry_of(request)
     if make.find(entries, entry) is not None:

@@ -91,7 +91,7 @@ def check(request: Request) -> None:
         _compare(row, names, request.given)
         if command in "GI" and not expects and proto not in (ICMP, ICMPV6):
             _ports(request, proto)
-    if "zero" in request.given and len(request.given) > 1:
+    if "zero" in request.given and request.given.keys() - {"zero", "output", "family"}:
         raise ComplaintError("Can't use -z with filtering parameters")
     if "save" in request.output and len(request.output) > 1:
         raise ComplaintError("cannot combine save output with any other output type, use -o save only", 1)

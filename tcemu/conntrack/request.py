@@ -70,7 +70,7 @@ class Request:
 
 
 COMMANDS: Final = {
-    "L": ("dump", "list"),
+    "L": ("dump",),
     "I": ("create",),
     "A": ("add",),
     "D": ("delete",),
@@ -259,7 +259,7 @@ def _short(request: Request, word: str, words: list[str]) -> None:
 def _command(request: Request, letter: str, words: list[str]) -> None:
     request.adds = request.adds or letter == "A"
     letter = "I" if letter == "A" else letter
-    if request.command and request.command != letter:
+    if request.command:
         raise ComplaintError("Invalid commands combination")
     request.command = letter
     if words and not words[0].startswith(("-", "!")):
@@ -302,6 +302,8 @@ def _option(request: Request, name: str, value: str | None, word: str, words: li
         request.mark = (number(text) & 0xFFFFFFFF, number(mask) & 0xFFFFFFFF if slash else 0xFFFFFFFF)
     elif name == "status":
         _status(request, value or "")
+        if request.mark is not None:  # so does the tool
+            request.mark = (request.status, request.mark[1])
     elif name == "output":
         request.output |= {_prefixed(part, OUTPUT_WORDS) for part in (value or "").split(",")}
     elif name == "timeout":
@@ -325,6 +327,7 @@ def _own(request: Request, name: str, meaning: str, value: str) -> None:
     request.given[SAME.get(name, name)] = None
     if meaning == "state":
         kind, states = STATE_WORDS[request.proto or TCP]
+        value = {"LISTEN": "SYN_SENT2"}.get(value, value) if kind == "TCP" else value
         if value not in states:
             raise ComplaintError(f"unknown {kind} state `{value}'")
         request.state = states.index(value)
@@ -339,16 +342,18 @@ def _own(request: Request, name: str, meaning: str, value: str) -> None:
 
 def _address_option(request: Request, name: str, value: str) -> None:
     text, slash, length = value.partition("/")
+    if slash and name in ("reply-src", "reply-dst", "mask-src", "mask-dst"):
+        raise ComplaintError(f"CIDR notation unavailable for `--{name}'")
     found = address(text)
     if found is None:
-        raise ComplaintError(f"Invalid IP address `{text}'")
+        raise ComplaintError(f"Invalid IP address `{text or value}'")
     _set_family(request, found.family)
     request.addresses[name] = found
     if slash and name in ("src", "dst", "tuple-src", "tuple-dst"):
         width = 32 if found.family == 4 else 128
-        if not length.isdigit() or int(length) > width:
+        if not (length.isdigit() or not length) or int(length or 0) > width:
             raise ComplaintError("Invalid netmask")
-        bits = ((1 << int(length)) - 1) << (width - int(length))
+        bits = ((1 << int(length or 0)) - 1) << (width - int(length or 0))
         high, low = halves(bits) if found.family == 6 else (0, bits)
         mask = f"mask-{name.removeprefix('tuple-')}"
         request.addresses[mask] = Address(found.family, high, low)
@@ -398,6 +403,8 @@ def _nat(request: Request, value: str | None) -> Nat:
     """``[address][:port]``."""
     if value is None:
         return Nat()
+    if value.startswith(":"):
+        raise ComplaintError("Invalid IP address `'")
     text, colon, port = value.rpartition(":") if value.count(":") == 1 else (value, "", "")
     found = None
     if text:

@@ -109,5 +109,5 @@ def _fits(wanted: Nat, moved: bool, port_moved: bool, high: int, low: int, port:
     if wanted.address is None and wanted.port is None:
         return moved or port_moved
     if wanted.address is not None and moved and (high, low) == (wanted.address.high, wanted.address.low):
-        return wanted.port is None or wanted.port == port
+        return wanted.port is None or (port_moved and wanted.port == port)
     return wanted.address is None and port_moved and wanted.port == port

@@ -56,7 +56,8 @@ def _shift(scope: Scope, expr: Binop, left: Expr, right: Any) -> Expr:
     if right.value >= width:
         side = "Left" if expr.op == "<<" else "Right"
         raise NftError(f"{side} shift of {right.value} bits is undefined for type of {width} bits width", right.at, left.at)
-    made: Binop = Binop(expr.at, expr.op, left, right).typed(TYPES["integer"], width, "host")
+    dtype = TYPES["integer"] if scope.newest else left.dtype  # nft 1.0.6 keeps the type, and takes no number beside it
+    made: Binop = Binop(expr.at, expr.op, left, right).typed(dtype, width, "host")
     return _fold(scope, made) if isinstance(left, Value) else made
 
 

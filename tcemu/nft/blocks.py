@@ -224,6 +224,8 @@ def map_types(how: str, interval: bool = False) -> Any:
 
 def map_object(how: str) -> Any:
     def act(p: Parser, key: Any, kind: str) -> None:
+        if how == "typeof":
+            p.newer(f"typeof with {kind}")
         keep(p, "key", (how, key), inner(p))
         p.pending.values["object"] = kind
 
@@ -267,6 +269,7 @@ def timeout_state(p: Parser, state: str, amount: int | str) -> tuple[str, int, A
     if isinstance(amount, str):
         from tcemu.nft.units import parse_time
 
+        p.newer("a timeout with a unit")
         amount = parse_time(amount, p.at) // 1000
     return state, amount, (p.at[0], p.at[0] + len(state))
 

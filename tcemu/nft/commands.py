@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tcemu.host import profile
 from tcemu.nft.compat import compatible
 from tcemu.nft.errors import NftError
 from tcemu.nft.names import Names
@@ -54,7 +55,8 @@ OPTIONS: Final = (
 )
 
 
-PROFILES: Final = {"1.0.6": False, "1.1": True}  # the language of which nft; whether newer syntax than 1.0.6 is taken
+OLDEST: Final = (1, 0, 6)  # the language that is read at least; of a later nft all newer syntax is taken
+LATER: Final = (1, 1)  # and its listings are those of that
 DEBUG: Final = frozenset(("scanner", "parser", "eval", "netlink", "mnl", "proto-ctx", "segtree", "all"))  # accepted; nothing is told
 
 
@@ -68,10 +70,15 @@ class Options:
         self.includes: list[str] = []
         self.debug: list[str] = []
         self.words: list[str] = []
-        self.newest = True
+        self.language: tuple[int, ...] | None = None  # the version of nft
 
     def has(self, letter: str) -> bool:
         return letter in self.flags
+
+    @property
+    def newest(self) -> bool:
+        """Is syntax taken that is newer than nft 1.0.6?"""
+        return self.language is None or self.language > OLDEST
 
 
 class UsageError(Exception):
@@ -133,9 +140,10 @@ def _set(options: Options, letter: str, value: str) -> None:
     elif letter == "D":
         options.defines.append(value)
     elif not letter:
-        if value not in PROFILES:
-            raise UsageError(f"nft: no profile '{value}', there are {', '.join(PROFILES)}")
-        options.newest = PROFILES[value]
+        parts = value.removeprefix("nft-").split(".")
+        if not all(part.isascii() and part.isdigit() for part in parts):
+            raise UsageError(f"nft: '{value}' is no version of nft, such as 1.0.6 or 1.1")
+        options.language = tuple(int(part) for part in parts)
         return
     elif letter == "I":
         options.includes.append(value)
@@ -204,8 +212,10 @@ def execute(options: Options, name: str, text: str, world: World) -> Reply:
     """Read, evaluate and apply one text. What could not be read keeps nothing of the text from being evaluated: all mistakes are told."""
     from tcemu.nft.run import Run
 
+    if options.language is None:
+        options.language = profile.of(world).nft
     runner = Run(world, output(options, world))
-    runner.as_json, runner.newest = options.has("j"), options.newest
+    runner.as_json, runner.newest, runner.missing = options.has("j"), options.newest, profile.of(world).missing
     reading = read(options, name, text)
     runner.mistakes = len(reading.said)
     if options.has("e"):
@@ -291,8 +301,10 @@ def output(options: Options, world: World) -> Out:
 
     out = Out(world.ruleset, Names(world.host), world.now())
     out.handles = options.has("a")
+    out.later = options.language is not None and options.language >= LATER
     out.stateless = options.has("s")
     out.terse = options.has("t")
+    out.hosts = options.has("N") and not options.has("j")
     out.services = options.has("S")
     out.guid = options.has("u")
     out.numeric_priority = options.has("y") or options.has("n")

@@ -347,6 +347,16 @@ def show_ipv4(value: int) -> str:
     return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
 
 
+def _show_ipv4(_dtype: Datatype, value: int, out: Any) -> str:
+    text = show_ipv4(value)
+    return out.names.address(text) if out.hosts else text
+
+
+def _show_ipv6(_dtype: Datatype, value: int, out: Any) -> str:
+    text = show_ipv6(value)
+    return out.names.address(text) if out.hosts else text
+
+
 def show_mac(value: int) -> str:
     text = f"{value:012x}"
     return ":".join(text[place : place + 2] for place in range(0, 12, 2))
@@ -354,10 +364,9 @@ def show_mac(value: int) -> str:
 
 def _show_service(_dtype: Datatype, value: int, out: Any) -> str:
     if out.services:
-        ports = symbols.services()[1]
-        for protocol in ("tcp", "udp"):
-            if (value, protocol) in ports:
-                return f'"{ports[value, protocol]}"'
+        service = symbols.services()[1].get(value)
+        if service is not None:
+            return f'"{service}"'
     return str(value)
 
 
@@ -451,8 +460,8 @@ _ROWS: Final = (
     Datatype("mptcp_option", "integer", 4, _BIG, parse=_subtype),
     Datatype("string", "string", root="string", order=_HOST, parse=_string),
     Datatype("ll_addr", "link layer address", 0, _BIG, parse=_ether),
-    Datatype("ipv4_addr", "IPv4 address", 32, _BIG, prefix=True, parse=_ipaddr, show=lambda _d, value, _o: show_ipv4(value)),
-    Datatype("ipv6_addr", "IPv6 address", 128, _BIG, prefix=True, parse=_ip6addr, show=lambda _d, value, _o: show_ipv6(value)),
+    Datatype("ipv4_addr", "IPv4 address", 32, _BIG, prefix=True, parse=_ipaddr, show=_show_ipv4),
+    Datatype("ipv6_addr", "IPv6 address", 128, _BIG, prefix=True, parse=_ip6addr, show=_show_ipv6),
     Datatype("ether_addr", "Ethernet address", 48, _BIG, parse=_ether, show=lambda _d, value, _o: show_mac(value)),
     Datatype("ether_type", "Ethernet protocol", 16, _BIG, table=symbols.ETHER_TYPE, form="x4"),
     Datatype("arp_op", "ARP operation", 16, _HOST, table=symbols.ARP_OP),
@@ -466,7 +475,7 @@ _ROWS: Final = (
     Datatype("igmp_type", "IGMP type", 8, _BIG, table=symbols.IGMP_TYPE),
     Datatype("tcp_flag", "TCP flag", 8, "", "bitmask", symbols.TCP_FLAG, "x"),
     Datatype("dccp_pkttype", "DCCP packet type", 4, _BIG, table=symbols.DCCP_TYPE),
-    Datatype("mh_type", "mobility header type", 8, "", table=symbols.MH_TYPE),
+    Datatype("mh_type", "Mobility Header Type", 8, "", table=symbols.MH_TYPE),
     Datatype("time", "relative time", 64, _HOST, parse=_time, show=_show_time),
     Datatype("date", "Relative time of packet reception", 64, _HOST, parse=_date, show=_show_date),
     Datatype("day", "Day of week of packet reception", 8, _HOST, table=symbols.DAY, show=_show_day),
@@ -488,7 +497,7 @@ _ROWS: Final = (
     Datatype("ct_event", "conntrack event bits", 32, _HOST, "bitmask", symbols.CT_EVENT, "x"),
     Datatype("ct_label", "conntrack label", 128, _HOST, "bitmask", parse=_label, show=_show_label),
     Datatype("dscp", "Differentiated Services Code Point", 6, _BIG, table=symbols.DSCP, form="x2"),
-    Datatype("ecn", "Explicit Congestion Notification", 2, _BIG, table=symbols.ECN),
+    Datatype("ecn", "Explicit Congestion Notification", 2, _BIG, table=symbols.ECN, form="x"),
     Datatype("fib_addrtype", "fib address type", 32, _HOST, table=symbols.FIB_TYPE),
     Datatype("boolean", "boolean type", 8, _HOST, table=symbols.BOOLEAN),
     Datatype("priority", "priority type", 32, _HOST, "string", parse=_string),

@@ -66,7 +66,7 @@ class Scope:
         self.variables = 0  # how many were looked into
         self.sets: list[SetInfo] = []  # anonymous sets that the rule brings, in order
         self.chains: list[tuple[str, Any, At]] = []  # chains written in place
-        self.dynamic: list[tuple[str, At, bool]] = []  # sets that the rule writes: key, where, no map
+        self.dynamic: list[tuple[str, At, bool, bool]] = []  # sets that the rule writes: key, where, no map, with a time to live
         self.table_at: At = (-1, -1)
         self.lenient = False  # only types matter (typeof)
         self.inside: dict[str, Scope] = {}  # the contexts inside of tunnels
@@ -300,7 +300,7 @@ class Scope:
                 made.at,
                 stmt.at,
             )
-        if not compatible(dtype, kind):
+        if not compatible(dtype, kind, self.newest):
             raise NftError(
                 f"datatype mismatch: expected {dtype.desc}, expression has type {kind.desc if kind else 'invalid'}", made.at, stmt.at
             )
@@ -320,11 +320,17 @@ class Scope:
         return expr
 
 
-def compatible(wanted: Datatype, given: Datatype | None) -> bool:
+def compatible(wanted: Datatype, given: Datatype | None, newest: bool = True) -> bool:
     """Plain numbers fit anywhere, and marks take what is a number to the kernel (as nft does since 1.0.8)."""
     if given is None:
         return False
-    if wanted.name == "mark" and given.root in ("integer", "bitmask") and not given.parts and given.name not in ("ipv4_addr", "ipv6_addr"):
+    if (
+        newest
+        and wanted.name == "mark"
+        and given.root in ("integer", "bitmask")
+        and not given.parts
+        and given.name not in ("ipv4_addr", "ipv6_addr")
+    ):
         return True
     return wanted.same(given) or given.name in ("integer", "xinteger")
 

@@ -33,16 +33,31 @@ CONNTRACK: Final = ("ct set", "ct count", "synproxy")  # statements that bring c
 READERS: Final = frozenset((Key, Concat, MapOf, Binop))  # expressions with keys in them
 KEYLESS: Final = frozenset(("counter", "verdict"))  # statements without
 BRIDGE_KEYS: Final = ("ibrname", "obrname", "ibrpvid", "ibrvproto")
+# statements and keys by the module that has them
+MODULES: Final = {
+    "queue": "nft_queue",
+    "tproxy": "nft_tproxy",
+    "synproxy": "nft_synproxy",
+    "ct count": "nft_connlimit",
+    "flow offload": "nf_flow_table",
+    "socket": "nft_socket",
+    "osf": "nft_osf",
+    "fib": "nft_fib",
+}
 
 
 # ---------------------------------------------------------------- at once
-def check(stmts: list[Stmt], family: str) -> None:
-    """Raise the kernel's refusal of the first statement that the family does not have."""
+def check(stmts: list[Stmt], family: str, missing: frozenset[str] = frozenset()) -> None:
+    """Raise the kernel's refusal of the first statement that the family does not have, or whose module is ``missing``."""
     from tcemu.nft.statements import limit
 
     for stmt in stmts:
         for key in keys(stmt):
             _check_key(key, family, stmt)
+            if missing:
+                _check_key_module(key, family, missing)
+        if missing:
+            _check_module(stmt, family, missing)
         if family in ("arp", "netdev") and stmt.kind in CONNTRACK:
             raise KernelError(EPROTO, stmt.at)
         if stmt.kind == "limit" and limit.refused(stmt.args):
@@ -62,6 +77,23 @@ def _check_key(key: Key, family: str, stmt: Stmt) -> None:
         name = key.args[0]
         if (name == "nftrace" and stmt.kind != "meta set") or (name in BRIDGE_KEYS and family != "bridge"):
             raise KernelError(EOPNOTSUPP, key.at)
+
+
+def _check_module(stmt: Stmt, family: str, missing: frozenset[str]) -> None:
+    module = "nft_reject_bridge" if stmt.kind == "reject" and family == "bridge" else MODULES.get(stmt.kind)
+    if module in missing:
+        raise KernelError(ENOENT, stmt.at)
+    if family == "bridge" and stmt.kind in CONNTRACK and "nf_conntrack_bridge" in missing:
+        raise KernelError(EPROTO, stmt.at)
+
+
+def _check_key_module(key: Key, family: str, missing: frozenset[str]) -> None:
+    if MODULES.get(key.kind) in missing:
+        raise KernelError(ENOENT, key.at)
+    if family == "bridge" and key.kind == "ct" and "nf_conntrack_bridge" in missing:
+        raise KernelError(EPROTO, key.at)
+    if key.kind == "meta" and key.args[0] in BRIDGE_KEYS and "nft_meta_bridge" in missing:
+        raise KernelError(EOPNOTSUPP, key.at)
 
 
 def keys(stmt: Stmt) -> list[Key]:

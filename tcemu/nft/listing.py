@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tcemu.nft.run import Run
 
 FAMILIES: Final = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
-ALONE: Final = ("table", "chain", "set", "map", "meter")  # listed one by one
+ALONE: Final = ("table", "chain", "set", "map")  # listed one by one
 
 
 def tables(run: Run, family: str = "") -> list[Table]:
@@ -102,7 +102,8 @@ def _parts(run: Run, what: str, spec: Spec, resets: bool) -> None:
     """Listings of one kind of thing, table by table."""
     many = what.endswith("s") and what not in NOUNS
     singular = what[:-1] if many else what
-    chosen = [table_of(run, spec)] if spec.table else tables(run, spec.family)
+    everywhere = what == "sets"  # nft 1.0.6 lists the sets of all tables of the family even where it is told a table
+    chosen = [table_of(run, spec)] if spec.table and not everywhere else tables(run, spec.family)
     for table in chosen:
         blocks = _blocks(run, table, singular, spec.name)
         if singular in NOUNS and (not run.ruleset.objects.children(table.key) or (resets and not blocks)):

@@ -14,6 +14,7 @@ class Names:
     def __init__(self, host: Host) -> None:
         self.host = host
         self._by_index: dict[int, str] | None = None
+        self._hosts: dict[str, str] | None = None
 
     def device_index(self, name: str) -> int | None:
         """The index of a device of the host."""
@@ -25,6 +26,19 @@ class Names:
         if self._by_index is None:
             self._by_index = {device.rank: device.key for device in self.host.devices}
         return self._by_index.get(index)
+
+    def address(self, text: str) -> str:
+        """What /etc/hosts calls an address; no name server is asked. The address itself where it has no name."""
+        if self._hosts is None:
+            self._hosts = {}
+            try:
+                with open("/etc/hosts", encoding="utf-8", errors="replace") as file:
+                    for fields in (line.split("#")[0].split() for line in file):
+                        if len(fields) > 1:
+                            self._hosts.setdefault(fields[0], fields[1])
+            except OSError:
+                pass
+        return self._hosts.get(text, text)
 
     def user(self, name: str) -> int | None:
         """A user's number."""

@@ -173,7 +173,7 @@ _ROWS: Final = (
             Field("type", 0, 8, "igmp_type"),
             Field("mrt", 8, 8, "integer"),
             Field("checksum", 16, 16, "integer"),
-            Field("group", 32, 32, "ipv4_addr"),
+            Field("group", 32, 32, "integer"),
         ),
     ),
     Header(

@@ -50,6 +50,7 @@ class Run:
         self.as_json = False
         self.lists = True  # rules are kept as they will be listed; who never lists them goes without
         self.newest = True
+        self.missing: frozenset[str] = frozenset()  # modules that the kernel lacks
         self.listed = False  # a listing in JSON is one, even of nothing
 
     def all(self, commands: list[Command]) -> None:
@@ -177,9 +178,10 @@ def _describe(run: Run, command: Command) -> None:
 
 
 def _exchange(_run: Run, command: Command) -> None:
+    json = command.body in ("json", "vm json")
     if command.op == "import":
-        raise NftError("this output type not supported", command.at)
-    if command.body == "json":
+        raise NftError("Could not process rule: Operation not supported" if json else "this output type not supported", command.at)
+    if json:
         raise NftError("JSON export is no longer supported, use 'nft -j list ruleset' instead", command.at)
     raise NftError("this output type is not supported, use nft -j list ruleset for JSON support instead", command.at)
 

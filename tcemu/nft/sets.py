@@ -215,6 +215,8 @@ def new_info(key: Expr, data: Any, verdicts: bool) -> SetInfo:
     note.types = [part.dtype.name if part.dtype else "invalid" for part in parts]
     note.bits = [part.bits for part in parts]
     note.orders = [part.order for part in parts]
+    if note.types == ["xinteger"] and (verdicts or data is not None):  # keys of maps are listed as plain numbers
+        note.types = ["integer"]
     if verdicts:
         note.data_types, note.data_bits, note.data_orders = ["verdict"], [0], [""]
     elif data is not None:

@@ -54,6 +54,8 @@ class Out:
         self.handles = False
         self.stateless = False
         self.terse = False
+        self.later = False  # as nft 1.1 lists
+        self.hosts = False
         self.services = False
         self.guid = False
         self.numeric_priority = False
@@ -102,11 +104,11 @@ class Out:
     @contextmanager
     def numeric(self) -> Iterator[None]:
         """All values as numbers."""
-        kept = self.services, self.guid, self.numeric_protocol, self.numeric_symbol, self.seconds
-        self.services = self.guid = False
+        kept = self.services, self.guid, self.numeric_protocol, self.numeric_symbol, self.seconds, self.hosts
+        self.services = self.guid = self.hosts = False
         self.numeric_protocol = self.numeric_symbol = self.seconds = True
         yield
-        self.services, self.guid, self.numeric_protocol, self.numeric_symbol, self.seconds = kept
+        self.services, self.guid, self.numeric_protocol, self.numeric_symbol, self.seconds, self.hosts = kept
 
     def _binop(self, form: Form) -> str:
         _kind, op, left, right = form

@@ -25,6 +25,7 @@ Form = list[Any]
 METAINFO: Final = {"metainfo": {"version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1}}
 # types whose values are words even though they are numbers to the kernel, printed as in text without quotes
 NUMBERS: Final = frozenset(("mark", "uid", "gid", "inet_service", "integer", "xinteger", "time", "ct_label", "cgroupsv2", "bitmask"))
+SWAPPED: Final = frozenset(("ether_type", "arp_op"))  # of two bytes in the order of packets, which nft prints in its own as numbers
 MS: Final = 1_000_000
 
 
@@ -51,9 +52,10 @@ def expression(form: Form, out: Out) -> Any:
     if kind == "prefix":
         return {"prefix": {"addr": expression(form[1], out), "len": form[2]}}
     if kind == "range":
-        kept, out.numeric_protocol = out.numeric_protocol, True
+        kept = out.numeric_protocol, out.services
+        out.numeric_protocol, out.services = True, False
         ends = [expression(form[1], out), expression(form[2], out)]
-        out.numeric_protocol = kept
+        out.numeric_protocol, out.services = kept
         return {"range": ends}
     if kind == "concat":
         return {"concat": [expression(part, out) for part in form[1:]]}
@@ -91,11 +93,17 @@ def value(dtype: Datatype, number: int | str, out: Out) -> Any:
     if dtype.name in NUMBERS:
         if dtype.name == "ct_label" and number and not number & (number - 1):
             return number.bit_length() - 1
+        if dtype.name in ("uid", "gid"):
+            named = _bare(datatypes.show(dtype, number, out))
+            return number if named.isdigit() else named
         if number >> 64:
             return f"0x{number:x}"
         if dtype.name == "inet_service" and out.services:
-            return _bare(datatypes.show(dtype, number, out))
+            service = _bare(datatypes.show(dtype, number, out))
+            return number if service.isdigit() else service
         return number
+    if out.numeric_symbol and dtype.name in SWAPPED and any(number == known for _word, known in dtype.table):
+        return number >> 8 | (number & 0xFF) << 8
     text = _bare(datatypes.show(dtype, number, out))
     if dtype.name == "realm":
         return text
@@ -125,7 +133,7 @@ def element(record: Set, note: SetNote, member: Element, out: Out) -> Any:
     if timeout:
         extra["timeout"] = timeout // 1000
     left = out.expires(member)
-    if left and not out.stateless:
+    if left:  # also of those who do not want to know of states
         extra["expires"] = left // 1000
     if own.comment is not None:
         extra["comment"] = own.comment
@@ -283,7 +291,7 @@ def listing(run: Run, command: Command) -> list[Any]:
         return whole(run, table_of(run, spec))
     if what == "hooks":
         return []
-    chosen = [table_of(run, spec)] if spec.table else tables(run, spec.family)
+    chosen = [table_of(run, spec)] if spec.table and what != "sets" else tables(run, spec.family)
     return [entry for table in chosen for entry in _parts(run, table, what, spec.name)]
 
 

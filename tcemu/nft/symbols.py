@@ -215,7 +215,7 @@ def protocols() -> tuple[dict[str, int], dict[int, str]]:
     return {**aliases, **by_name}, by_number
 
 
-_services: tuple[dict[str, int], dict[tuple[int, str], str]] | None = None
+_services: tuple[dict[str, int], dict[int, str]] | None = None
 
 COMMON_SERVICES: Final = (
     "ftp-data 20 ftp 21 ssh 22 telnet 23 smtp 25 time 37 domain 53 bootps 67 bootpc 68 tftp 69 gopher 70 finger 79 http 80 kerberos 88 pop3 110 "
@@ -226,34 +226,33 @@ COMMON_SERVICES: Final = (
 )
 
 
-def services() -> tuple[dict[str, int], dict[tuple[int, str], str]]:
-    """Services by name, and names by (port, protocol): /etc/services if there is one, else the common ones."""
+def services() -> tuple[dict[str, int], dict[int, str]]:
+    """Services by name, and the first name of each port: /etc/services if there is one, else the common ones."""
     global _services  # noqa: PLW0603  (read once)
     if _services is None:
         names: dict[str, int] = {}
-        ports: dict[tuple[int, str], str] = {}
-        for name, port, protocol, aliases in _service_lines():
-            ports.setdefault((port, protocol), name)
+        ports: dict[int, str] = {}
+        for name, port, aliases in _service_lines():
+            ports.setdefault(port, name)
             for alias in (name, *aliases):
                 names.setdefault(alias, port)
         _services = names, ports
     return _services
 
 
-def _service_lines() -> list[tuple[str, int, str, list[str]]]:
+def _service_lines() -> list[tuple[str, int, list[str]]]:
     words = COMMON_SERVICES.split()
-    lines = [(name, int(port), "tcp", [""]) for name, port in zip(words[::2], words[1::2], strict=True)]
     try:
         with open("/etc/services", encoding="utf-8", errors="replace") as file:
             found = [line.split("#")[0].split() for line in file]
     except OSError:
-        return [(name, port, protocol, []) for name, port, _tcp, _ in lines for protocol in ("tcp", "udp")]
+        return [(name, int(port), []) for name, port in zip(words[::2], words[1::2], strict=True)]
     rows = []
     for fields in found:
         if len(fields) >= 2 and "/" in fields[1]:
-            port, _, protocol = fields[1].partition("/")
+            port = fields[1].partition("/")[0]
             if port.isdigit():
-                rows.append((fields[0], int(port), protocol, fields[2:]))
+                rows.append((fields[0], int(port), fields[2:]))
     return rows
 
 

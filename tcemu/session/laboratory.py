@@ -25,7 +25,7 @@ from tcemu.host.model import empty as empty_host
 from tcemu.ir.verdict import ACCEPT, DROP, GOTO, QUEUE, REDIRECT, RETURN, STOLEN, TRAP
 from tcemu.packet.packet import Packet
 from tcemu.session.connections import connection_of
-from tcemu.session.thinning import WHOLE, thinned
+from tcemu.session.thinning import WHOLE, Sieve
 from tcemu.session.witness import IN, OUT, NoSampleError, Sample
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Laboratory:
         self.hooked = {way.chain for way in subject.ruleset.attachments}
         self.large = len(subject.view.all) + len(subject.view.tc_all) > WHOLE
         self._about: tuple[bytes, str, tuple[str, ...]] | None = None
+        self._sieve: Sieve | None = None
         self._lowering: Lowering | None = None
         self._rules: dict[str, Lowered] = {}
 
@@ -148,8 +149,10 @@ class Laboratory:
         if self._lowering is None or not names <= self.loaded or about != self._about:
             self.loaded |= names
             self._about = about
-            part = thinned(self.subject.view, made, (claim.victim, *claim.takers)) if self.large else None
-            self._lowering = Lowering(part or self.subject.ruleset, host)
+            if self.large and self._sieve is None:
+                self._sieve = Sieve(self.subject.view)
+            ruleset = self._sieve.about(made, (claim.victim, *claim.takers)) if self._sieve is not None else self.subject.ruleset
+            self._lowering = Lowering(ruleset, host)
             self._lowering.run()
             self._rules = {rule.key: rule for rule in self._lowering.program.rules}
         return self._lowering.program

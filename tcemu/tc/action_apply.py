@@ -56,9 +56,9 @@ def bind(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None
             check_skips(note.skip, note.alone, command)
             work.put("objects", found)
             return found.key
+    made = make(work, spec, table, command, False)
     if spec.skip:
         check_skips(spec.skip, False, command)
-    made = make(work, spec, table, command, False)
     made.bound = 1
     work.put("objects", made)
     return made.key
@@ -171,6 +171,8 @@ def modify(world: World, command: ActionsCommand) -> str:
         if spec.kind not in kinds.ACTIONS:
             raise RefusalError("Failed to load TC action module", errno.ENOENT)
         old = work.object(object_key(spec.kind, spec.index)) if spec.index else None
+        if spec.skip == "skip_sw" and getattr(world, "hardware", None) is None:
+            raise RefusalError("", errno.EOPNOTSUPP)
         if old is not None and command.verb == "add":
             raise RefusalError("", errno.EEXIST)
         if old is None:

@@ -118,7 +118,9 @@ def _change(
     """The kind's change(): actions first, then the match, then the handle."""
     module = kinds.filter_module(slot.kind)
     work.slot_key, work.protocol = slot.key, slot.protocol
-    specs = [*command.actions, *([command.police] if command.police is not None else ())]
+    if getattr(module, "HANDLE_FIRST", False) and not command.handle and command.options is not None and command.options.given:
+        raise RefusalError()
+    specs = command.actions if command.police is None else [command.police]  # the kernel takes one or the other (tcf_exts_validate)
     bound = [bind(work, spec, place.table, command) for spec in specs]
     old_note = unpack(RuleNote, old.note) if old is not None else None
     made = module.configure(work, command, note, old_note, unpack_template(chain_note) if chain_note.kind else "")

@@ -109,10 +109,10 @@ def listed(rules: list[Rule]) -> list[Rule]:
 def show(out: Writer, rule: Rule, note: RuleNote) -> None:
     """Print handle, class id and program."""
     if note.handle:
-        out.hexadecimal("handle", "handle 0x%x ", note.handle)
+        out.string("handle", "handle %s ", f"0x{note.handle:x}")
     if note.classid:
         out.string("flowid", "flowid %s ", classid_text(note.classid))
     if note.flags & SKIP_HW:
         out.flag("skip_hw", "skip_hw ")
     out.flag("not_in_hw", "not_in_hw ")
-    out.string("bytecode", "bytecode '%s'", note.extra["text"])
+    bytecode.show(out, note.extra["text"])

@@ -9,6 +9,7 @@ from typing import Final
 
 from tcemu.tc import readers
 from tcemu.tc.complaint import RefusalError
+from tcemu.tc.writer import Writer
 
 MAX: Final = 4096
 MAX_TEXT: Final = 1 << 20  # of a file; more than any program of 4096 instructions
@@ -69,3 +70,21 @@ def check(program: list[tuple[int, int, int, int]]) -> None:
 def text(program: list[tuple[int, int, int, int]]) -> str:
     """As tc lists it."""
     return f"{len(program)}," + ",".join(" ".join(map(str, instruction)) for instruction in program)
+
+
+def show(out: Writer, text: str) -> None:
+    """Print a program (bpf_print_ops)."""
+    out.text(f"bytecode '{text}'")
+    if not out.json:
+        return
+    count, _, rest = text.partition(",")
+    out.open("bytecode")
+    out.number("length", "", int(count))
+    out.open_array("insns")
+    for instruction in rest.split(","):
+        out.open()
+        for name, word in zip(("code", "jt", "jf", "k"), instruction.split(), strict=False):
+            out.number(name, "", int(word))
+        out.close()
+    out.close_array()
+    out.close()

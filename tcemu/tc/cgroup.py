@@ -14,5 +14,8 @@ configure = configure_cgroup
 def show(out: Writer, rule: Rule, note: RuleNote) -> None:
     """Print handle and expression."""
     if note.handle:
-        out.hexadecimal("handle", "handle 0x%x ", note.handle)
+        out.bare(f"handle 0x{note.handle:x} ")
     show_terms(out, note)
+
+
+HANDLE_FIRST = True  # as in fw

@@ -38,7 +38,7 @@ class ActionSpec:
 
     def note(self, alone: bool) -> ActionNote:
         """What is kept beside the action."""
-        return ActionNote(alone, self.cookie, self.hw_stats, self.no_percpu, self.skip, self.extra)
+        return ActionNote(alone, self.cookie, self.hw_stats, self.no_percpu, self.skip if alone else "", self.extra)
 
 
 class FilterCommand(NamedTuple):

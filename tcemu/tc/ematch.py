@@ -75,6 +75,7 @@ class _Tokens:
         self.words = [word.replace("\0", "") for word in words]
         self.taken = 0
         self.ready: list[str] = []
+        self.buffer = bytearray()
 
     def peek(self) -> str:
         """The next piece, or nothing; takes as many words as that needs."""
@@ -82,6 +83,10 @@ class _Tokens:
             if self.taken == len(self.words):
                 return ""
             self.ready = PIECE.findall(self.words[self.taken])
+            for piece in self.ready:
+                if piece.startswith('"'):
+                    text = _unquoted(piece)
+                    self.buffer[: len(text)] = text
             self.taken += 1
         return self.ready[0]
 
@@ -100,6 +105,11 @@ class _Tokens:
     def broken(self) -> NoReturn:
         """The expression ends too early or has a word out of place."""
         raise ComplaintError(f'Parse error: syntax error\n... {self.read()}\n{usage("ematch")}Illegal "ematch"\n')
+
+
+def _unquoted(piece: str) -> bytes:
+    """The bytes of a string."""
+    return re.sub(r"\\(.)", r"\1", piece.strip('"')).encode()
 
 
 def parse(words: list[str]) -> tuple[list[Term], int]:
@@ -168,6 +178,12 @@ class _Args:
         """An argument, or nothing."""
         return self.args[place] if place < len(self.args) else ""
 
+    def needle(self, word: str) -> bytes:
+        """The bytes to look for. Strings share one buffer in tc's lexer: those behind overwrite the beginning of those in front."""
+        if not word.startswith('"'):
+            return word.encode()
+        return bytes(self.tokens.buffer[: len(_unquoted(word))])
+
     def wrong(self, text: str, place: int = -1, shown: bool = True) -> NoReturn:
         """em_parse_error; ``shown``: with the arguments, of which that at ``place`` is pointed at."""
         words = list(self.args)
@@ -181,7 +197,8 @@ def _cmp(args: _Args) -> tuple[str, Match | None]:
     bits = ALIGN.get(args.word(0).lower())
     if bits is None:
         args.wrong("cmp: invalid alignment", 0)
-    layer = mask = place = 0
+    mask = place = 0
+    layer = LAYERS["network"]
     offset: int | None = None
     operator, value, swapped = "", None, False
     place = 1
@@ -326,7 +343,7 @@ def _nbyte(args: _Args) -> tuple[str, Match | None]:
     offset = _number(args.word(2))
     if offset is None:
         args.wrong("nbyte: invalid offset, must be numeric", 2)
-    layer = 0
+    layer = LAYERS["network"]
     if args.word(3):
         found = LAYERS.get(args.word(4), _number(args.word(4)))
         if args.word(3).lower() != "layer" or found is None:
@@ -334,8 +351,8 @@ def _nbyte(args: _Args) -> tuple[str, Match | None]:
         if found > TOP_LAYER:
             args.wrong("nbyte: illegal layer, must be in 0..2", 4)
         layer = found
-    needle = args.word(0).strip('"').encode()
-    text = f'{len(needle)}"{needle.decode()}" at {offset} layer {layer}'
+    needle = args.needle(args.word(0))
+    text = f'{needle.hex(" ")} "{"".join(chr(byte) if 32 <= byte < 127 else "." for byte in needle)}" at {offset} layer {layer}'
     value = int.from_bytes(needle)
     width = 8 * len(needle)
     if not 0 < width <= 32:

@@ -70,14 +70,15 @@ class FlowReader(BasicReader):
         return number
 
     def on_and_key(self, word: Word) -> None:
-        self.mask = self._number("mask", word)
+        number = self._number("mask", word)
+        self.mask, self.xor = self.mask & number, self.xor & number
 
     def on_or_key(self, word: Word) -> None:
         number = self._number("or", word)
-        self.mask, self.xor = ~number & readers.U32, number
+        self.mask, self.xor = self.mask & ~number, self.xor & ~number | number
 
     def on_xor_key(self, word: Word) -> None:
-        self.mask, self.xor = readers.U32, self._number("xor", word)
+        self.xor ^= self._number("xor", word)
 
     def on_rshift(self, word: Word) -> None:
         self.set["rshift"] = self._number("rshift", word)
@@ -128,10 +129,13 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
     given = note.extra
     out.bare(f"handle 0x{note.handle:x} {given['mode']} keys {','.join(given['keys'])} ")
     mask, xor = given.get("mask", readers.U32), given.get("xor", 0)
+    either = ~mask & xor & readers.U32  # bits that "or" sets
     if mask != readers.U32:
         out.bare(f"and 0x{mask:08x} ")
-    if xor:
-        out.bare(f"{'or' if xor & ~mask & readers.U32 == xor else 'xor'} 0x{xor:08x} ")
+    if xor & mask:
+        out.bare(f"xor 0x{xor & mask:08x} ")
+    if either:
+        out.bare(f"or 0x{either:08x} ")
     if given.get("rshift"):
         out.bare(f"rshift {given['rshift']} ")
     if given.get("addend"):
@@ -142,3 +146,6 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
     if given.get("perturb"):
         out.bare(f"perturb {given['perturb']}sec ")
     show_terms(out, note)
+
+
+ACTIONS_LINE = True  # as in fw

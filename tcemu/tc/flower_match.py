@@ -14,10 +14,22 @@ from msgspec import to_builtins
 from tcemu.host import profile
 from tcemu.ir.operand import Key, Load
 from tcemu.ir.step import Masked, Match, Range, Step, Test
-from tcemu.tc import names, readers
+from tcemu.tc import names, readers, tunnel_options
 from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import RefusalError
-from tcemu.tc.names import CT_STATES, ETH_8021AD, ETH_8021Q, ETH_ALL, ETH_ARP, ETH_IP, ETH_IPV6, ETH_PPP_SES, ETH_RARP
+from tcemu.tc.names import (
+    CT_STATES,
+    ETH_8021AD,
+    ETH_8021Q,
+    ETH_ALL,
+    ETH_ARP,
+    ETH_IP,
+    ETH_IPV6,
+    ETH_MPLS_MC,
+    ETH_MPLS_UC,
+    ETH_PPP_SES,
+    ETH_RARP,
+)
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.work import Filter, Work
 
@@ -51,10 +63,11 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
     texts: list[str] = []
     raw: dict[str, str] = {}
     guarded = False
-    for field in sorted({*values, *keys.ranges}, key=PLACE.__getitem__):
+    ranges = keys.ranges if "meta.l4proto" in values else {}
+    for field in sorted({*values, *ranges}, key=PLACE.__getitem__):
         test: Test
-        if field in keys.ranges:
-            low, high = keys.ranges[field]
+        if field in ranges:
+            low, high = ranges[field]
             test, mask, text = Range(low, high), "range", f"{field}={low}-{high}"
         else:
             value, bits = values[field]
@@ -74,6 +87,9 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
             steps.append(Match(Load(field), Masked(0, 0), True, True))
     if keys.options is not None:
         kind, key, mask = keys.options
+        if kind == "erspan":
+            tunnel_options.check_erspan(key)
+            tunnel_options.check_erspan(mask)
         steps.append(Match(Key(f"{kind}_opts", (key, mask)), Masked(1, 1), False, True))
         masks.append(f"{kind}/{mask}")
         texts.append(f"{kind}={key}")
@@ -114,6 +130,10 @@ def _of_protocol(values: dict[str, tuple[int, int]], network: int) -> dict[str, 
     transport = values.get("meta.l4proto", (0, 0))[0] if "meta.l4proto" not in dropped else 0
     if transport != names.IPPROTO_TCP:
         dropped.add("tcp.flags")
+    if network not in (ETH_MPLS_UC, ETH_MPLS_MC):
+        dropped |= {field for field in values if field.startswith("mpls.")}
+    if "meta.l4proto" in dropped:
+        dropped |= TRANSPORT
     if network not in (ETH_ARP, ETH_RARP):
         dropped |= {"arp.saddr ip", "arp.daddr ip", "arp.operation", "arp.saddr ether", "arp.daddr ether"}
     return {field: pair for field, pair in values.items() if field not in dropped} if dropped & values.keys() else values

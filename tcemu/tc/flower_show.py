@@ -78,12 +78,15 @@ def show_flags(out: Writer, flags: int) -> None:
 def show_keys(out: Writer, steps: list[Step], raw: dict[str, str]) -> None:
     """The keys, in the order of the steps, which is tc's."""
     mpls = False
-    ranges = []
+    ranges: list[tuple[str, Range]] = []
+    network = any(isinstance(step, Match) and step.left in NETWORK for step in steps)
+    steps = _with_options_first(steps)
     for step in steps:
         if not isinstance(step, Match) or step.implied:
             continue
         left, test = step.left, step.test
         if isinstance(left, Key):
+            _show_ranges(out, ranges)
             tunnel_options.show_key(out, left.what.removesuffix("_opts"), *left.args)
             continue
         assert isinstance(left, Load)
@@ -92,6 +95,8 @@ def show_keys(out: Writer, steps: list[Step], raw: dict[str, str]) -> None:
             if not mpls:
                 mpls = True
                 _show_mpls(out, steps, raw)
+        elif field in ADDRESSES and not network:
+            continue  # tc tells them by the ethertype
         elif isinstance(test, Range):
             ranges.append((SHOW[field][1], test))
         elif isinstance(test, Masked) and field in SHOW:
@@ -101,6 +106,20 @@ def show_keys(out: Writer, steps: list[Step], raw: dict[str, str]) -> None:
             printer, name = SHOW[field]
             printer(out, name, value, test.mask)
     _show_ranges(out, ranges)
+
+
+def _with_options_first(steps: list[Step]) -> list[Step]:
+    """Options of tunnels stand in front of the flags of fragments and what follows them."""
+    options = [step for step in steps if isinstance(step, Match) and isinstance(step.left, Key)]
+    if not options:
+        return steps
+    others = [step for step in steps if step not in options]
+    at = next((place for place, step in enumerate(others) if isinstance(step, Match) and _behind_options(step)), len(others))
+    return [*others[:at], *options, *others[at:]]
+
+
+def _behind_options(step: Match) -> bool:
+    return not step.implied and isinstance(step.left, Load) and PLACE.get(step.left.field, -1) >= PLACE["frag.flags"]
 
 
 def _show_ranges(out: Writer, ranges: list[tuple[str, Range]]) -> None:
@@ -114,6 +133,10 @@ def _show_ranges(out: Writer, ranges: list[tuple[str, Range]]) -> None:
             out.newline()
             out.text(f"  {name} {test.low}-{test.high}")
     ranges.clear()
+
+
+NETWORK: Final = (Load("meta.netproto"), Load("vlan.type"), Load("cvlan.type"))
+ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
 
 
 def _line(out: Writer, name: str, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tcemu.ir.operand import Load
 from tcemu.ir.ruleset import Rule
-from tcemu.ir.step import Masked, Match, Step
+from tcemu.ir.step import Do, Masked, Match, Step
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.command import FilterCommand
@@ -68,8 +68,10 @@ READER = FwReader
 def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote | None, template: str) -> Filter:
     """The kernel's fw_change: all filters of a slot share one mask."""
     options = command.options
-    if options is None or not options.given or not command.handle:
-        raise RefusalError()
+    if options is None or not options.given:
+        if command.handle:
+            raise RefusalError()
+        return Filter([], RuleNote(), nothing=True)  # "old method": the mark is the class
     mask = options.mask if options.mask is not None else readers.U32
     head = slot.extra.setdefault("mask", mask)
     if mask != head:
@@ -102,4 +104,10 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
         out.bare(f"input dev {note.indev} ")
 
 
+def has_options(rule: Rule, note: RuleNote) -> bool:
+    """Without class and actions the kernel tells nothing but the head (fw_dump)."""
+    return bool(note.classid) or any(isinstance(step, Do) and step.obj for step in rule.steps)
+
+
+HANDLE_FIRST = True  # that there is none is said before actions are looked at
 ACTIONS_LINE = True  # a newline of its own stands before the actions, in JSON too

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tcemu.ir.step import Do
 from tcemu.tc.complaint import RefusalError
 from tcemu.tc.flower_keys import SKIP_HW, SKIP_SW
-from tcemu.world import World, hardware_of
+from tcemu.world import Hardware, hardware_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +24,11 @@ COUNT_AT: Final = 8  # where a listing's flags hold the number of devices
 OFFERED: Final = ("flower", "matchall")  # kinds of filter that drivers are offered (cls_flower.c, cls_matchall.c)
 
 
-def mark(world: World, rule: Rule, kind: str, note: RuleNote, count: int) -> None:
+def mark(judge: Hardware | None, find: Callable[[str], Object | None], rule: Rule, kind: str, note: RuleNote, count: int) -> None:
     """Set the flag of a filter that hardware has, for its listing, with the number of devices that have it."""
-    if note.flags & SKIP_HW or kind not in OFFERED:
+    if judge is None or note.flags & SKIP_HW or kind not in OFFERED:
         return
-    judge = hardware_of(world)
-    if judge is not None and judge.refusal(rule, _actions(rule, world.ruleset.objects.get)) is None:
+    if judge.refusal(rule, _actions(rule, find)) is None:
         note.flags |= IN_HW | max(count, 1) << COUNT_AT
 
 

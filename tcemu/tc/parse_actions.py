@@ -152,7 +152,8 @@ class ActionReductions(QdiscReductions):
         assert self.acts is not None
         spec = self.act.finish()
         if cookie is not None:
-            spec.cookie = self.act.cookie(cookie)
+            self.cookie = self.act.cookie(cookie)
+        spec.cookie = self.cookie  # and those behind it have it, too (parse_action keeps it)
         if hw_stats is not None:
             spec.hw_stats = self.act.hw_stats(hw_stats)
         spec.no_percpu = percpu is not None

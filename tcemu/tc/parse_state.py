@@ -73,6 +73,7 @@ class Reading:
         self.reader: Any = None
         self.act: Any = None
         self.acts: list[ActionSpec] | None = None
+        self.cookie = ""
         self.word: Word = Word("", 0, "")
 
     def say(self, text: str) -> None:

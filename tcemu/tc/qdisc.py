@@ -268,6 +268,9 @@ def device_gone(world: World, device: str) -> None:
 
 
 # ---------------------------------------------------------------- listing
+COUNTERS: Final = ("bytes", "packets", "drops", "overlimits", "requeues", "backlog", "qlen")
+
+
 def listing(out: Writer, world: World, command: QdiscCommand) -> None:
     """tc qdisc show: per device what is at its root, what is below, and ingress last."""
     work = Work(world)
@@ -296,9 +299,10 @@ def _show_default(out: Writer, kind: str, device: str, up: bool, command: QdiscC
     """What a device has at its root when nobody put anything there."""
     if command.handle or command.parent not in (0, ROOT):
         return
+    if not up:
+        return  # noop, which the kernel keeps to itself (tc_qdisc_dump_ignore)
     queued = kind in QUEUED
-    name = "noop" if not up else "fq_codel" if queued else "noqueue"
-    _show(out, QdiscNote(device, name, 0, ROOT, 0, 0, {"text": FQ_CODEL if up and queued else ""}), command)
+    _show(out, QdiscNote(device, "fq_codel" if queued else "noqueue", 0, ROOT, 0, 0, {"text": FQ_CODEL if queued else ""}), command)
 
 
 def _show(out: Writer, note: QdiscNote, command: QdiscCommand) -> None:
@@ -323,12 +327,16 @@ def _show(out: Writer, note: QdiscNote, command: QdiscCommand) -> None:
     out.newline()
     if out.stats:
         out.text(" Sent 0 bytes 0 pkt (dropped 0, overlimits 0 requeues 0) \n backlog 0b 0p requeues 0\n")
+        for name in COUNTERS if out.json else ():
+            out.number(name, "", 0)
     out.close()
 
 
 def _options(note: QdiscNote) -> str:
-    if note.kind in ("ingress", "clsact"):
+    if note.kind == "ingress":
         return "---------------- "
+    if note.kind == "clsact":
+        return ""
     if "text" in note.extra:
         return str(note.extra["text"])
     given = " ".join(note.extra.get("options", []))

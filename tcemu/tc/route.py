@@ -74,7 +74,7 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     """The kernel's route4_change: the handle is made of the realms."""
     options = command.options
     if options is None or not options.given:
-        raise RefusalError()
+        raise RefusalError("" if command.handle else "Creating with handle of 0 is invalid")
     given = options.set
     upper = given["from"] if "from" in given else 0x8000 | work.device_index(given["fromif"]) if "fromif" in given else 0xFFFF
     handle = upper << 16 | given.get("to", 0x8000)

@@ -6,7 +6,7 @@ Source: iproute2 6.1 tc/tc_filter.c (print_filter, tc_filter_list, tc_filter_get
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tcemu.ir.ruleset import Chain, Object, Rule, Slot
 from tcemu.ir.step import Do
@@ -20,7 +20,7 @@ from tcemu.tc.places import Place, block_of, find_qdisc, root_qdisc
 from tcemu.tc.printers import classid_text, show_counters
 from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
-from tcemu.world import World
+from tcemu.world import World, hardware_of
 
 INGRESS = 0xFFFFFFF2
 EGRESS = 0xFFFFFFF3
@@ -39,6 +39,33 @@ class View(NamedTuple):
     chain: int = -1
 
 
+MANY: Final = 100  # filters from which on their actions are read kind by kind
+
+
+class Look:
+    """What a listing asks of the world again and again: the time, the hardware, actions."""
+
+    __slots__ = ("_kinds", "_known", "hardware", "many", "now", "world")
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.now = world.now()
+        self.hardware = hardware_of(world)
+        self.many = False
+        self._known: dict[str, Object] = {}
+        self._kinds: set[str] = set()
+
+    def action(self, key: str) -> Object | None:
+        """An action by key."""
+        if not self.many:
+            return self.world.ruleset.objects.get(key)
+        kind = key.rpartition(" ")[0]
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            self._known.update((action.key, action) for action in self.world.ruleset.objects.children(kind))
+        return self._known.get(key)
+
+
 def view_of(command: FilterCommand) -> View:
     """A list command's view."""
     chain = command.chain if "CHAIN" in command.seen else -1
@@ -48,8 +75,9 @@ def view_of(command: FilterCommand) -> View:
 def filter_list(out: Writer, world: World, command: FilterCommand) -> None:
     """tc filter show."""
     out.start()
+    look = Look(world)
     for place in places(world, command):
-        show_block(out, world, place, view_of(command))
+        show_block(out, look, place, view_of(command))
     out.finish()
 
 
@@ -73,47 +101,56 @@ def places(world: World, command: FilterCommand) -> Iterable[Place]:
     return [] if record is None else [Place(key, record, command.dev)]
 
 
-def show_block(out: Writer, world: World, place: Place, view: View) -> None:
+def show_block(out: Writer, look: Look, place: Place, view: View) -> None:
     """All filters of a block, chain by chain in the order in which chains were made."""
+    world = look.world
     for chain in world.ruleset.chains.children(place.table):
         if view.chain >= 0 and int(chain.name) != view.chain:
             continue
         slots = world.ruleset.slots.children(chain.key)
         rules: dict[int, list[Rule]] = {}
         for parent in (chain.key, f"{chain.key}/u32") if slots else ():
-            for rule in world.ruleset.rules.children(parent):
+            found = world.ruleset.rules.children(parent)
+            look.many = look.many or len(found) > MANY
+            for rule in found:
                 rules.setdefault(rule.slot, []).append(rule)
         for slot in slots:
             if (view.prio and view.prio != slot.rank) or (view.protocol and view.protocol != slot.protocol):
                 continue
-            show_slot(out, world, place, view, chain, slot, rules.get(slot.rank, []))
+            show_slot(out, look, place, view, chain, slot, rules.get(slot.rank, []))
 
 
-def show_slot(out: Writer, world: World, place: Place, view: View, chain: Chain, slot: Slot, rules: list[Rule]) -> None:
+def show_slot(out: Writer, look: Look, place: Place, view: View, chain: Chain, slot: Slot, rules: list[Rule]) -> None:
     """A slot's own line, then its filters in its kind's order."""
     show_head(out, place, view, chain, slot)
     out.newline()
     out.close()
     module = kinds.filter_module(slot.kind)
     for rule in module.listed(rules) if hasattr(module, "listed") else sorted(rules, key=lambda rule: rule.rank & 0xFFFFFFFF):
-        show_filter(out, world, place, view, chain, slot, rule)
+        show_filter(out, look, place, view, chain, slot, rule)
 
 
-def show_filter(out: Writer, world: World, place: Place, view: View, chain: Chain, slot: Slot, rule: Rule) -> None:
+def show_filter(out: Writer, look: Look, place: Place, view: View, chain: Chain, slot: Slot, rule: Rule) -> None:
     """One filter with its actions."""
     show_head(out, place, view, chain, slot)
     module, note = kinds.filter_module(slot.kind), unpack(RuleNote, rule.note)
     keys = [step.obj for step in rule.steps if isinstance(step, Do) and step.obj]
-    hardware.mark(world, rule, slot.kind, note, place.note.users if place.note.index else 1)
+    hardware.mark(look.hardware, look.action, rule, slot.kind, note, place.note.users if place.note.index else 1)
+    if hasattr(module, "has_options") and not module.has_options(rule, note):
+        out.newline()
+        out.close()
+        return
     out.open("options")
     module.show(out, rule, note)
     if note.police:
         if slot.kind == "u32":
             out.newline()
-        show_police(out, world, keys.pop())
+        show_police(out, look, keys.pop())
+        if hasattr(module, "show_indev"):
+            module.show_indev(out, note)
     if keys and getattr(module, "ACTIONS_LINE", False):
         out.bare("\n")
-    show_actions(out, world, keys, bool(note.flags & hardware.IN_HW))
+    show_actions(out, look, keys, bool(note.flags & hardware.IN_HW))
     out.close()
     if not keys or not out.options.brief:
         out.newline()
@@ -155,14 +192,14 @@ def show_head(out: Writer, place: Place, view: View, chain: Chain, slot: Slot) -
         out.number("chain", "chain %u ", int(chain.name))
 
 
-def show_police(out: Writer, world: World, key: str) -> None:
+def show_police(out: Writer, look: Look, key: str) -> None:
     """A policer that is the filter's own."""
-    action = world.ruleset.objects.get(key)
+    action = look.action(key)
     if action is not None:
-        kinds.action_module("police").show(out, action, unpack(ActionNote, action.note), world.now())
+        kinds.action_module("police").show(out, action, unpack(ActionNote, action.note), look.now)
 
 
-def show_actions(out: Writer, world: World, keys: list[str], in_hw: bool = False) -> None:
+def show_actions(out: Writer, look: Look, keys: list[str], in_hw: bool = False) -> None:
     """A filter's list of actions; of one in hardware each has its counters from there."""
     if not keys:
         return
@@ -170,9 +207,9 @@ def show_actions(out: Writer, world: World, keys: list[str], in_hw: bool = False
         out.newline()
     out.open_array("actions")
     for order, key in enumerate(keys, 1):
-        action = world.ruleset.objects.get(key)
+        action = look.action(key)
         if action is not None:
-            show_action(out, action, order, world.now(), False, in_hw)
+            show_action(out, action, order, look.now, False, in_hw)
     out.close_array()
 
 
@@ -247,8 +284,9 @@ def _show_table(out: Writer, world: World, actions: list[Object], total: int, fi
     out.close()
     out.open()
     out.open_array("actions")
+    now = world.now()
     for order, action in enumerate(actions, first):
-        show_action(out, action, order, world.now(), True)
+        show_action(out, action, order, now, True)
     out.close_array()
     out.close()
 
@@ -268,7 +306,7 @@ def filter_get(out: Writer, world: World, command: FilterCommand, found: tuple[P
     """tc filter get."""
     place, chain, slot, rule = found
     out.start()
-    show_filter(out, world, place, View(command.dev, command.block), chain, slot, rule)
+    show_filter(out, Look(world), place, View(command.dev, command.block), chain, slot, rule)
     out.finish()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from tcemu.tc import readers
+from tcemu.tc.complaint import RefusalError
 from tcemu.tc.writer import Writer
 
 ERSPAN: Final = (("ver", readers.U8), ("index", readers.U32), ("dir", readers.U8), ("hwid", readers.U8))
@@ -77,7 +78,13 @@ def _erspan(text: str) -> str | None:
             return None
         values[place] = value
     version, index, direction, hardware = values
-    return f"{version}:{index}:0:0" if version == 1 else f"{version}:0:{direction}:{hardware}"
+    return f"{version}:{index}:0:0" if version == 1 else f"{version}:0:{direction & 1}:{hardware & 0x3F}"
+
+
+def check_erspan(text: str) -> None:
+    """What the kernel says of versions that there are not (fl_set_erspan_opt, tunnel_key_copy_erspan_opt)."""
+    if text.partition(":")[0] not in ("1", "2"):
+        raise RefusalError("Tunnel key erspan option ver is incorrect")
 
 
 def _gtp(text: str) -> str | None:

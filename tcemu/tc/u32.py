@@ -21,7 +21,7 @@ from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import RefusalError
 from tcemu.tc.flower_keys import SKIP_SW
 from tcemu.tc.notes import RuleNote, SlotNote, give, pack, take, unpack
-from tcemu.tc.u32_show import show
+from tcemu.tc.u32_show import show, show_indev
 from tcemu.tc.work import Filter, Work
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ NODES: Final = ((0x800, 0xFFF), (1, 0x7FF))  # where node numbers are taken from
 
 READER = U32Reader
 
-__all__ = ["READER", "configure", "listed", "opened", "released", "show"]
+__all__ = ["READER", "configure", "listed", "opened", "released", "show", "show_indev"]
 
 
 def opened(work: Work, slot: SlotNote) -> None:

@@ -72,6 +72,12 @@ def _show_body(out: Writer, rule: Rule, note: RuleNote) -> None:
         out.newline()
         out.hexadecimal("hash_mask", "    hash mask %08x ", extra["hash"]["mask"])
         out.number("hash_off", "at %d ", extra["hash"].get("at", 0))
+    if not note.police:
+        show_indev(out, note)
+
+
+def show_indev(out: Writer, note: RuleNote) -> None:
+    """The input device, which stands behind a policer."""
     if note.indev:
         out.newline()
         out.string("input_dev", "  input dev %s", note.indev)

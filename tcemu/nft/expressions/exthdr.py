@@ -60,7 +60,7 @@ TCP: Final[dict[str, tuple[int, Fields]]] = {
 }
 TCP_BY_NUMBER: Final = {number: name for name, (number, _fields) in reversed(TCP.items()) if name != "echo"}
 TCP_SAME: Final = {"mss": "maxseg", "sack-permitted": "sack-perm", "sack0": "sack", "noop": "nop"}
-_ROUTE: Final[Fields] = {"type": (0, 8, "integer"), "length": (8, 8, "integer"), "ptr": (16, 8, "integer"), "addr": (24, 32, "ipv4_addr")}
+_ROUTE: Final[Fields] = {"type": (0, 8, "integer"), "length": (8, 8, "integer"), "ptr": (16, 8, "integer"), "addr": (24, 32, "integer")}
 IP: Final[dict[str, Fields]] = {
     "lsrr": _ROUTE,
     "rr": _ROUTE,
@@ -169,12 +169,12 @@ def ip_option_expr(p: Parser, parts: tuple[str, str]) -> Key:
     return Key(p.at, NAME, ("ip", kind, field, 0))
 
 
-def sctp_chunk(_p: Parser, kind: str, field: str = "") -> tuple[str, str]:
-    return kind, field
+def sctp_chunk(p: Parser, kind: str, field: str = "") -> Key:
+    return Key(p.at, NAME, ("sctp", kind, field, 0))  # its place begins behind "sctp chunk"
 
 
-def sctp_chunk_expr(p: Parser, parts: tuple[str, str]) -> Key:
-    return Key(p.at, NAME, ("sctp", parts[0], parts[1], 0))
+def sctp_chunk_expr(_p: Parser, key: Key) -> Key:
+    return key
 
 
 def dccp_option(p: Parser, number: int) -> Key:

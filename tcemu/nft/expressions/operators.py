@@ -42,6 +42,9 @@ PROTOCOL_WORDS: Final = {
 }
 
 
+STATES: Final = ("counter", "limit", "ct count")  # of an element, in front of its times, in nft 1.0.6
+
+
 def number(p: Parser, amount: int) -> Symbol:
     return Symbol(p.at, str(amount))
 
@@ -154,7 +157,11 @@ def element_map(p: Parser, head: Expr, data: Expr) -> Element:
 
 def element_options(p: Parser, key: Expr, *options: Any) -> Element:
     made = Element(p.at, key)
+    ages = False
     for option in options:
+        if isinstance(option, Stmt) and (ages or option.kind not in STATES):
+            p.newer(f"{option.kind} of an element here")
+        ages = ages or not isinstance(option, Stmt)
         _option(p, made, option)
     return made
 

@@ -28,6 +28,8 @@ def add(run: Run, command: Command) -> None:
     names = devices(values.get("devices", []))
     table = run.kernel.table(spec.outer())
     check_name(spec.name, spec.name_at)
+    if "nf_flow_table" in run.missing:
+        raise KernelError(ENOENT, spec.name_at)
     key = f"{table.key}/flowtable {spec.name}"
     known = run.ruleset.flowtables.get(key)
     for name in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tcemu.ir.ruleset import Chain, Rule, Table
+from tcemu.ir.ruleset import Chain, Rule, Set, Table
 from tcemu.ir.step import Step
 from tcemu.nft.cache import SetInfo, set_key
 from tcemu.nft.canon import arranged, listing
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tcemu.nft.run import Run
 
 GAP: Final = 1 << 32  # between the ranks of neighbouring rules, so that one fits between them
+BITMAP: Final = 16  # bits of a key that has a bitmap (nft_set_bitmap.c)
 SIZE: Final = 65535  # of a set that packets change and that says none
 
 
@@ -40,8 +41,8 @@ def add(run: Run, command: Command) -> None:
     chain = run.kernel.chain_of_rule(command.spec.plain(), placed)
     _chains_in_place(run, command, scope)
     make(run, command, chain, scope)
-    for key, at, plain in scope.dynamic:
-        _writable(run, key, at, plain)
+    for key, at, plain, times in scope.dynamic:
+        _writable(run, key, at, plain, times)
 
 
 def evaluate(scope: Scope, rule: Parsed) -> None:
@@ -95,7 +96,7 @@ def make(run: Run, command: Command, chain: Chain, scope: Scope) -> Rule:
     own_sets = _anonymous_sets(kernel, command, table, scope)
     handle = command.spec.handle if command.op == "replace" else kernel.next_handle(table)
     rank, replaced = place(kernel, command, chain)
-    check(scope.done, table.family)
+    check(scope.done, table.family, run.missing)
     groups = arranged(scope.done)
     scope.done = [stmt for group in groups for stmt in group]
     steps, places = lowered(groups, table.key)
@@ -272,7 +273,7 @@ def _targets(stmt: Stmt, table: str) -> list[tuple[str, At]]:
     return found
 
 
-def _writable(run: Run, key: str, at: At, plain: bool) -> None:
+def _writable(run: Run, key: str, at: At, plain: bool, times: bool) -> None:
     """A set that a rule writes is one that packets may change (nft flags a new one so) and has a size (nft_dynset.c)."""
     record = run.ruleset.sets.get(key)
     if record is None:
@@ -287,8 +288,16 @@ def _writable(run: Run, key: str, at: At, plain: bool) -> None:
             run.refusals.append(KernelError(EOPNOTSUPP, run.fresh[key]))
             raise KernelError(ENOENT, at)
         raise KernelError(EOPNOTSUPP, at)
+    aging = bool(record.timeout) or "timeout" in note.flags
+    if (times and not aging) or (key not in run.fresh and not record.dynamic and not aging and _fixed(record, note)):
+        raise KernelError(EOPNOTSUPP, at)
     record.dynamic, record.size, record.note = True, record.size or SIZE, pack(note)
     run.ruleset.sets.put(record)
+
+
+def _fixed(record: Set, note: SetNote) -> bool:
+    """Was a set that is there made of a kind that packets cannot change: a bitmap, or a hash of a fixed size (nft_select_set_ops)?"""
+    return bool(record.size) or (sum(note.bits) <= BITMAP and not note.data_types and not note.object and not note.stmts)
 
 
 def delete(run: Run, command: Command) -> None:

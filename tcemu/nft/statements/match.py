@@ -13,6 +13,7 @@ from tcemu.nft.binops import transfer
 from tcemu.nft.datatypes import TYPES
 from tcemu.nft.errors import NftError
 from tcemu.nft.forms import form as form_of
+from tcemu.nft.frame import Name
 from tcemu.nft.statements.kind import Form, Kind
 from tcemu.nft.tree import Binop, CatchAll, Concat, Element, Expr, Key, Prefix, Range, SetLiteral, SetRef, Stmt, Value, Variable
 
@@ -28,8 +29,8 @@ def match(p: Parser, left: Expr, right: Expr) -> Stmt:
     return Stmt(p.at, NAME, left=left, op="", right=right)
 
 
-def match_op(p: Parser, left: Expr, op: str, right: Expr) -> Stmt:
-    return Stmt(p.at, NAME, left=left, op=op, right=right)
+def match_op(p: Parser, left: Expr, op: Name, right: Expr) -> Stmt:
+    return Stmt(p.at, NAME, left=left, op=str(op), right=right, relation=op.at)
 
 
 def _masked(p: Parser, left: Expr, op: str, value: Expr, mask: Expr) -> Stmt:
@@ -41,13 +42,13 @@ def match_flags(p: Parser, left: Expr, value: Expr, mask: Expr) -> Stmt:
     return _masked(p, left, "==", value, mask)
 
 
-def match_op_flags(p: Parser, left: Expr, op: str, value: Expr, mask: Expr) -> Stmt:
-    return _masked(p, left, op, value, mask)
+def match_op_flags(p: Parser, left: Expr, op: Name, value: Expr, mask: Expr) -> Stmt:
+    return _masked(p, left, str(op), value, mask)
 
 
 def relation(op: str) -> Any:
-    def act(_p: Parser) -> str:
-        return op
+    def act(p: Parser) -> Name:
+        return Name(op, p.at)
 
     return act
 
@@ -92,25 +93,32 @@ def _right(scope: Scope, left: Expr, op: str, parsed: Expr) -> tuple[str, Any]:
 
 def _check(stmt: Stmt, left: Expr, op: str, right: Any) -> None:
     shown = op or "=="
+    relation = stmt.args.get("relation", stmt.at)
     if not right.constant():
-        raise NftError(f"Right hand side of relational expression ({shown}) must be constant", right.at, stmt.at)
+        raise NftError(f"Right hand side of relational expression ({shown}) must be constant", right.at, relation)
     if left.constant():
         raise NftError(f"Relational expression ({shown}) has constant value", left.at, right.at)
     if left.dtype is not None and not _same(left, right):
         kind = right.dtype.desc if right.dtype else "invalid"
-        raise NftError(f"datatype mismatch, expected {left.dtype.desc}, expression has type {kind}", right.at, left.at)
+        raise NftError(f"datatype mismatch, expected {left.dtype.desc}, expression has type {kind}", _only(right).at, left.at)
     if op == "!":
-        if isinstance(left, Binop):
+        if isinstance(left, Binop) or (isinstance(left, Key) and left.bits % 8):
             raise NftError("cannot combine negation with binary expression", left.at, right.at)
         if not isinstance(right, Value) or right.dtype is None or right.dtype.root != "bitmask":
             raise NftError("negation can only be used with singleton bitmask values", left.at, right.at)
     if op in ("<", ">", "<=", ">="):
         if isinstance(left, Concat):
-            raise NftError(f"Relational expression ({op}) is undefined for {left.what} expressions", left.at, stmt.at)
+            raise NftError(f"Relational expression ({op}) is undefined for {left.what} expressions", left.at, relation)
         if not right.singleton():
-            raise NftError(f"Relational expression ({op}) is undefined for {right.what} expressions", right.at, stmt.at)
+            raise NftError(f"Relational expression ({op}) is undefined for {right.what} expressions", right.at, relation)
     elif isinstance(right, Concat):
         raise NftError("Use concatenations with sets and maps, not singleton values", left.at, right.at)
+
+
+def _only(right: Any) -> Any:
+    """Of a literal with one plain member, that."""
+    item = right.items[0] if isinstance(right, SetLiteral) and len(right.items) == 1 else None
+    return item.key if isinstance(item, Element) else right
 
 
 def _same(left: Expr, right: Any) -> bool:
@@ -147,12 +155,26 @@ def text(form: Form, out: Any) -> str:
     """``[match, op, left, right]`` or ``[match, op, left, value, mask]``."""
     _kind, op, left, right, *mask = form
     lead = out.text(left, 9)
+    if out.later and left[:3] == ["payload", "ip", "frag-off"]:
+        right = hexadecimal(right)
+    if out.later and left[0] == "op" and left[2][:3] == ["payload", "ip", "frag-off"]:
+        lead, right = out.text(hexadecimal(left), 9), hexadecimal(right)
+    if mask and out.later:  # nft 1.1 lists what the kernel does
+        bits, value = (out.text(["flags", *part[1:]]) for part in (mask[0], right))
+        return f"{lead} & {f'({bits})' if ' ' in bits else bits} {op or '=='} {value}"
     if mask:
         return f"{lead} {'!= ' if op == '!=' else ''}{out.text(right)} / {out.text(mask[0])}"
     if op in ("", "=="):
         shown = "== " if op == "==" and (left[0] == "op" or (right[0] == "v" and TYPES[right[1]].root == "bitmask")) else ""
         return f"{lead} {shown}{out.text(right, 9)}"
     return f"{lead} {op} {out.text(right, 9)}"
+
+
+def hexadecimal(form: Form) -> Form:
+    """An expression with its plain numbers in hexadecimal."""
+    if form[0] == "v":
+        return ["v", "xinteger", *form[2:]] if form[1] == "integer" else form
+    return [hexadecimal(part) if isinstance(part, list) else part for part in form]
 
 
 def json(form: Form, out: Any) -> Any:

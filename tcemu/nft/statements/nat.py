@@ -296,9 +296,10 @@ def json(form: Form, out: Any) -> Any:
         body["port"] = out.json(port)
     if how == "prefix":
         flags = [*flags, "netmap"]
-        body["type_flags"] = "prefix"
     if flags:
         body["flags"] = flags[0] if len(flags) == 1 else flags
+    if how == "prefix":
+        body["type_flags"] = "prefix"
     return {what: body or None}
 
 

@@ -81,7 +81,7 @@ def evaluate(scope: Scope, stmt: Stmt) -> Stmt:
         data = scope.argument(stmt, data, info.data, info.data_bits, info.note.data_orders[0] if info.note.data_orders else "")
     _check_states(stmt.args["stmts"])
     made = Stmt(stmt.at, NAME, op=stmt.args["op"], set=ref, key=key, data=data, timeout=element.timeout, stmts=stmt.args["stmts"])
-    scope.dynamic.append((info.key, stmt.at, data is None))
+    scope.dynamic.append((info.key, stmt.at, data is None, element.timeout is not None))
     return made
 
 

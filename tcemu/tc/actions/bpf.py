@@ -79,7 +79,7 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     effect = action.effect
     assert isinstance(effect, Other)
     out.string("kind", "%s ", "bpf")
-    out.string("bytecode", "bytecode '%s'", msgspec.json.decode(bytes(effect.params))["bytecode"])
+    bytecode.show(out, msgspec.json.decode(bytes(effect.params))["bytecode"])
     show_control(out, " default-action ", action.then, "\\" if out.options.oneline else "\n")
     show_index(out, "\t index %u", action, note, now)
-    out.text(" ")
+    out.bare("\n " if out.json else " ")  # tc writes both, line end and blank, past its JSON writer

@@ -99,7 +99,11 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     out.number("bind", " bind %d", action.bound)
     if effect.dscp_mask:
         out.string("dscpmask", f" dscp {effect.dscp_mask:#010x}", f"{effect.dscp_mask:#x}")
-        out.string("dscpstatemask", f" {effect.dscp_state:#010x}" if effect.dscp_state else " 0000000000", f"{effect.dscp_state:#x}")
+        out.string(
+            "dscpstatemask",
+            f" {effect.dscp_state:#010x}" if effect.dscp_state else " 0000000000",
+            f"{effect.dscp_state:#x}" if effect.dscp_state else "0",
+        )
     if effect.mark_mask is not None:
         out.string("cpmark", f" cpmark {effect.mark_mask:#010x}", f"{effect.mark_mask:#x}")
     if out.stats:

@@ -47,7 +47,10 @@ class SampleReader(ActionReader):
             if not self.index and name not in self.set:
                 self.usage(f'param "{name}" not set\n')
         given = self.set
-        return self.spec(Log("", "psample", given.get("group"), given.get("rate", 0), given.get("trunc", 0)))
+        spec = self.spec(Log("", "psample", given.get("group"), given.get("rate", 0), given.get("trunc", 0)))
+        if given.get("trunc") == 0:
+            spec.extra = {"trunc": True}
+        return spec
 
 
 READER = SampleReader
@@ -71,7 +74,7 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     out.string("kind", "%s ", "sample")
     out.number("rate", "rate 1/%u ", log.rate)
     out.number("group", "group %u", log.group or 0)
-    if log.truncate:
+    if log.truncate or note.extra.get("trunc"):
         out.number("trunc_size", " trunc_size %u", log.truncate)
     show_control(out, " ", action.then, "")
     out.newline()

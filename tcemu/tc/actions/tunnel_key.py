@@ -131,6 +131,8 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Tunn
     for option in tunnel.options.split(",") if tunnel.options_kind == "geneve" else ():
         if len(option.rpartition(":")[2]) % 8:
             raise RefusalError("Tunnel key geneve option data is not a multiple of 4 bytes long")
+    if tunnel.options_kind == "erspan":
+        tunnel_options.check_erspan(tunnel.options)
     return tunnel
 
 
@@ -155,7 +157,7 @@ def _show_set(out: Writer, tunnel: Tunnel, ported: bool) -> None:
     if tunnel.key is not None:
         out.newline()
         out.number("key_id", "\tkey_id %u", tunnel.key)
-    if ported:
+    if ported and tunnel.port:
         out.newline()
         out.number("dst_port", "\tdst_port %u", tunnel.port)
     if tunnel.options_kind:

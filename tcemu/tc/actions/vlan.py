@@ -92,7 +92,7 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Vlan
     assert isinstance(vlan, Vlan)
     if not vlan.op:
         raise RefusalError()
-    if vlan.id is not None and vlan.id > 0xFFF:
+    if vlan.id is not None and vlan.id >= 0xFFF:
         raise RefusalError("", errno.ERANGE)
     return vlan
 
