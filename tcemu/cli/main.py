@@ -191,6 +191,8 @@ def tool(name: str, argv: list[str], choice: Choice) -> int:
             followed = monitored(session, argv)
             if followed is not None:
                 return followed
+        if name == "tc" and any(word.startswith("m") for word in argv):
+            tc_monitored(session, argv)
         run: Callable[..., Result] = getattr(session, name)
         result = run(argv, stdin=standard_input(argv))
     if result.stdout:
@@ -227,6 +229,15 @@ def monitored(session: Session, argv: list[str]) -> int | None:
         return 0
     reply = follow(session, options, lambda: int(session.store.rows("PRAGMA data_version").fetchone()[0]), write_now)
     return complain(reply.stderr, reply.exit_code)
+
+
+def tc_monitored(session: Session, argv: list[str]) -> None:
+    """``tc monitor``, which ends when it is interrupted; comes back if the command is another one after all."""
+    from tcemu.tc.monitor import asked, follow
+
+    settings = asked(argv)
+    if settings is not None:
+        follow(session, settings.options, lambda: int(session.store.rows("PRAGMA data_version").fetchone()[0]), write_now)
 
 
 def own_namespace(argv: list[str], choice: Choice) -> list[str]:

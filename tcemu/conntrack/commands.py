@@ -120,11 +120,13 @@ def told(count: int, done: str) -> str:
 
 
 def _lines(entries: list[Entry], now: int, request: Request) -> str:
+    """Connections in the format that -o names; `save` writes what undoes or repeats a -D or -U."""
     if "xml" in request.output:
         body = "".join(formats.xml(entry, now) + "\n" for entry in entries)
         return formats.XML_HEAD + body + formats.XML_TAIL if entries else ""
     if "save" in request.output:
-        return "".join(formats.save(entry, now) + "\n" for entry in entries)
+        letter = {"D": "-D", "U": "-U"}.get(request.command, "-A")
+        return "".join(formats.save(entry, now, letter) + "\n" for entry in entries)
     output = show.Output("extended" in request.output, "id" in request.output, "ktimestamp" in request.output)
     return "".join(show.line(entry, now, output) + "\n" for entry in entries)
 
@@ -135,6 +137,8 @@ def _list(request: Request, world: Tracked) -> Reply:
         waited = [one for one in expected(world, now) if request.family in (0, one.family)]
         text = waiting.text(waited, masters(world, now) if waited else {}, now, request.output)
         return Reply(0, text, _labelless(request) + _counted(len(waited)))
+    if "status" in request.given and not request.status and not request.unreplied:
+        raise ComplaintError("Operation failed: invalid parameters", 1)
     found = [entry for entry in alive(world, now) if matches(request, entry, now)] if request.table == "conntrack" else []
     text = _lines(found, now, request)
     if "zero" in request.given:
@@ -201,9 +205,12 @@ def _get(request: Request, world: Tracked) -> Reply:
     if "src" not in request.addresses:
         raise ComplaintError("Operation failed: invalid parameters", 1)
     now = world.now()
-    found = make.find(alive(world, now), make.entry_of(request))
+    wanted = make.entry_of(request)
+    found = make.find(alive(world, now), wanted)
     if found is None:
         raise ComplaintError("Operation failed: such conntrack doesn't exist", 1)
+    if not found.has_orig(wanted.orig):
+        return Reply(1, "", told(0, "shown"))  # found by its reply tuple, which the tool then compares with the original one
     return Reply(0, _lines([found], now, request), told(1, "shown"))
 
 
@@ -234,14 +241,27 @@ def _create(request: Request, world: Tracked) -> Reply:
             return Reply(0, "", told(0, "added"))
         raise ComplaintError("Operation failed: Such conntrack exists, try -U to update", 1)
     entry.id = max((record.rank for record in world.connections), default=0) + 1
+    entry.acct, entry.stamped = _is_on(world, "acct"), _is_on(world, "timestamp")
     make.begin(entry, request, now)
     world.connections.put(to_record(entry))
     return Reply(0, "", told(1, "added" if request.adds else "created"))
 
 
+def _is_on(world: Tracked, name: str) -> bool:
+    """A switch of net.netfilter.nf_conntrack_*, of a world that has sysctls."""
+    host = getattr(world, "host", None)
+    kept = host.sysctls.get(f"net.netfilter.nf_conntrack_{name}") if host is not None else None
+    return kept is not None and kept.value.strip() not in ("", "0")
+
+
 def _update(request: Request, world: Tracked) -> Reply:
     now = world.now()
     found = [entry for entry in alive(world, now) if matches(make.filter_of(request), entry, now)]
+    if "status" in request.given and not request.status:
+        found = []
+    if found and not request.family:  # the tool sends no family then, and the kernel wants one
+        failed = "Operation failed: Operation not supported"
+        return Reply(1, "", f"{failed}\n{NAME}: {failed}\n")
     for entry in found:
         make.change(entry, request, now)
         world.connections.put(to_record(entry))

@@ -22,7 +22,7 @@ from tcemu.conntrack.linux.tcp import STATE_NAMES as TCP_STATES
 from tcemu.conntrack.names import address, protocol, state
 from tcemu.conntrack.show import left, uses
 from tcemu.conntrack.timeouts import SECOND
-from tcemu.conntrack.tuples import GRE, ICMP, ICMPV6, SCTP, has_ports
+from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, has_ports
 
 XML_HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<conntrack>\n'
 XML_TAIL = "</conntrack>\n"
@@ -102,6 +102,8 @@ def save(entry: Entry, now: int, command: str = "-A", protocol_too: bool = True)
         words.append(f"--sport {orig.sport} --dport {orig.dport} --reply-port-src {reply.sport} --reply-port-dst {reply.dport}")
     if state(entry) and protocol_too:
         words.append(f"--state {state(entry)}")
+    if entry.proto == DCCP:
+        words.append(f"--role {'server' if entry.last_flags else 'client'}")
     if entry.proto == SCTP:
         words.append(f"--orig-vtag {entry.vtag_orig} --reply-vtag {entry.vtag_reply}")
     return " ".join(words)

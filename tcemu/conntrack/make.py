@@ -102,6 +102,8 @@ def begin(entry: Entry, request: Request, now: int) -> None:
         entry.status |= SRC_NAT_DONE | DST_NAT_DONE
     entry.reply = reply
     change(entry, request, now)
+    if request.mark is not None:
+        entry.mark = request.mark[0]  # a mask does not matter to a new one
 
 
 def change(entry: Entry, request: Request, now: int) -> None:
@@ -110,7 +112,7 @@ def change(entry: Entry, request: Request, now: int) -> None:
     if request.timeout is not None:
         entry.expires = now + request.timeout * SECOND
     if request.mark is not None:
-        entry.mark = entry.mark & ~request.mark[1] & 0xFFFFFFFF | request.mark[0]
+        entry.mark = entry.mark & ~request.mark[1] & 0xFFFFFFFF ^ request.mark[0]
     if request.state is not None:
         entry.state = request.state
     entry.vtag_orig = request.vtags.get("vtag-orig", int(entry.vtag_orig))
@@ -118,8 +120,8 @@ def change(entry: Entry, request: Request, now: int) -> None:
 
 
 def filter_of(request: Request) -> Request:
-    """The part of a -U that says which connections, not what becomes of them."""
+    """The part of a -U that says which connections, not what becomes of them; verification tags are both, and so mean those that are there."""
     out = Request()
     out.command, out.family, out.proto, out.id = request.command, request.family, request.proto, request.id
-    out.addresses, out.ports, out.nat = request.addresses, request.ports, request.nat
+    out.addresses, out.ports, out.nat, out.vtags = request.addresses, request.ports, request.nat, request.vtags
     return out

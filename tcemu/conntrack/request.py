@@ -305,7 +305,8 @@ def _option(request: Request, name: str, value: str | None, word: str, words: li
         if request.mark is not None:  # so does the tool
             request.mark = (request.status, request.mark[1])
     elif name == "output":
-        request.output |= {_prefixed(part, OUTPUT_WORDS) for part in (value or "").split(",")}
+        parts = (value or "").split(",")
+        request.output |= {_prefixed(part, OUTPUT_WORDS, ",".join(parts[place:])) for place, part in enumerate(parts)}
     elif name == "timeout":
         request.timeout = number(value or "")
     elif name == "id":
@@ -391,11 +392,11 @@ def _status(request: Request, value: str) -> None:
             request.status |= STATUS_WORDS[_prefixed(part, tuple(STATUS_WORDS))]
 
 
-def _prefixed(part: str, words: tuple[str, ...]) -> str:
-    """A word or the beginning of one, in any case."""
+def _prefixed(part: str, words: tuple[str, ...], rest: str = "") -> str:
+    """A word or the beginning of one, in any case; of an empty one the tool complains with all that follows."""
     found = next((word for word in words if part and word.lower().startswith(part.lower())), None)
     if found is None:
-        raise ComplaintError(f"Bad parameter `{part}'")
+        raise ComplaintError(f"Bad parameter `{part or rest}'")
     return found
 
 

@@ -21,6 +21,7 @@ def matches(request: Request, entry: Entry, now: int) -> bool:
         and _zones(request, entry)
         and _marks(request, entry)
         and _state(request, entry)
+        and _tags(request, entry)
         and _nat(request, entry)
         and _timeout(request, entry, now)
     )
@@ -71,6 +72,12 @@ def _marks(request: Request, entry: Entry) -> bool:
     if request.unreplied and entry.status & SEEN_REPLY:
         return False
     return entry.status & request.status == request.status
+
+
+def _tags(request: Request, entry: Entry) -> bool:
+    """Verification tags, which only -U compares."""
+    here = {"vtag-orig": entry.vtag_orig, "vtag-reply": entry.vtag_reply}
+    return request.command != "U" or all(here[name] == value for name, value in request.vtags.items())
 
 
 def _state(request: Request, entry: Entry) -> bool:

@@ -20,6 +20,7 @@ from tcemu.engine.effects.track import show_ct
 from tcemu.engine.effects.tunnel import show_tunnel
 from tcemu.engine.last_hop import LastHop
 from tcemu.engine.neigh import Peers
+from tcemu.engine.policies import Asked
 from tcemu.engine.ports import (
     BLACKHOLE,
     BROADCAST,
@@ -53,6 +54,7 @@ from tcemu.fields import (
     IP_FRAG,
     IP_SADDR,
     IP_TOS,
+    MARK,
     PKT_LEN,
     PKTTYPE,
 )
@@ -226,9 +228,24 @@ class Output(LastHop):
     def lookup(self, p: Packet, family: i64) -> Hop | None:
         """The route of a packet by its target."""
         f = p.f
+        if len(self.tables.policies) > 0:
+            return self.tables.policed(self.asked(p, self.tables.loopback))
         if family == PF_IPV4:
             return self.tables.route(4, 0, f[IP_DADDR])
         return self.tables.route(6, f[IP6_DADDR], f[IP6_DADDR + 1])
+
+    def asked(self, p: Packet, device: i64) -> Asked:
+        """What a packet is routed by; ``device``: where it came in, the loopback device for the machine's own."""
+        f = p.f
+        asked = Asked()
+        asked.mark, asked.device = f[MARK], device
+        if (p.groups & G_IP4) != 0:
+            asked.source, asked.target = f[IP_SADDR], f[IP_DADDR]
+        else:
+            asked.family = 6
+            asked.source_high, asked.source = f[IP6_SADDR], f[IP6_SADDR + 1]
+            asked.target_high, asked.target = f[IP6_DADDR], f[IP6_DADDR + 1]
+        return asked
 
     def out_index(self, hop: Hop) -> i64:
         """The device that a route leads out by."""

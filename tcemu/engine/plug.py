@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tcemu.engine.plug_programs import fingers, sockets
+from tcemu.engine.plug_programs import fingers, policies, sockets
 from tcemu.engine.ports import (
     BLACKHOLE,
     BRIDGE,
@@ -22,6 +22,7 @@ from tcemu.engine.ports import (
     VETH,
     VLAN,
     VXLAN,
+    Fib,
     Hop,
     HostTables,
     Own,
@@ -72,7 +73,8 @@ def plug(host: Host) -> HostTables:
         _own(tables, address, index_of.get(address.parent, 0))
     for route in host.routes:
         _route(tables, route, index_of.get(route.device, 0))
-    tables.print = repr((list(host.addresses), list(host.routes)))
+    tables.policies = policies(host.policies, index_of)
+    tables.print = repr((list(host.addresses), list(host.routes), list(host.policies)))
     tables.lengths4 = [length for length in range(32, -1, -1) if tables.main4[length]]
     tables.lengths6 = [length for length in range(128, -1, -1) if tables.main6[length]]
     for near in host.neighbours:
@@ -192,7 +194,11 @@ def _route(tables: HostTables, route: Route, index: int) -> None:
     hop.has_via = route.via != 0
     hop.source_high, hop.source = halves(route.source)
     tables.configured = True
-    if route.parent == "4":
+    family, _, number = route.parent.partition(" ")
+    if number:
+        tables.others.setdefault((int(family), int(number)), Fib(int(family))).routes.append(hop)
+        return
+    if family == "4":
         known = tables.main4[route.prefix].get(hop.low)
         if known is None or hop.metric < known.metric:
             tables.main4[route.prefix][hop.low] = hop

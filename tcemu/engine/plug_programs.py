@@ -1,4 +1,4 @@
-"""What local programs have, plugged into the engine: sockets, and the fingerprints that were loaded.
+"""What is beside the network's own tables, plugged into the engine: sockets, fingerprints that were loaded, rules of routing.
 
 Source of the fields of a fingerprint: nftables src/nfnl_osf.c osf_load_line, nf_osf_parse_opt.
 """
@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tcemu.engine.policies import Policy
 from tcemu.engine.ports import halves
 from tcemu.engine.sockets import LocalSocket, Sockets
+from tcemu.host.text import netmask
 from tcemu.packet.fingerprint import BY_MSS, BY_MTU, MODULO, PLAIN, Finger, Fingers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tcemu.host.model import Fingerprint, Socket
+    from tcemu.host.model import Policy as PolicyRecord
 
 GENRE: Final = 31  # MAXGENRELEN, less its end
 OPTIONS: Final = {"E": (0, 1), "N": (1, 1), "M": (2, 4), "W": (3, 3), "S": (4, 2), "T": (8, 10)}  # kind and bytes
@@ -31,6 +34,22 @@ def sockets(records: Iterable[Socket]) -> Sockets:
         one.peer_port, one.transparent, one.mark = record.peer_port, record.transparent, record.mark
         one.dual = record.family == 6 and not record.v6only and not record.address
         made.all.append(one)
+    return made
+
+
+def policies(records: Iterable[PolicyRecord], index_of: dict[str, int]) -> list[Policy]:
+    """As the engine has them, by preference."""
+    made = []
+    for record in sorted(records, key=lambda record: record.rank):
+        family = int(record.parent)
+        one = Policy(family, record.rank, record.table)
+        one.source_high, one.source = halves(record.source)
+        one.target_high, one.target = halves(record.target)
+        one.source_mask_high, one.source_mask = halves(netmask(family, record.source_prefix))
+        one.target_mask_high, one.target_mask = halves(netmask(family, record.target_prefix))
+        one.mask, one.mark = record.mask, record.mark & record.mask
+        one.device = index_of.get(record.device, -1) if record.device else 0
+        made.append(one)
     return made
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcemu.engine.policies import Asked, Policy
 from tcemu.engine.sockets import Sockets
 from tcemu.packet.fingerprint import Fingers
 
@@ -115,6 +116,26 @@ class Hop:
         self.source: i64 = 0
 
 
+class Fib:
+    """A routing table besides main; looked up by few packets, so it is searched."""
+
+    def __init__(self, family: i64) -> None:
+        self.family: i64 = family
+        self.routes: list[Hop] = []
+
+    def find(self, high: i64, low: i64) -> Hop | None:
+        """The longest prefix, of these the least metric."""
+        best: Hop | None = None
+        for hop in self.routes:
+            if self.family == 4:
+                holds = (low & mask4(hop.prefix)) == hop.low
+            else:
+                holds = (high & mask_high(hop.prefix)) == hop.high and (low & mask_low(hop.prefix)) == hop.low
+            if holds and (best is None or hop.prefix > best.prefix or (hop.prefix == best.prefix and hop.metric < best.metric)):
+                best = hop
+        return best
+
+
 class HostTables:
     """All of it. `route` looks the networks of each prefix length up, longest first; local addresses come before all."""
 
@@ -138,6 +159,8 @@ class HostTables:
         self.echo6: bool = True
         self.rate4: i64 = 1_000_000_000  # ns between ICMP errors to one address (net.ipv4.icmp_ratelimit)
         self.rate6: i64 = 1_000_000_000
+        self.policies: list[Policy] = []  # by preference; none of them: local, then main
+        self.others: dict[tuple[int, int], Fib] = {}  # tables besides main, by family and number
         self.sockets: Sockets = Sockets()
         self.fingers: Fingers = Fingers()
 
@@ -157,6 +180,29 @@ class HostTables:
             if found is not None:
                 return found
         return None
+
+    def policed(self, asked: Asked) -> Hop | None:
+        """fib_rules_lookup: local, then the tables of the rules that hold, with main at its place."""
+        found = self.local(asked.family, asked.target_high, asked.target)
+        if found is not None:
+            return found
+        mained = False
+        for policy in self.policies:
+            if policy.preference > 32766 and not mained:
+                mained = True
+                found = self.route(asked.family, asked.target_high, asked.target)
+                if found is not None:
+                    return found
+            if not policy.holds(asked):
+                continue
+            if policy.table == 254:
+                found = self.route(asked.family, asked.target_high, asked.target)
+            else:
+                fib = self.others.get((asked.family, policy.table))
+                found = fib.find(asked.target_high, asked.target) if fib is not None else None
+            if found is not None:
+                return found
+        return None if mained else self.route(asked.family, asked.target_high, asked.target)
 
     def local(self, family: i64, high: i64, low: i64) -> Hop | None:
         """The local table: the machine's own addresses, broadcasts, and 127.0.0.0/8."""

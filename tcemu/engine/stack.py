@@ -105,10 +105,11 @@ OWNED: Final = "tproxy gave it a local socket, but routing does not deliver it h
 class Stack(Elsewhere):
     """The network layer of the machine."""
 
-    __slots__ = ("raw_protocols",)
+    __slots__ = ("raw_protocols", "strangers")
 
     def __init__(self, settings: Settings | None = None, sink: Sink | None = None) -> None:
         super().__init__(settings, sink)
+        self.strangers: i64 = 0  # IP packets for other stations, which nobody looks at
         self.raw_protocols: set[int] = set()  # that local programs read from raw sockets, so that nobody answers "unreachable"
 
     # ------------------------------------------------------------ in
@@ -123,6 +124,7 @@ class Stack(Elsewhere):
         placeless = self.placeless
         f = p.f
         if not placeless and f[PKTTYPE] == OTHERHOST:
+            self.strangers += 1
             return ACCEPT  # promiscuous taps saw it; ip_rcv lets it go without a word
         if p.lies:
             p.reason = p.broken if p.broken.startswith("IPv") else "the packet is shorter than its IP header says"
@@ -186,7 +188,7 @@ class Stack(Elsewhere):
         if port.kind != LOOPBACK and is_martian(source, target):
             p.reason = "a martian address"
             return DROP
-        hop = tables.route(4, 0, target)
+        hop = tables.route(4, 0, target) if len(tables.policies) == 0 else tables.policed(self.asked(p, port.index))
         if target == 0xFFFFFFFF or (target >> 28 == 0xE and f[PKTTYPE] != HOST) or (source == 0 and target == 0):
             return self.deliver(p, port, self.hooks4.input, PF_IPV4, None)
         mine = tables.local(4, 0, source)
@@ -218,7 +220,11 @@ class Stack(Elsewhere):
     def route6(self, p: Packet, port: Port) -> i64:
         """ip6_route_input."""
         f = p.f
-        hop = self.tables.route(6, f[IP6_DADDR], f[IP6_DADDR + 1])
+        tables = self.tables
+        if len(tables.policies) == 0:
+            hop = tables.route(6, f[IP6_DADDR], f[IP6_DADDR + 1])
+        else:
+            hop = tables.policed(self.asked(p, port.index))
         if (f[IP6_DADDR] >> 56) & 0xFF == 0xFF:
             return self.deliver(p, port, self.hooks6.input, PF_IPV6, None)
         if hop is not None and hop.kind == LOCAL:

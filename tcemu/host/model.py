@@ -70,7 +70,7 @@ class Hop(Struct, frozen=True, omit_defaults=True):
 
 
 class Route(Record):
-    """A route (parent: ``4`` or ``6``); ``via`` 0 is a link route; kind unicast, local, blackhole, unreachable or prohibit.
+    """A route (parent: ``4`` or ``6``, with a table other than main behind it, as in ``4 100``); ``via`` 0 is a link route; kind unicast, local, blackhole, unreachable or prohibit.
 
     The kernel's own routes to connected networks are here (proto ``kernel``), those to the host's own addresses are not: they
     follow from the addresses. Of a route with several next hops, ``via`` and ``device`` are the first.
@@ -87,6 +87,22 @@ class Route(Record):
     scope: str = "global"
     onlink: bool = False
     hops: tuple[Hop, ...] = ()
+
+
+class Policy(Record):
+    """A rule that says which table routes a packet (parent: ``4`` or ``6``); rank is its preference.
+
+    The kernel's own (local, main, default) are not here. Prefix 0 is any address, a mask of 0 any mark, an empty device any.
+    """
+
+    source: int = 0
+    source_prefix: int = 0
+    target: int = 0
+    target_prefix: int = 0
+    mark: int = 0
+    mask: int = 0
+    device: str = ""
+    table: int = 254
 
 
 class Neighbour(Record):
@@ -151,6 +167,7 @@ class Host(Struct):
     counters: Shelf[Counter] = field(default_factory=MemoryShelf)
     sockets: Shelf[Socket] = field(default_factory=MemoryShelf)
     fingerprints: Shelf[Fingerprint] = field(default_factory=MemoryShelf)
+    policies: Shelf[Policy] = field(default_factory=MemoryShelf)
 
 
 def empty() -> Host:

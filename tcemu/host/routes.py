@@ -1,4 +1,4 @@
-"""The main routing table: connected routes that come and go with addresses, static ones, and the lookup.
+"""Routing tables, of which main is nearly all: connected routes that come and go with addresses, static ones, and the lookup.
 
 Source: net/ipv4/fib_frontend.c fib_add_ifaddr(), fib_semantics.c fib_sync_down_dev(), net/ipv6/route.c; order of the
 dump as fib_table_dump() has it: by prefix, then metric, for IPv6 longer prefixes first where one covers the other.
@@ -24,15 +24,20 @@ class Answer(NamedTuple):
     source: int
 
 
-def key_of(family: int, address: int, prefix: int, metric: int, number: int = 0) -> str:
-    """A route's key: family, network, metric, and a number among routes that are alike in these."""
-    return f"{family} {show_address(family, address)}/{prefix} {metric}" + (f" {number}" if number else "")
+def family_of(route: Route) -> int:
+    """4 or 6."""
+    return int(route.parent[:1])
 
 
-def alike(host: Host, family: int, address: int, prefix: int, metric: int) -> list[Route]:
-    """The routes to that network with that metric, in order."""
+def key_of(parent: str, address: int, prefix: int, metric: int, number: int = 0) -> str:
+    """A route's key: family and table, network, metric, and a number among routes that are alike in these."""
+    return f"{parent} {show_address(int(parent[:1]), address)}/{prefix} {metric}" + (f" {number}" if number else "")
+
+
+def alike(host: Host, family: int, address: int, prefix: int, metric: int, parent: str = "") -> list[Route]:
+    """The routes to that network with that metric, in order; of the main table unless ``parent`` says another."""
     rank = rank_of(family, address, prefix, metric)
-    found = host.routes.between(str(family), rank, rank)
+    found = host.routes.between(parent or str(family), rank, rank)
     return [route for route in found if (route.address, route.prefix, route.metric) == (address, prefix, metric)]
 
 
@@ -45,12 +50,11 @@ def rank_of(family: int, address: int, prefix: int, metric: int) -> int:
 
 def add(host: Host, route: Route) -> None:
     """Put a route behind those that are like it."""
-    family = int(route.parent)
-    route.rank = rank_of(family, route.address, route.prefix, route.metric)
+    route.rank = rank_of(family_of(route), route.address, route.prefix, route.metric)
     number = 0
-    while host.routes.get(key_of(family, route.address, route.prefix, route.metric, number)) is not None:
+    while host.routes.get(key_of(route.parent, route.address, route.prefix, route.metric, number)) is not None:
         number += 1
-    route.key = key_of(family, route.address, route.prefix, route.metric, number)
+    route.key = key_of(route.parent, route.address, route.prefix, route.metric, number)
     host.routes.put(route)
 
 

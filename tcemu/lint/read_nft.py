@@ -150,3 +150,8 @@ def load_json(subject: Subject, path: str, content: str) -> None:
 
     parser = Parser(path, content, [])
     apply(subject, parser, fill(parser, content), lists=True)
+    if '"metainfo"' in content[:400]:  # a listing of what is loaded: that nft cannot load its own words again is no fault of the ruleset
+        text = subject.nft[-1]
+        for error in text.errors:
+            subject.doubt("a part of the listing", f"nft would not load it again: {error.message}")
+        text.errors.clear()

@@ -86,7 +86,10 @@ def never(laboratory: Laboratory, made: Sample, claim: Claim) -> str:
     if not first_only and claim.victim not in seen.failed:
         return ""
     again = laboratory.run(made, claim, change._replace(loosened=claim.victim, steps=claim.guards, untracked=first_only))
-    return f"comes to {laboratory.name(claim.victim)}, which does not match it" if claim.victim in again.hit else ""
+    if claim.victim not in again.hit:
+        return ""
+    name = laboratory.name(claim.victim)
+    return f"does not come to {name}" if claim.victim not in seen.failed else f"comes to {name}, which does not match it"
 
 
 def unled(laboratory: Laboratory, made: Sample, claim: Claim) -> str:

@@ -255,6 +255,11 @@ def _tell(running: Running, result: ReplayResult) -> None:
     hits = [(rule.key, int(rule.hits)) for rule in machine.program.rules]
     named = labels(running.session, [key for key, _ in hits])
     result.rules = [RuleHits(key, named[key], count) for key, count in hits]
+    strangers = int(machine.strangers)
+    if 2 * strangers > result.packets:
+        result.notes.append(
+            f"{strangers:,} packets were for other stations: their Ethernet destination is no address of the device (ip link set DEV address MAC)"
+        )
     result.connections = int(machine.conntrack.count)
     result.shares = shares(machine, running.offloading)
     if running.offloading is not None:

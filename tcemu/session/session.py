@@ -308,6 +308,7 @@ def _host(store: Store) -> Host:
         TableShelf(store, "counters", model.Counter),
         TableShelf(store, "sockets", model.Socket),
         TableShelf(store, "fingerprints", model.Fingerprint),
+        TableShelf(store, "policies", model.Policy),
     )
 
 

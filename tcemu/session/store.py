@@ -42,7 +42,7 @@ FIRST: Final = (
     "connections",
     "expectations",
 )
-SECOND: Final = ("sockets", "fingerprints")  # came with layout 2
+SECOND: Final = ("sockets", "fingerprints", "policies")  # came with layout 2
 SHELVES: Final = FIRST + SECOND
 
 _SHELF_LAYOUT: Final = """

@@ -13,7 +13,7 @@ from tcemu.session.store import LAYOUTS, SHELVES
 if TYPE_CHECKING:
     from tcemu.session.session import Session
 
-HOST: Final = ("devices", "addresses", "routes", "neighbours", "sysctls", "counters", "sockets", "fingerprints")
+HOST: Final = ("devices", "addresses", "routes", "neighbours", "sysctls", "counters", "sockets", "fingerprints", "policies")
 FORMAT: Final = "tcemu session"
 
 

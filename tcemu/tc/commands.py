@@ -75,7 +75,7 @@ COUNTED: Final = (
     ("-conf", "CONF"),
     ("-color", "COLOR"),
     ("-timestamp", "timestamp"),
-    ("-tshort", "timestamp"),
+    ("-tshort", "tshort"),
     ("-json", "json"),
     ("-oneline", "oneline"),
     ("-brief", "brief"),
@@ -105,6 +105,8 @@ def read_options(argv: list[str], settings: Settings) -> tuple[Reply | None, lis
                 raise ComplaintError(f'Cannot open network namespace "{value}": No such file or directory\n', USAGE)
         elif field == "COLOR":
             settings.options = settings.options._replace(color=not settings.options.json)
+        elif field == "tshort":
+            settings.options = settings.options._replace(timestamp=1, tshort=1)
         elif field:
             settings.options = settings.options._replace(**{field: getattr(settings.options, field) + 1})
     return None, argv

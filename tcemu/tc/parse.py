@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tcemu.syntax.table import Table, load
 from tcemu.syntax.words import Word, WordFailure, parse_words
-from tcemu.tc import friendly, kinds, readers
+from tcemu.tc import kinds, readers
 from tcemu.tc.command import (
     ActionName,
     ActionsCommand,
@@ -181,6 +181,8 @@ class Parse(ActionReductions):
         """A kind that tc has no reader for: options cannot be read, and the kernel has the last word."""
         kind = kind[:15]
         self.begin_frame(kind)
+        if rest and rest[0] == "help" and kind in OFFERED:
+            raise ComplaintError(usage(kind.removesuffix("6")))
         if rest and kind not in OFFERED:
             raise ComplaintError(f'Unknown filter "{kind}", hence option "{rest[0]}" is unparsable\n')
         handle = 0
@@ -260,8 +262,19 @@ class Parse(ActionReductions):
     def do_actions_help(self, *_words: Word) -> Command:
         raise ComplaintError(usage("actions"), USAGE)
 
-    def do_monitor(self, *_words: Word) -> Command:
-        raise ComplaintError(f"{friendly.NOTE}nothing changes while a command runs; there is nothing to wait for\n", 0)
+    def do_monitor(self, _monitor: Word, *words: Word) -> Command:
+        from tcemu.tc.monitor import refuse
+
+        reply = refuse(words)
+        raise ComplaintError(reply.stderr, reply.exit_code)
+
+    def do_exec(self, _exec: Word, *words: Word) -> Command:
+        """``tc exec`` runs a program with file descriptors of eBPF maps: there are none."""
+        if not words:
+            raise ComplaintError('No command given, try "tc exec help".\n', USAGE)
+        if words[0] and "help".startswith(words[0]):
+            raise ComplaintError(usage("exec"), 0)
+        raise ComplaintError(f'exec: unable to find "{words[0]}"\n', USAGE)
 
     def do_help(self, _word: Word) -> Command:
         raise ComplaintError(usage("tc"), 0)

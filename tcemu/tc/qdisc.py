@@ -332,6 +332,11 @@ def _show(out: Writer, note: QdiscNote, command: QdiscCommand) -> None:
     out.close()
 
 
+def show_event(out: Writer, note: QdiscNote) -> None:
+    """One qdisc by itself, as ``tc monitor`` tells it."""
+    _show(out, note, QdiscCommand("list", "", "", {}, 0, 0))
+
+
 def _options(note: QdiscNote) -> str:
     if note.kind == "ingress":
         return "---------------- "

@@ -27,6 +27,7 @@ class Options(NamedTuple):
     brief: bool = False
     iec: bool = False
     timestamp: int = 0
+    tshort: int = 0
     color: bool = False
 
 

@@ -128,10 +128,14 @@ def test_a_friendly_machine_makes_taps_by_a_line(box: Box) -> None:
         ("link add ea type vlan id 5", 2, "Error: 8021q: link not specified.\n"),
         ("link add ea type tap", 2, "Error: Unknown device type.\n"),
         ("route add 10.0.0.0/8 via 1.2.3.4", 2, "Error: Nexthop has invalid gateway.\n"),
-        ("route add 10.0.0.0/8 dev lo table 5", 1, 'Error: tcemu has one routing table, main; "5" is another.\n'),
+        ("route add 10.0.0.0/8 dev lo table here", 255, 'Error: argument "here" is wrong: "table" value is invalid\n\n'),
+        ("route show table 55", 2, "Error: ipv4: FIB table does not exist.\nDump terminated\n"),
+        ("rule add lookup here", 255, 'Error: argument "here" is wrong: invalid table ID\n\n'),
+        ("rule add fwmark zz lookup 100", 255, 'Error: argument "zz" is wrong: fwmark value is invalid\n\n'),
+        ("rule del fwmark 7", 2, "RTNETLINK answers: No such file or directory\n"),
         ("addr add 1.2.3/24 dev eth9", 1, 'Cannot find device "eth9"\n'),
         ("neigh add 1.2.3.4 lladdr 1:2:3 dev lo", 1, "Invalid address length 3 - must be 6 bytes\n"),
-        ("rule list", 1, 'tcemu does not model "ip rule"; it has address, link, neighbour, route and tuntap.\n'),
+        ("netns list", 1, 'tcemu does not model "ip netns"; it has address, link, neighbour, route, rule and tuntap.\n'),
         ("-n blue link", 255, 'Cannot open network namespace "blue": No such file or directory\n'),
         ("link show dev", 255, 'Command line is not complete. Try option "help"\n'),
     ],
@@ -203,3 +207,24 @@ def test_a_dump_that_is_none_is_refused(box: Box, tmp_path: Path, content: str) 
     path.write_text(content)
     code, out, err = box.ip(f"--import {path}")
     assert (code, out) == (1, "") and err.count("\n") == 1
+
+
+def test_rules_choose_tables(box: Box) -> None:
+    """Source of the listings: iproute2 6.1.0 on Linux."""
+    box.ok("link set lo up")
+    for line in ("from 10.0.0.0/8 lookup 100", "to 1.2.3.4 fwmark 0x1/0xf iif lo priority 50 table 200", "fwmark 7 lookup main"):
+        box.ok(f"rule add {line}")
+    box.ok("rule add fwmark 7 lookup main")
+    assert box.ok("rule show") == (
+        "0:\tfrom all lookup local\n"
+        "48:\tfrom all fwmark 0x7 lookup main\n"
+        "49:\tfrom all fwmark 0x7 lookup main\n"
+        "50:\tfrom all to 1.2.3.4 fwmark 0x1/0xf iif lo lookup 200\n"
+        "32765:\tfrom 10.0.0.0/8 lookup 100\n"
+        "32766:\tfrom all lookup main\n"
+        "32767:\tfrom all lookup default\n"
+    )
+    box.ok("rule del pref 50")
+    box.ok("route add local default dev lo table 100")
+    assert box.ok("route show table 100") == "local default dev lo scope host \n"
+    assert box.ok("route show") == ""

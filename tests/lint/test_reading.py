@@ -97,6 +97,17 @@ def test_a_ruleset_in_json_is_linted() -> None:
     assert "NF113" in [finding.rule for finding in findings]
 
 
+def test_what_nft_cannot_load_of_its_own_listing_is_no_finding() -> None:
+    chain = {"family": "netdev", "table": "t", "name": "c", "handle": 1, "type": "filter", "hook": "ingress", "prio": 0, "policy": "accept"}
+    table = {"table": {"family": "netdev", "name": "t", "handle": 1}}
+    listed = [{"metainfo": {"version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1}}, table, {"chain": chain}]
+    report = lint_text(json.dumps({"nftables": listed}), "dump.json")[1]
+    assert report.findings == []
+    assert "Missing" in report.doubts[0].why
+    written = lint_text(json.dumps({"nftables": listed[1:]}), "rules.json")[1]
+    assert [finding.rule for finding in written.findings] == ["NF000"]
+
+
 def test_filters_in_json_are_linted() -> None:
     with Session() as session:
         session.tc("filter add dev eth0 ingress prio 1 protocol ip flower dst_ip 10.0.0.0/8 action drop")

@@ -32,7 +32,7 @@ def test_a_monitor_hears_of_a_replay_in_another_shell(tmp_path: Path) -> None:
             session.replay({"eth0": str(CAPTURE)})
             line = monitor.stdout.readline()
             monitor.terminate()
-    assert line.startswith("trace id 00000003 inet t p packet: iif \"eth0\" ether saddr 02:00:5e:00:10:15 ")
+    assert line.startswith('trace id 00000003 inet t p packet: iif "eth0" ether saddr 02:00:5e:00:10:15 ')
 
 
 def test_what_a_killed_monitor_left_is_cleared_away(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ form that is no input of tc's, there is no way back and `commands` gives None.
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Callable
@@ -28,13 +29,25 @@ def commands(listing: str, place: list[str]) -> list[list[str]] | None:
     heads = [at for at, line in enumerate(lines) if line.startswith("filter ")]
     try:
         for start, end in zip(heads, [*heads[1:], len(lines)], strict=True):
-            if " handle 0x" in lines[start] or " fh 800::" in lines[start]:
+            if " handle 0x" in lines[start] or " fh 800::" in lines[start] or (" route chain " in lines[start] and " fh " in lines[start]):
                 found.append(_filter(lines[start], lines[start + 1 : end], place))
+            elif table := re.search(r"(.*) fh ([0-7]?\w{1,2}|[1-7]\w\w|8(?!00)\w\w|[9a-f]\w\w): ht divisor (\d+)", lines[start]):
+                found.append([*_bare([table[1]], place)[0][:-1], "handle", f"{table[2]}:", "u32", "divisor", table[3]])
             elif " fh " in lines[start] and " fh 800: " not in lines[start]:
                 return None
+        if not found:
+            found = _bare([lines[head] for head in heads], place)
     except NoWayBackError:
         return None
     return found
+
+
+def _bare(heads: list[str], place: list[str]) -> list[list[str]]:
+    """A slot without filters: what fw and u32 make of no options at all."""
+    shape = re.match(r"filter (?:parent \S+ )?protocol (\S+) pref (\d+) (fw|u32) chain (\d+)", heads[0]) if heads else None
+    if shape is None or len(heads) > 1 + (shape[3] == "u32"):
+        return []
+    return [["filter", "add", *place, "protocol", _protocol(shape[1]), "pref", shape[2], "chain", shape[4], shape[3]]]
 
 
 def _filter(head: str, body: list[str], place: list[str]) -> list[str]:
@@ -44,13 +57,15 @@ def _filter(head: str, body: list[str], place: list[str]) -> list[str]:
         raise NoWayBackError
     protocol, pref, kind, chain, handle, fh, rest = shape.groups()
     cut = next((at for at, line in enumerate(body) if line.startswith("\taction order")), len(body))
-    keys = {"flower": _flower, "matchall": _plain, "fw": _plain, "u32": _u32}.get(kind)
+    keys = KINDS.get(kind)
     if keys is None:
         raise NoWayBackError
     if kind == "matchall" and cut == len(body) and not rest.split() and len(body) < 3:
         raise NoWayBackError  # with class 0, which is not listed
     words = ["filter", "add", *place, "protocol", _protocol(protocol), "pref", pref, "chain", chain]
-    words += ["handle", handle or fh, kind, *keys(rest.split(), [line for line in body[:cut] if line.strip()])]
+    if kind != "route":  # whose handle is made of what it matches
+        words += ["handle", handle or fh]
+    words += [kind, *keys(rest.split(), [line for line in body[:cut] if line.strip()])]
     for text in re.split(r"\taction order \d+: ", "\n".join(body[cut:]))[1:]:
         words += ["action", *_action(text)]
     return words
@@ -63,7 +78,8 @@ def _protocol(text: str) -> str:
 def _plain(rest: list[str], body: list[str]) -> list[str]:
     words = [*rest, *(word for line in body for word in line.split())]
     words.sort(key=lambda word: not word.startswith("skip_"))  # tc looks for a word behind these
-    return ["classid" if word == "flowid" else word for word in words if word not in ("not_in_hw", "???")]
+    words = ["classid" if word == "flowid" else word for word in words if word not in ("not_in_hw", "???")]
+    return [*words, "classid", "0"] if words and words[-1].startswith("skip_") else words  # which is not listed
 
 
 def _u32(rest: list[str], body: list[str]) -> list[str]:
@@ -77,6 +93,47 @@ def _u32(rest: list[str], body: list[str]) -> list[str]:
     if "not_in_hw" not in rest or "terminal" in rest or not words or {"link", "skip_hw"} & set(rest):
         raise NoWayBackError
     return words
+
+
+def _expression(body: list[str]) -> list[str]:
+    """The expression of extended matches, whose keys at offsets and needles are listed in another form than they are written in."""
+    text = " ".join(line.strip() for line in body)
+    if not text:
+        return []
+    if "ref " in text:
+        raise NoWayBackError  # a policer, which tc lists in rounded numbers
+    text = re.sub(r"u32\((\w{8})/(\w{8}) at (\S+)\)", r"u32(u32 0x\1 0x\2 at \3)", text)
+    if re.search(r'nbyte\((?:[0-9a-f]{2} )+"[^"]*[.][^"]*"', text) or text.count("nbyte(") > 1:
+        raise NoWayBackError  # bytes that are no letters, and needles that were written over each other
+    return ["match", re.sub(r'nbyte\((?:[0-9a-f]{2} )+"', 'nbyte("', text)]
+
+
+def _basic(rest: list[str], body: list[str]) -> list[str]:
+    return [*_expression(body), *_plain(rest, [])]
+
+
+def _cgroup(rest: list[str], body: list[str]) -> list[str]:
+    if rest or not body:
+        raise NoWayBackError
+    return _expression(body)
+
+
+def _route(rest: list[str], body: list[str]) -> list[str]:
+    if body or "police" in rest or "fromif" in rest:
+        raise NoWayBackError  # a policer; or a handle that is made of the number of a device
+    return _plain(rest, [])
+
+
+def _flow(rest: list[str], body: list[str]) -> list[str]:
+    words = [word.removesuffix("sec") if before == "perturb" else word for before, word in itertools.pairwise(["", *rest])]
+    return [*words, *_expression(body)]
+
+
+def _bpf_filter(rest: list[str], body: list[str]) -> list[str]:
+    program = re.search(r"bytecode '(.*)'", " ".join(rest))
+    if program is None or body:
+        raise NoWayBackError
+    return ["bytecode", program[1], *_plain(rest[: rest.index("bytecode")], [])]
 
 
 def _flower(rest: list[str], body: list[str]) -> list[str]:
@@ -242,7 +299,20 @@ READERS: dict[str, Callable[[str, str], list[str]]] = {
     "ife": _ife,
     "bpf": _bpf,
     "pedit": _pedit,
-    **dict.fromkeys(("ct", "vlan", "mpls", "connmark", "skbedit"), _as_it_is),
+    **dict.fromkeys(("ct", "vlan", "mpls", "connmark", "skbedit", "nat"), _as_it_is),
+}
+
+
+KINDS: dict[str, Callable[[list[str], list[str]], list[str]]] = {
+    "flower": _flower,
+    "matchall": _plain,
+    "fw": _plain,
+    "u32": _u32,
+    "basic": _basic,
+    "cgroup": _cgroup,
+    "route": _route,
+    "flow": _flow,
+    "bpf": _bpf_filter,
 }
 
 

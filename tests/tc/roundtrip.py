@@ -13,7 +13,7 @@ from .relisted import commands, shown
 
 CODES = (0, 1, 2, 255)
 DEVICES = ("eth0", "eth1", "eth2", "dummy0")
-BARE = ("skbmod", "simple", "fw", "basic", "cgroup", "flow", "route", "xt", "enc_flags")  # kinds whose JSON tc 6.1 itself breaks
+BARE = ("skbmod", "simple", "fw", "basic", "cgroup", "flow", "route", "xt", "enc_flags", "offset")  # kinds whose JSON tc 6.1 itself breaks
 PLACE = ["dev", "eth0", "ingress"]
 
 

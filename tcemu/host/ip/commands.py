@@ -12,7 +12,7 @@ VERSION: Final = "ip utility, iproute2-6.1.0, tcemu\n"
 USAGE_TEXT: Final = """Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }
        ip [ -force ] -batch filename
        ip --import FILE...
-where  OBJECT := { address | link | neighbour | route | tuntap }
+where  OBJECT := { address | link | neighbour | route | rule | tuntap }
        OPTIONS := { -V[ersion] | -s[tatistics] | -d[etails] |
                     -j[son] | -p[retty] | -br[ief] | -o[neline] |
                     -f[amily] { inet | inet6 } | -4 | -6 |
@@ -138,7 +138,7 @@ def _object(words: Words, machine: Machine, options: Options) -> Output:
         raise Complaint(f'Object "{typed}" is unknown, try "ip help".', TOOL)
     table = _commands(name)
     if table is None:
-        raise Complaint(f'tcemu does not model "ip {name}"; it has address, link, neighbour, route and tuntap.', TOOL)
+        raise Complaint(f'tcemu does not model "ip {name}"; it has address, link, neighbour, route, rule and tuntap.', TOOL)
     verb = words.take() if words else "show"
     handler = next((one for names, one in table for one in (one,) if matches(verb, *names)), None)
     if handler is None:
@@ -186,6 +186,15 @@ def _commands(name: str) -> Sequence[tuple[tuple[str, ...], Handler]] | None:
             (("replace",), adding("replace")),
             (("delete",), route.delete),
             (("flush",), route_show.flush),
+        )
+    if name == "rule":
+        from tcemu.host.ip import rule
+
+        return (
+            (("list", "lst", "show"), rule.show),
+            (("add",), rule.add),
+            (("delete",), rule.delete),
+            (("flush",), rule.flush),
         )
     if name in ("neighbor", "neighbour"):
         from tcemu.host.ip import neigh

@@ -1,6 +1,6 @@
 """`ip route`: add, append, replace, change, del (the rest: route_show). Source: iproute2 6.1 ip/iproute.c, net/ipv4/fib_*.c.
 
-One table, main; a line that names another is refused with a clear word, because policy routing is not modelled.
+Tables other than main have numbers; those that the kernel fills itself (local) cannot be written to.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tcemu.host.ip.words import (
     device,
     garbage,
     kernel,
+    number,
     prefix,
     rtnetlink,
     wrong,
@@ -49,6 +50,8 @@ _VALUES = (
     "expires",
 )
 _TABLES = ("main", "254")
+LOCAL = 255
+TABLES = {"default": 253, "local": LOCAL}
 
 
 class _Ask(NamedTuple):
@@ -67,6 +70,12 @@ class _Ask(NamedTuple):
     proto: str = ""
     onlink: bool = False
     hops: tuple[Hop, ...] = ()
+    table: int = 0  # 0 is main
+
+    @property
+    def parent(self) -> str:
+        """The shelf's parent of its table's routes."""
+        return f"{self.family} {self.table}" if self.table else str(self.family)
 
 
 def _read(words: Words, machine: Machine, options: Options) -> _Ask:
@@ -75,9 +84,9 @@ def _read(words: Words, machine: Machine, options: Options) -> _Ask:
     while words:
         word = words.take()
         if word in ("via", "src"):
-            family, number = address(past_family(words), ask.family)
+            family, value = address(past_family(words), ask.family)
             ask = ask._replace(family=ask.family or family)
-            ask = ask._replace(via=number) if word == "via" else ask._replace(source=number)
+            ask = ask._replace(via=value) if word == "via" else ask._replace(source=value)
         elif word in ("dev", "oif"):
             ask = ask._replace(device=device(machine.host, words.value()).key)
         elif word in ("metric", "priority", "preference"):
@@ -87,7 +96,7 @@ def _read(words: Words, machine: Machine, options: Options) -> _Ask:
         elif word in ("proto", "protocol"):
             ask = ask._replace(proto=_proto(words.value()))
         elif word == "table":
-            check_table(words.value())
+            ask = ask._replace(table=table_number(words.value()))
         elif word == "onlink":
             ask = ask._replace(onlink=True)
         elif word in ("tos", "dsfield", "from", "nhid", "encap", "nexthop"):
@@ -101,13 +110,13 @@ def _read(words: Words, machine: Machine, options: Options) -> _Ask:
         elif word in KINDS and not ask.given:
             ask = ask._replace(kind=word)
         else:
-            value = words.value() if word == "to" else word
-            if value in KINDS and not ask.given:
-                ask, value = ask._replace(kind=value), words.value()
+            text = words.value() if word == "to" else word
+            if text in KINDS and not ask.given:
+                ask, text = ask._replace(kind=text), words.value()
             if ask.given:
-                raise garbage("to", value)
-            family, number, length, _ = prefix(value, ask.family)
-            ask = ask._replace(family=family, number=number, length=length, given=True)
+                raise garbage("to", text)
+            family, value, length, _ = prefix(text, ask.family)
+            ask = ask._replace(family=family, number=value, length=length, given=True)
     return ask._replace(family=ask.family or 4)
 
 
@@ -129,10 +138,16 @@ def _proto(word: str) -> str:
     return word
 
 
-def check_table(word: str) -> None:
-    """Refuse any table but main."""
-    if word not in _TABLES:
-        raise Complaint(f'Error: tcemu has one routing table, main; "{word}" is another.', TOOL)
+def table_number(word: str, sentence: str = '"table" value is invalid\n') -> int:
+    """The number of a table, 0 for main (rtnl_rttable_a2n); the local one follows from addresses."""
+    if word in _TABLES:
+        return 0
+    value = TABLES.get(word, number(word))
+    if value is None or not value:
+        raise wrong(word, sentence)
+    if value == LOCAL:
+        raise Complaint("Error: tcemu makes the table local from the addresses of devices; it cannot be changed.", TOOL)
+    return value
 
 
 def _hops(words: Words, machine: Machine, ask: _Ask) -> _Ask:
@@ -176,12 +191,12 @@ def _record(ask: _Ask, host: Host) -> Route:
         owner = host.devices.get(name)
         if owner is None or not owner.up:
             raise kernel("Device for nexthop is not up.") if family == 4 else kernel("Nexthop device is not up.")
-    scope = ask.scope or ("global" if via or family == 6 or kind in DEAD_ENDS else "link")
+    scope = ask.scope or ("host" if kind == "local" and family == 4 else "global" if via or family == 6 or kind in DEAD_ENDS else "link")
     if ask.source is not None and not any(one.family == family and one.address == ask.source for one in host.addresses):
         raise kernel("Invalid prefsrc address.") if family == 4 else kernel("Invalid source address.")
     return Route(
         key="",
-        parent=str(family),
+        parent=ask.parent,
         address=ask.number,
         prefix=ask.length,
         via=via,
@@ -219,7 +234,7 @@ def add(words: Words, machine: Machine, options: Options, how: str) -> None:
     ask = _read(words, machine, options)
     with machine.transaction():
         record = _record(ask, machine.host)
-        like = routes.alike(machine.host, ask.family, record.address, record.prefix, record.metric)
+        like = routes.alike(machine.host, ask.family, record.address, record.prefix, record.metric, ask.parent)
         if how == "add" and like and (ask.family == 4 or any((one.via, one.device) == (record.via, record.device) for one in like)):
             raise rtnetlink(FILE_EXISTS)
         if how in ("change", "replace"):
@@ -236,7 +251,7 @@ def delete(words: Words, machine: Machine, options: Options) -> None:
     """`ip route del`: the first route that is as the line says, lowest metric first."""
     ask = _read(words, machine, options)
     with machine.transaction():
-        for route in machine.host.routes.children(str(ask.family)):
+        for route in machine.host.routes.children(ask.parent):
             if (route.address, route.prefix) == (ask.number, ask.length) and _same(route, ask):
                 machine.host.routes.delete(route.key)
                 return

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from tcemu.host import routes, sysctls
 from tcemu.host.ip.out import Options, document, lines
-from tcemu.host.ip.route import check_table, past_family
-from tcemu.host.ip.words import TOOL, Complaint, Machine, Words, address, device, prefix, rtnetlink
+from tcemu.host.ip.route import past_family, table_number
+from tcemu.host.ip.words import KERNEL, TOOL, Complaint, Machine, Words, address, device, prefix, rtnetlink
 from tcemu.host.model import Host, Route
 from tcemu.host.text import WIDTH, netmask, show_address
 
@@ -23,6 +23,7 @@ class _Filter(NamedTuple):
     scope: str = ""
     local: bool = False
     everything: bool = False
+    table: int = 0
 
 
 def _filter(words: Words, machine: Machine, options: Options) -> _Filter:
@@ -36,7 +37,7 @@ def _filter(words: Words, machine: Machine, options: Options) -> _Filter:
             elif name == "all":
                 found = found._replace(everything=True)
             else:
-                check_table(name)
+                found = found._replace(table=table_number(name))
         elif word in ("dev", "oif"):
             found = found._replace(device=device(machine.host, words.value()).key)
         elif word == "via":
@@ -59,7 +60,10 @@ def _filter(words: Words, machine: Machine, options: Options) -> _Filter:
 
 def _chosen(host: Host, wanted: _Filter, options: Options) -> list[Route]:
     family = options.family or next((net[0] for net in (wanted.exact, wanted.match, wanted.root) if net), 0) or 4
-    found = _locals(host, family) if wanted.local else host.routes.children(str(family))
+    parent = f"{family} {wanted.table}" if wanted.table else str(family)
+    found = _locals(host, family) if wanted.local else host.routes.children(parent)
+    if wanted.table and not found and family == 4:
+        raise Complaint("Error: ipv4: FIB table does not exist.\nDump terminated", KERNEL)
     if wanted.everything:
         families = (family,) if options.family else (4, 6)
         found = [route for one in families for route in (*host.routes.children(str(one)), *_locals(host, one))]
@@ -69,9 +73,13 @@ def _chosen(host: Host, wanted: _Filter, options: Options) -> list[Route]:
 def _fits(route: Route, wanted: _Filter) -> bool:
     if wanted.exact and (route.address, route.prefix) != wanted.exact[1:]:
         return False
-    if wanted.match and (route.prefix > wanted.match[2] or wanted.match[1] & netmask(int(route.parent), route.prefix) != route.address):
+    if wanted.match and (
+        route.prefix > wanted.match[2] or wanted.match[1] & netmask(routes.family_of(route), route.prefix) != route.address
+    ):
         return False
-    if wanted.root and (route.prefix < wanted.root[2] or route.address & netmask(int(route.parent), wanted.root[2]) != wanted.root[1]):
+    if wanted.root and (
+        route.prefix < wanted.root[2] or route.address & netmask(routes.family_of(route), wanted.root[2]) != wanted.root[1]
+    ):
         return False
     return (
         (wanted.via is None or route.via == wanted.via)
@@ -139,7 +147,7 @@ def flush(words: Words, machine: Machine, options: Options) -> None:
 
 
 def _destination(route: Route) -> str:
-    family = int(route.parent)
+    family = routes.family_of(route)
     if route.prefix == 0:
         return "default"
     shown = show_address(family, route.address)
@@ -148,7 +156,7 @@ def _destination(route: Route) -> str:
 
 def _parts(route: Route, wanted: _Filter, options: Options) -> list[tuple[str, str, Any]]:
     """(text, JSON key, JSON value) of a route, in the tool's order (print_route)."""
-    family = int(route.parent)
+    family = routes.family_of(route)
     parts: list[tuple[str, str, Any]] = []
     if options.details or route.kind != "unicast":
         parts.append((f"{route.kind} ", "type", route.kind))
@@ -175,7 +183,7 @@ def _parts(route: Route, wanted: _Filter, options: Options) -> list[tuple[str, s
 
 
 def _text(route: Route, wanted: _Filter, options: Options) -> str:
-    family = int(route.parent)
+    family = routes.family_of(route)
     line = "".join(part[0] for part in _parts(route, wanted, options))
     for hop in route.hops:
         line += f"\n\tnexthop via {show_address(family, hop.via)} dev {hop.device} weight {hop.weight} "
@@ -183,7 +191,7 @@ def _text(route: Route, wanted: _Filter, options: Options) -> str:
 
 
 def _json(route: Route, wanted: _Filter, options: Options) -> dict[str, Any]:
-    family = int(route.parent)
+    family = routes.family_of(route)
     record = {key: value for _, key, value in _parts(route, wanted, options)}
     record.setdefault("flags", [])
     if route.hops:

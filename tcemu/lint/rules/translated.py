@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tcemu.ir.effect import Quota
 from tcemu.ir.step import Match
+from tcemu.lint import claims
 from tcemu.lint.asks import (
     NEW,
     RELATED,
@@ -59,12 +60,9 @@ def first_only(subject: Subject, rule: Rule) -> Iterator[Finding]:
                 number = next(
                     (place for place, step in enumerate(other.rule.steps) if isinstance(step, Match) and "ct.state" in repr(step.left)), 0
                 )
-                yield rule.at(
-                    subject,
-                    subject.step_place(other.key, number),
-                    "a nat chain never sees such packets: only the first of a connection",
-                    other.key,
-                )
+                message = "a nat chain never sees such packets: only the first of a connection"
+                found = rule.at(subject, subject.step_place(other.key, number), message, other.key)
+                yield found._replace(claim=claims.never(subject, other, (number,), other.boxes))
             elif quota is not None:
                 yield rule.at(
                     subject, subject.step_place(other.key, quota), "in a nat chain the quota counts first packets only", other.key

@@ -18,6 +18,7 @@ from tcemu.tc.command import ActionSpec, FilterCommand
 from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_control, show_index
+from tcemu.tc.usage import usage
 from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 
@@ -46,6 +47,9 @@ class BpfActionReader(ActionReader):
 
     def on_object_file(self, word: Word) -> None:
         self.fail("Cannot initialize ELF context!\n")
+
+    def on_help(self, _word: Word) -> None:
+        self.fail(usage(self.USAGE))
 
     def on_index(self, word: Word) -> None:
         index = readers.unsigned(word, readers.U32)

@@ -43,7 +43,7 @@ class GactReader(ActionReader):
         if last == "RANDOM":
             self.fail('Illegal "random type"\n')
         if last in ("NETRAND", "DETERM", "gact_head"):
-            self.usage("" if word == "help" and last == "gact_head" else f"Bad action type {word}\n")
+            self.usage(f"Bad action type {word}\n")
         return False
 
     def ended(self, symbols: Sequence[str], values: Sequence[Any]) -> None:
