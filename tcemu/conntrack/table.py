@@ -308,6 +308,8 @@ class Conntrack:
         helper = self.protocols().helper(entry.helper, entry.proto)
         if helper is not None and p.l4 >= 0 and helper.help(self, p, entry, 1 if p.ctinfo >= IS_REPLY else 0) != NF_ACCEPT:
             p.reason = p.reason or f"{entry.helper} helper: the packet is dropped"
+            if (entry.status & CONFIRMED) == 0:
+                self.expectations.forget(entry)  # with its packet the connection is gone (nf_ct_destroy)
             return NF_DROP
         return NF_ACCEPT
 

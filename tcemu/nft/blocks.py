@@ -207,6 +207,15 @@ def type_concat(_p: Parser, left: list[Name], right: list[Name]) -> list[Name]:
     return [*left, *right]
 
 
+def typeof_part(what: str, *words: str) -> Any:
+    def act(p: Parser, part: Expr) -> Expr:
+        if isinstance(part, Symbol) and part.text not in words:
+            raise p.error(f"{what} type 'symbol' lacks typeof serialization")
+        return part
+
+    return act
+
+
 def set_key(how: str) -> Any:
     def act(p: Parser, key: Any) -> None:
         keep(p, "key", (how, key), inner(p))
@@ -326,6 +335,8 @@ ACTIONS: Final[dict[str, Any]] = {
     "chain_flags": chain_flags,
     "type_part": type_part,
     "type_concat": type_concat,
+    "typeof_first": typeof_part("primary expression"),
+    "typeof_alone": typeof_part("map data", "verdict"),
     "set_type": set_key("type"),
     "set_typeof": set_key("typeof"),
     "map_type": map_types("type"),

@@ -9,8 +9,10 @@ from typing import Final
 from tcemu.nft.errors import NftError
 from tcemu.nft.tree import At
 
-_DATE: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?: (\d{1,2}):(\d{1,2})(?::(\d{1,2}))?)?$")
-_HOUR: Final = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?$")
+# what follows behind a date or time that can be read is left out, as strptime(3) leaves it
+_DATE: Final = re.compile(r"(\d{1,4})-(0?[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]|[1-9](?!\d))(?:\s*([01]?\d|2[0-3]):([0-5]?\d)(?::([0-5]?\d|6[01]))?)?")
+_HOUR: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]?\d)(?::([0-5]?\d))?$")
+_MINUTE: Final = re.compile(r"([01]?\d|2[0-3]):[0-5]?\d")
 _DAY: Final = 86400
 
 
@@ -48,10 +50,11 @@ def parse_hour(text: str, at: At) -> int:
     if match is None:
         from tcemu.nft.units import parse_time
 
-        return parse_time(text, at) // 1000
+        minutes = _MINUTE.match(text)
+        if minutes is not None:
+            raise NftError(f"Can't parse trailing input: \"{text[minutes.end() :]}\"\n", at)
+        return parse_time(text, at) // 1000 if text else 0
     hour, minute, second = (int(part or 0) for part in match.groups())
-    if hour > 23 or minute > 59 or second > 59:
-        raise NftError("wrong time format", at)
     return (hour * 3600 + minute * 60 + second - offset()) % _DAY
 
 

@@ -470,12 +470,6 @@ TEXTS: Final = {
         "QDISC_KIND := { prio | cbq | etc. }\n"
         "OPTIONS := ... try tc class add <desired QDISC_KIND> help\n"
     ),
-    "exec": (
-        "Usage: tc exec [ EXEC_TYPE ] [ help | OPTIONS ]\n"
-        "Where:\n"
-        "EXEC_TYPE := { bpf | etc. }\n"
-        "OPTIONS := ... try tc exec <desired EXEC_KIND> help\n"
-    ),
     "rsvp": (
         "Usage:\t... rsvp ipproto PROTOCOL session DST[/PORT | GPI ]\n"
         "\t\t[ sender SRC[/PORT | GPI ] ]\n"
@@ -487,11 +481,6 @@ TEXTS: Final = {
         "\tFILTERID := X:Y\n"
         "\n"
         "NOTE: CLASSID is parsed as hexadecimal input.\n"
-    ),
-    "tcindex": (
-        " Usage: ... tcindex\t[ hash SIZE ] [ mask MASK ] [ shift SHIFT ]\n"
-        "\t\t\t[ pass_on | fall_through ]\n"
-        "\t\t\t[ classid CLASSID ] [ action ACTION_SPEC ]\n"
     ),
     "monitor": ("Usage: tc [-timestamp [-tshort] monitor\n"),
     "exec": (

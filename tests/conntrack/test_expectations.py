@@ -222,6 +222,15 @@ def test_expectations_die_with_their_connection_newest_first() -> None:
     assert all("class=1 helper=sip" in line for line in lines)
 
 
+def test_what_a_dropped_first_packet_announced_is_not_expected() -> None:
+    # source: recorded on Linux 6.18: the first medium has an address, the second has none, and the packet is dropped
+    talk = Talk("sip", proto=17, port=5060)
+    said = b"v=0\r\nm=audio 4000 RTP/AVP 0\r\nc=IN IP4 10.0.0.1\r\nm=video 4100 RTP/AVP 31\r\n"
+    assert talk.say(0, b"UPDATE sip:b SIP/2.0\r\nCSeq: 3 UPDATE\r\n\r\n" + said) == "drop"
+    assert talk.packet.reason == "sip helper: cannot parse SDP message"
+    assert talk.expected() == []
+
+
 def test_a_registration_is_expected_for_three_minutes_and_inactive() -> None:
     talk = Talk("sip", proto=17, port=5060)
     _, lines = events(talk)
