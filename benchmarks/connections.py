@@ -11,7 +11,7 @@ the compiled engine saves.
 
 A random lookup waits for memory: for a slot (and, beside it, the place of the connection), and then for the connection. What one such wait
 costs on the machine at hand is measured too: reads of which each says where the next one is, in as many bytes as the slots have (16 a
-connection) and as the connections have (176 each), less the time that they take in few bytes.
+connection) and as the connections have (192 each), less the time that they take in few bytes.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def worker(proto: str, count: int) -> dict[str, float | str]:
         random.Random(1).shuffle(numbers)
     few = wait_for_memory(64, 1)
     out["waiting for a slot, ns"] = wait_for_memory(2 * count, 1) - few
-    out["waiting for a connection, ns"] = wait_for_memory(count, 22) - few
+    out["waiting for a connection, ns"] = wait_for_memory(count, 24) - few
     slowest, data, now = 0.0, frame(proto, count + 1), START
     while table.count > 1 and now < START + 400 * SECOND:
         now += SECOND // 20
