@@ -6,6 +6,7 @@ A case sends packets and says what comes of them, or how many seconds the connec
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -292,6 +293,12 @@ def test_every_sysctl_has_a_case_or_is_named_as_without_effect() -> None:
     assert not shown & WITHOUT_EFFECT.keys()
 
 
+def test_the_man_page_names_those_without_effect() -> None:
+    page = (Path(__file__).resolve().parents[2] / "man" / "tcemu-conntrack.8").read_text()
+    for name in WITHOUT_EFFECT:
+        assert name.rpartition(".")[2] in page
+
+
 # source: Documentation/networking/nf_conntrack-sysctl.rst and nf_conntrack_standalone.c, Linux 6.1, and runs of 6.18 for the names
 KERNEL = """
 acct buckets checksum count dccp_loose dccp_timeout_closereq dccp_timeout_closing dccp_timeout_open dccp_timeout_partopen
@@ -308,3 +315,20 @@ udp_timeout udp_timeout_stream
 def test_the_kernels_names_are_all_there() -> None:
     known = {name.removeprefix(NF) for name in (*BY_NAME, *WITHOUT_EFFECT) if name.startswith(NF)}
     assert known == set(KERNEL.split())
+
+
+@pytest.mark.parametrize(("value", "told"), [("0", False), ("1", True), ("2", True)], ids=["off", "on", "when-asked"])
+def test_events_are_told_when_the_kernel_makes_them(value: str, told: bool) -> None:
+    from tcemu import Session
+    from tcemu.conntrack.events import EventLog
+    from tcemu.conntrack.request import parse
+    from tcemu.host.model import Sysctl
+
+    lines: list[str] = []
+    with Session() as session:
+        session.host.sysctls.put(Sysctl(key=f"{NF}events", value=value))
+        session.tc("qdisc add dev lan ingress")
+        assert session.tc("filter add dev lan ingress proto ip flower action ct commit").exit_code == 0
+        capture = Path(__file__).resolve().parents[2] / "examples" / "captures" / "ftp.pcap"
+        session.replay({"lan": capture}, watcher=EventLog(parse(["-E"]), lines.append, reasons=True))
+    assert any("[NEW]" in line for line in lines) == told
