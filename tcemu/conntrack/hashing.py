@@ -35,14 +35,89 @@ KEY4: Final = Struct(">III").pack
 KEY6: Final = Struct(">qqqqHH").pack
 
 
-class Buckets:
-    """Slots and the connections beside them."""
+class Slots:
+    """Hashes, and an object beside each."""
 
     def __init__(self) -> None:
         self.slots: vec[i64] = numbers([0] * FIRST_SIZE)
-        self.beside: list[object] = [None] * FIRST_SIZE  # an Entry where the slot is not empty; `object`, so that moving looks at none
+        self.beside: list[object] = [None] * FIRST_SIZE  # `object`, so that moving looks into none
         self.mask: i64 = FIRST_SIZE - 1
         self.used: i64 = 0
+
+    def place(self, h: i64) -> i64:
+        """The first slot with that hash, -1 when there is none."""
+        slots = self.slots
+        mask = self.mask
+        at = h & mask
+        while slots[at] != 0:
+            if slots[at] >> 3 == h:
+                return at
+            at = (at + 1) & mask
+        return -1
+
+    def put(self, slot: i64, entry: object) -> None:
+        """Fill one slot."""
+        slots = self.slots
+        mask = self.mask
+        at = (slot >> 3) & mask
+        while slots[at] != 0:
+            at = (at + 1) & mask
+        slots[at] = slot
+        self.beside[at] = entry
+        self.used += 1
+
+    def take(self, h: i64, entry: object) -> None:
+        """Empty one slot, if it is there, and close the gap."""
+        slots = self.slots
+        beside = self.beside
+        mask = self.mask
+        at = h & mask
+        while slots[at] >> 3 != h or beside[at] is not entry:
+            if slots[at] == 0:
+                return
+            at = (at + 1) & mask
+        self.used -= 1
+        gap = at
+        at = (at + 1) & mask
+        while slots[at] != 0:
+            home = (slots[at] >> 3) & mask
+            if ((at - home) & mask) >= ((at - gap) & mask):
+                slots[gap] = slots[at]
+                beside[gap] = beside[at]
+                gap = at
+            at = (at + 1) & mask
+        slots[gap] = 0
+        beside[gap] = None
+
+    def make_room(self) -> None:
+        """For two slots more; half of them stay empty."""
+        if (self.used + 2) * 2 > self.mask:
+            self.grow()
+
+    def grow(self) -> None:
+        """Twice as many slots. Connections are handed over, not looked at: a million of them are in no cache."""
+        old = self.slots
+        beside = self.beside
+        beside.reverse()  # they are taken from its end, and those with the same hash keep their order
+        at: i64 = 0
+        size = (self.mask + 1) * 2
+        self.slots = numbers([0] * int(size))
+        self.beside = [None] * int(size)
+        self.mask = size - 1
+        self.used = 0
+        while at < size // 2:
+            entry = beside.pop()
+            slot = old[at]
+            if slot != 0:
+                self.put(slot, entry)
+            at += 1
+
+
+class Buckets(Slots):
+    """Connections by their tuples."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.reply: bool = False  # of the last hit
         # interpreted, by zone << 8 | protocol: addresses and ports as they stand in packets -> entry and direction
         self.exact: dict[int, dict[bytes, tuple[Entry, int]]] = {}
@@ -81,22 +156,10 @@ class Buckets:
         out.sort(key=_id_of)
         return out
 
-    def has(self, h: i64) -> bool:
-        """Is there any entry with that hash?"""
-        slots = self.slots
-        mask = self.mask
-        at = h & mask
-        while slots[at] != 0:
-            if slots[at] >> 3 == h:
-                return True
-            at = (at + 1) & mask
-        return False
-
     def insert(self, entry: Entry, only_reply: bool) -> None:
         """Make the entry findable by both tuples, or by the reply tuple alone."""
         entry.index = 0
-        if (self.used + 2) * 2 > self.mask:
-            self.grow()
+        self.make_room()
         first = hash_entry(entry, zone_of(entry, 0))
         second = hash_reply(entry, first)
         if only_reply:
@@ -122,17 +185,6 @@ class Buckets:
             self.exact = {}
             self.is_exact = False
 
-    def put(self, slot: i64, entry: object) -> None:
-        """Fill one slot."""
-        slots = self.slots
-        mask = self.mask
-        at = (slot >> 3) & mask
-        while slots[at] != 0:
-            at = (at + 1) & mask
-        slots[at] = slot
-        self.beside[at] = entry
-        self.used += 1
-
     def remove(self, entry: Entry) -> None:
         """Take the entry out of its slots."""
         first = hash_entry(entry, zone_of(entry, 0))
@@ -149,46 +201,6 @@ class Buckets:
                 if found is not None and found[0] is entry:
                     del known[key]
         entry.index = -1
-
-    def take(self, h: i64, entry: object) -> None:
-        """Empty one slot, if it is there, and close the gap."""
-        slots = self.slots
-        beside = self.beside
-        mask = self.mask
-        at = h & mask
-        while slots[at] >> 3 != h or beside[at] is not entry:
-            if slots[at] == 0:
-                return
-            at = (at + 1) & mask
-        self.used -= 1
-        gap = at
-        at = (at + 1) & mask
-        while slots[at] != 0:
-            home = (slots[at] >> 3) & mask
-            if ((at - home) & mask) >= ((at - gap) & mask):
-                slots[gap] = slots[at]
-                beside[gap] = beside[at]
-                gap = at
-            at = (at + 1) & mask
-        slots[gap] = 0
-        beside[gap] = None
-
-    def grow(self) -> None:
-        """Twice as many slots. Connections are handed over, not looked at: a million of them are in no cache."""
-        old = self.slots
-        beside = self.beside
-        at = self.mask
-        size = (self.mask + 1) * 2
-        self.slots = numbers([0] * int(size))
-        self.beside = [None] * int(size)
-        self.mask = size - 1
-        self.used = 0
-        while at >= 0:
-            entry = beside.pop()
-            slot = old[at]
-            if slot != 0:
-                self.put(slot, entry)
-            at -= 1
 
 
 def hash_reply(entry: Entry, first: i64) -> i64:

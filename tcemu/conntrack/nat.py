@@ -148,8 +148,7 @@ def find_source(table: Conntrack, entry: Entry, current: Tuple, wanted: NatRange
     at = len(found) - 1
     while at >= 0:
         other = found[at]
-        high = other.high
-        same = other.src == current.src and other.ports >> 16 == current.sport and (0 if high is None else high.src) == current.src_high
+        same = other.src == current.src and other.ports >> 16 == current.sport and other.src_high == current.src_high
         if same and other.proto == proto and other.family == family and zone_of(other, 0) == zone_of(entry, 0):
             invert(proto, other.reply, out)
             out.dst_high = current.dst_high
@@ -311,9 +310,6 @@ def translate(p: Packet, entry: Entry, ctinfo: i64, manip: i64) -> i64:
         return NF_ACCEPT
     # the other direction's tuple turned round, without making one
     translated = entry.translated
-    high = entry.high
-    src_high: i64 = 0
-    dst_high: i64 = 0
     if not reply and translated is not None:
         src_high = translated.dst_high
         src = translated.dst
@@ -325,9 +321,8 @@ def translate(p: Packet, entry: Entry, ctinfo: i64, manip: i64) -> i64:
             sport = dport
     else:
         # the reply direction, or a connection that is marked as translated and is not
-        if high is not None:
-            src_high = high.src
-            dst_high = high.dst
+        src_high = entry.src_high
+        dst_high = entry.dst_high
         src = entry.src
         dst = entry.dst
         sport = entry.ports >> 16

@@ -8,44 +8,60 @@ from __future__ import annotations
 from mypy_extensions import i64
 
 from tcemu.conntrack.entry import Entry, Tuple
-from tcemu.conntrack.hashing import zone_of
+from tcemu.conntrack.hashing import Slots, zone_of
 from tcemu.conntrack.tuples import hash_ends
 
 
 class Sources:
-    """Newest first, as the kernel's list is."""
+    """Beside a slot stands the connection, or the list of them where several have the same source."""
 
     def __init__(self) -> None:
-        self.lists: dict[int, list[Entry]] = {}
-
-    def hash(self, t: Tuple, family: i64, proto: i64, zone: i64) -> i64:
-        """hash_by_src: of the source half only."""
-        return hash_ends(t.src_high, t.src, t.sport, 0, 0, 0, family, proto, zone)
-
-    def hash_mine(self, entry: Entry) -> i64:
-        """That of an entry's original source."""
-        family: int = entry.family
-        proto: int = entry.proto
-        high = entry.high
-        return hash_ends(0 if high is None else high.src, entry.src, entry.ports >> 16, 0, 0, 0, family, proto, zone_of(entry, 0))
+        self.slots: Slots = Slots()
 
     def of(self, t: Tuple, family: i64, proto: i64, zone: i64) -> list[Entry]:
-        """Connections whose original source has the same hash, oldest first."""
-        found = self.lists.get(self.hash(t, family, proto, zone))
-        return [] if found is None else found
+        """Connections whose original source has the same hash (hash_by_src), oldest first."""
+        out: list[Entry] = []
+        at = self.slots.place(hash_ends(t.src_high, t.src, t.sport, 0, 0, 0, family, proto, zone))
+        if at >= 0:
+            found = self.slots.beside[at]
+            if isinstance(found, Entry):
+                out.append(found)
+            elif isinstance(found, list):
+                return found
+        return out
 
     def add(self, entry: Entry) -> None:
         """A connection whose source translation is settled."""
-        self.lists.setdefault(self.hash_mine(entry), []).append(entry)
+        slots = self.slots
+        h = hash_mine(entry)
+        at = slots.place(h)
+        if at < 0:
+            slots.make_room()
+            slots.put(h << 3 | 1, entry)
+            return
+        found = slots.beside[at]
+        if isinstance(found, list):
+            found.append(entry)
+        else:
+            slots.beside[at] = [found, entry]
 
     def remove(self, entry: Entry) -> None:
         """A connection ends."""
-        h: int = self.hash_mine(entry)
-        found = self.lists.get(h)
-        if found is None:
+        slots = self.slots
+        h = hash_mine(entry)
+        at = slots.place(h)
+        if at < 0:
             return
-        left = [other for other in found if other is not entry]
-        if len(left) > 0:
-            self.lists[h] = left
+        found = slots.beside[at]
+        if isinstance(found, list):
+            left = [other for other in found if other is not entry]
+            slots.beside[at] = left[0] if len(left) == 1 else left
         else:
-            del self.lists[h]
+            slots.take(h, entry)
+
+
+def hash_mine(entry: Entry) -> i64:
+    """The hash of an entry's original source."""
+    family: int = entry.family
+    proto: int = entry.proto
+    return hash_ends(entry.src_high, entry.src, entry.ports >> 16, 0, 0, 0, family, proto, zone_of(entry, 0))

@@ -31,7 +31,6 @@ from tcemu.conntrack.entry import (
     ZONE_BOTH,
     Counts,
     Entry,
-    High,
     Tuple,
 )
 from tcemu.conntrack.expect import Expectations
@@ -226,10 +225,8 @@ class Conntrack:
         entry.src = key.src
         entry.dst = key.dst
         entry.ports = key.sport << 16 | key.dport
-        if (key.src_high | key.dst_high) != 0:
-            entry.high = high = High()
-            high.src = key.src_high
-            high.dst = key.dst_high
+        entry.src_high = key.src_high
+        entry.dst_high = key.dst_high
         self.serial += 1
         serial: int = self.serial
         narrow_family: int = family
@@ -359,7 +356,7 @@ class Conntrack:
         first = hash_entry(entry, zone_of(entry, 0))
         second = hash_reply(entry, first)
         buckets = self.buckets
-        if first == second and not buckets.has(first):
+        if first == second and buckets.place(first) < 0:
             return None
         other = self.other_of(entry, entry.orig, first, now)
         return self.other_of(entry, entry.reply, second, now) if other is None else other

@@ -232,10 +232,7 @@ def hash_entry(entry: Entry, zone: i64) -> i64:
     proto: int = entry.proto
     sport = entry.ports >> 16
     dport = sport if proto in (ICMP, ICMPV6) else entry.ports & 0xFFFF
-    high = entry.high
-    if high is None:
-        return hash_ends(0, entry.src, sport, 0, entry.dst, dport, family, proto, zone)
-    return hash_ends(high.src, entry.src, sport, high.dst, entry.dst, dport, family, proto, zone)
+    return hash_ends(entry.src_high, entry.src, sport, entry.dst_high, entry.dst, dport, family, proto, zone)
 
 
 def hash_ends(src_high: i64, src: i64, sport: i64, dst_high: i64, dst: i64, dport: i64, family: i64, proto: i64, zone: i64) -> i64:

@@ -97,6 +97,11 @@ class CgroupReader(BasicReader):
 
     KIND = "cgroup"
 
+    def finish(self) -> Options:
+        options = Options(self.classid, self.terms, not self.empty or self.parse.handle is not None)
+        self.options = options
+        return options
+
 
 def configure_cgroup(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote | None, template: str) -> Filter:
     """The kernel's cls_cgroup_change: one filter a slot, with a handle."""

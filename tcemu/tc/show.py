@@ -142,10 +142,12 @@ def show_filter(out: Writer, look: Look, place: Place, view: View, chain: Chain,
         return
     out.open("options")
     module.show(out, rule, note)
+    own = ""
     if note.police:
         if slot.kind == "u32":
             out.newline()
-        show_police(out, look, keys.pop())
+        own = keys.pop()
+        show_police(out, look, own)
         if hasattr(module, "show_indev"):
             module.show_indev(out, note)
     if keys and getattr(module, "ACTIONS_LINE", False):
@@ -154,7 +156,18 @@ def show_filter(out: Writer, look: Look, place: Place, view: View, chain: Chain,
     out.close()
     if not keys or not out.options.brief:
         out.newline()
+    if own and out.stats:
+        show_old_counters(out, look, own)
     out.close()
+
+
+def show_old_counters(out: Writer, look: Look, key: str) -> None:
+    """What a filter's own policer counted, in the old form, which is bare text in JSON too (print_tcstats_attr)."""
+    action = look.action(key)
+    if action is not None:
+        stats = action.stats
+        out.bare(f" Sent {stats.bytes} bytes {stats.packets} pkts (dropped {stats.drops}, overlimits {stats.overlimits}) ")
+        out.newline()
 
 
 def show_place(out: Writer, place: Place, view: View) -> None:

@@ -89,7 +89,7 @@ def test_a_source_keeps_its_translation() -> None:
     second = source_nat(t, udp(A, C, sport=1000), span(True, "192.0.2.1", "192.0.2.200", (5000, 6000)))
     assert (second.reply.dst, second.reply.dport) == (first.reply.dst, first.reply.dport)
     t.table.flush()
-    assert t.table.sources.lists == {}
+    assert t.table.sources.slots.used == 0
 
 
 def test_the_last_port_of_a_range_is_found_and_then_none() -> None:

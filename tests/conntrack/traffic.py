@@ -185,7 +185,7 @@ class Traffic:
         assert table.count == buckets.used == 0
         assert not any(buckets.slots)
         assert all(entry is None for entry in buckets.beside)
-        assert not table.sources.lists
+        assert table.sources.slots.used == 0 and not any(table.sources.slots.beside)
         assert not table.expectations.all
         assert not any(buckets.exact.values())
 

@@ -6,6 +6,7 @@ import json
 import re
 
 from tcemu import Session
+from tcemu.ir.operand import Load
 from tcemu.ir.step import Match
 from tcemu.session.session import Result
 
@@ -14,6 +15,8 @@ from .relisted import commands, shown
 CODES = (0, 1, 2, 255)
 DEVICES = ("eth0", "eth1", "eth2", "dummy0")
 BARE = ("skbmod", "simple", "fw", "basic", "cgroup", "flow", "route", "xt", "enc_flags", "offset")  # kinds whose JSON tc 6.1 itself breaks
+ADDRESSES = tuple(Load(name) for name in ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr"))
+NETWORK = tuple(Load(name) for name in ("meta.netproto", "vlan.type", "cvlan.type"))
 PLACE = ["dev", "eth0", "ingress"]
 
 
@@ -52,8 +55,9 @@ def listing(world: World, *options: str) -> str:
 
 
 def matches(world: World) -> list[list[Match]]:
-    """What the rules match, but for keys under an empty mask, which tc does not list."""
-    return [[step for step in rule.steps if isinstance(step, Match) and not step.implied] for rule in world.ruleset.rules]
+    """What the rules match, but for what tc does not list: keys under an empty mask, and addresses of a packet whose ethertype it does not know."""
+    found = [[step for step in rule.steps if isinstance(step, Match) and not step.implied] for rule in world.ruleset.rules]
+    return [[step for step in steps if step.left not in ADDRESSES or any(other.left in NETWORK for other in steps)] for steps in found]
 
 
 def round_trip(words: list[str], strict: bool) -> str:
