@@ -10,7 +10,9 @@ from tcemu.nft.errors import NftError
 from tcemu.nft.tree import At
 
 # what follows behind a date or time that can be read is left out, as strptime(3) leaves it
-_DATE: Final = re.compile(r"(\d{1,4})-(0?[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]|[1-9](?!\d))(?:\s*([01]?\d|2[0-3]):([0-5]?\d)(?::([0-5]?\d|6[01]))?)?")
+_DATE: Final = re.compile(
+    r"(\d{1,4})-(0?[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]|[1-9](?!\d))(?:\s*([01]?\d|2[0-3]):([0-5]?\d)(?::([0-5]?\d|6[01]))?)?"
+)
 _HOUR: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]?\d)(?::([0-5]?\d))?$")
 _MINUTE: Final = re.compile(r"([01]?\d|2[0-3]):[0-5]?\d")
 _DAY: Final = 86400
@@ -52,7 +54,7 @@ def parse_hour(text: str, at: At) -> int:
 
         minutes = _MINUTE.match(text)
         if minutes is not None:
-            raise NftError(f"Can't parse trailing input: \"{text[minutes.end() :]}\"\n", at)
+            raise NftError(f'Can\'t parse trailing input: "{text[minutes.end() :]}"\n', at)
         return parse_time(text, at) // 1000 if text else 0
     hour, minute, second = (int(part or 0) for part in match.groups())
     return (hour * 3600 + minute * 60 + second - offset()) % _DAY

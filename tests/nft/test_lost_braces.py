@@ -41,7 +41,9 @@ def test_a_listing_without_closing_braces_loads(monkeypatch: pytest.MonkeyPatch)
 def test_both_old_forms_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TCEMU_COMPAT", "flow-offload-v1,lost-braces")
     session = Session()
-    text = "table inet x {\n  chain y {\n    type filter hook forward priority 0; policy accept;\n    ip protocol tcp flow offload counter\n"
+    text = (
+        "table inet x {\n  chain y {\n    type filter hook forward priority 0; policy accept;\n    ip protocol tcp flow offload counter\n"
+    )
     assert session.nft(["-f", "-"], stdin=text).exit_code == 0
     assert "\t\tip protocol tcp flow offload counter packets 0 bytes 0\n" in session.nft("list ruleset").stdout
 

@@ -66,6 +66,8 @@ def _filter(head: str, body: list[str], place: list[str]) -> list[str]:
     if kind != "route":  # whose handle is made of what it matches
         words += ["handle", handle or fh]
     words += [kind, *keys(rest.split(), [line for line in body[:cut] if line.strip()])]
+    if words[-1] in ("basic", "route") and cut == len(body):
+        words += ["classid", "0"]  # which is not listed
     for text in re.split(r"\taction order \d+: ", "\n".join(body[cut:]))[1:]:
         words += ["action", *_action(text)]
     return words
@@ -156,6 +158,7 @@ def _flower(rest: list[str], body: list[str]) -> list[str]:
         elif key in ("vlan_ethtype", "cvlan_ethtype"):
             words += [key, _protocol(values[0])]
         elif key == "ip_proto":
+            values = [{"icmp": "0x1", "icmpv6": "0x3a"}.get(values[0], values[0])]  # which tc refuses for the other IP
             words += [key, values[0] if not re.fullmatch("[0-9a-f]{2}", values[0]) else f"0x{values[0]}"]
         else:
             words += [RENAMED.get(key, key), *values]
