@@ -216,7 +216,7 @@ def _tunnel_key(body: str, _text: str) -> list[str]:
 
 def _csum(body: str, _text: str) -> list[str]:
     shape = re.match(r"csum \((.*)\) action (.*)", body)
-    if shape is None or not shape[1]:
+    if shape is None or not shape[1] or shape[1].startswith("?"):
         raise NoWayBackError
     return ["csum", *" and ".join(shape[1].split(", ")).split(), *shape[2].split()]
 
