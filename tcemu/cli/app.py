@@ -29,7 +29,8 @@ Examples:
 \b
 The tools themselves, on the session's machine instead of the kernel:
   filter, qdisc, class, chain, actions  as tc has them, with tc's options in front
-  nft, conntrack, ip                    as nft, conntrack and ip
+  nft, conntrack, ip, sysctl            as nft, conntrack, ip and sysctl
+  socket, osf                           sockets of the machine's programs; fingerprints for nft's osf
   tcemu-tc, tcemu-nft, tcemu-conntrack (or symlinks named tc, nft, conntrack): exactly as the kernel has it
 \b
 Sessions: --session FILE or $TCEMU_SESSION, else $XDG_STATE_HOME/tcemu/session.db; -n NAME is a network namespace, a session of
