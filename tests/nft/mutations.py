@@ -148,16 +148,17 @@ def limited() -> Iterator[None]:
 
 
 def unordered(listing: str) -> str:
-    """A listing with the members of sets sorted, and without the braces of a single one.
+    """A listing with the members of sets sorted, without the braces of a single one, and with commas between bits.
 
     Of bits combined nft lists those of equal keys in turn forwards and backwards, and a set that its merging left one member reads as that.
+    It lists ``ct state == new,related`` as ``new | related``, which, loaded, it lists as ``new,related``.
     """
 
     def members(match: re.Match[str]) -> str:
         found = sorted(match[1].split(", "))
         return found[0] if len(found) == 1 else "{ " + ", ".join(found) + " }"
 
-    return re.sub(r"\{ ([^{}\n]*) \}", members, listing)
+    return re.sub(r"\{ ([^{}\n]*) \}", members, re.sub(r"(?<=[a-z]) \| (?=[a-z])", ",", listing))
 
 
 def wrong(session: Session, other: Session, text: str) -> str:
