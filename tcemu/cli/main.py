@@ -215,6 +215,7 @@ def monitored(session: Session, argv: list[str]) -> int | None:
     """``nft monitor``, which ends when it is interrupted; None if the command is another one after all."""
     from tcemu.nft.commands import UsageError
     from tcemu.nft.monitor import asked, follow, wants_trace
+    from tcemu.session.watching import changes
 
     try:
         options = asked(argv)
@@ -227,17 +228,18 @@ def monitored(session: Session, argv: list[str]) -> int | None:
 
         listen(session, write_now)
         return 0
-    reply = follow(session, options, lambda: int(session.store.rows("PRAGMA data_version").fetchone()[0]), write_now)
+    reply = follow(session, options, changes(session), write_now)
     return complain(reply.stderr, reply.exit_code)
 
 
 def tc_monitored(session: Session, argv: list[str]) -> None:
     """``tc monitor``, which ends when it is interrupted; comes back if the command is another one after all."""
+    from tcemu.session.watching import changes
     from tcemu.tc.monitor import asked, follow
 
     settings = asked(argv)
     if settings is not None:
-        follow(session, settings.options, lambda: int(session.store.rows("PRAGMA data_version").fetchone()[0]), write_now)
+        follow(session, settings.options, changes(session), write_now)
 
 
 def own_namespace(argv: list[str], choice: Choice) -> list[str]:

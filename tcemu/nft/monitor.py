@@ -8,17 +8,13 @@ packets do is told by replays (`tcemu.session.traceline`).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
 
 from tcemu.nft.cache import Cache
 from tcemu.nft.commands import Options, execute, output, parse_options
 from tcemu.nft.events import Event, changes, look, told
 from tcemu.nft.kernel import Kernel
 from tcemu.world import Reply, World
-
-PAUSE: Final = 0.1  # seconds between looks at the file's version
 
 
 def asked(argv: Sequence[str]) -> Options | None:
@@ -35,24 +31,21 @@ def wants_trace(options: Options) -> bool:
     return " ".join(options.words).split()[1:] == ["trace"]
 
 
-def follow(world: World, options: Options, version: Callable[[], int], tell: Callable[[str], None]) -> Reply:
-    """Tell changes as they come; returns only where the command is wrong. ``version`` changes with the ruleset."""
+def follow(world: World, options: Options, changed: Iterable[None], tell: Callable[[str], None]) -> Reply:
+    """Tell changes as they come, unless the command is wrong. ``changed`` has an item each time that the session's file is another."""
     words = " ".join(options.words).split()[1:]
     refused = execute(options, "", " ".join(options.words) + "\n", world)
     if refused.exit_code:
         return refused
     which = next((word for word in words if word in ("new", "destroy")), "")
     what = next((word for word in words if word not in ("new", "destroy", "json", "vm", "xml")), "")
-    seen, known = look(world.ruleset), version()
-    while True:
-        time.sleep(PAUSE)
-        if version() == known:
-            continue
-        known = version()
+    seen = look(world.ruleset)
+    for _ in changed:
         now = look(world.ruleset)
         events = told(changes(seen, now, output(options, world)), which, what)
         seen = now
         tell(_text(events, options, world))
+    return refused
 
 
 def _text(events: list[Event], options: Options, world: World) -> str:

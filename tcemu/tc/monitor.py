@@ -11,10 +11,11 @@ Source: iproute2 6.1 tc/tc_monitor.c (accept_tcmsg), lib/libnetlink.c, tc_filter
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from typing import Final, NamedTuple, TypeVar
 
+from tcemu.clock import MICROSECOND, wall
 from tcemu.ir.ruleset import Chain, Object, Rule, Slot, Table
 from tcemu.shelf import Record
 from tcemu.tc import qdisc
@@ -28,7 +29,6 @@ from tcemu.tc.writer import Options
 from tcemu.world import Reply, World
 
 R = TypeVar("R", bound=Record)
-PAUSE: Final = 0.1  # seconds between looks at the file's version
 ROOT_TABLE: Final = 0x80000000  # handles of u32's own hash tables, which the kernel makes without a word, begin here
 
 
@@ -78,14 +78,10 @@ def refuse(words: Sequence[str]) -> Reply:
     return Reply(0, "", "tcemu: note: nothing changes while a command runs; there is nothing to wait for\n")
 
 
-def follow(world: World, options: Options, version: Callable[[], int], tell: Callable[[str], None]) -> None:
-    """Tell changes as they come, for ever. ``version`` changes with the session's file."""
-    seen, known = look(world), version()
-    while True:
-        time.sleep(PAUSE)
-        if version() == known:
-            continue
-        known = version()
+def follow(world: World, options: Options, changed: Iterable[None], tell: Callable[[str], None]) -> None:
+    """Tell changes as they come. ``changed`` has an item each time that the session's file is another."""
+    seen = look(world)
+    for _ in changed:
         now = look(world)
         tell("".join(stamp(options) + event for event in changes(world, seen, now, options)))
         seen = now
@@ -95,7 +91,7 @@ def stamp(options: Options) -> str:
     """The time in front of an event (lib/utils.c print_timestamp)."""
     if not options.timestamp:
         return ""
-    now = time.time_ns() // 1000
+    now = wall() // MICROSECOND
     at = time.localtime(now // 1_000_000)
     if options.tshort:
         return f"[{time.strftime('%Y-%m-%dT%H:%M:%S', at)}.{now % 1_000_000:06d}] "
