@@ -32,7 +32,7 @@ class Event(NamedTuple):
 
 
 def look(ruleset: Ruleset) -> Look:
-    """All that is there now."""
+    """All of nft that is there now."""
     shelves: tuple[Any, ...] = (
         ruleset.tables,
         ruleset.chains,
@@ -45,7 +45,8 @@ def look(ruleset: Ruleset) -> Look:
     found: Look = {}
     for place, shelf in enumerate(shelves):
         for record in shelf:
-            found[f"{place} {record.key}"] = record
+            if not record.key.startswith("tc "):
+                found[f"{place} {record.key}"] = record
     return found
 
 

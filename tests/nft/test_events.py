@@ -54,3 +54,14 @@ def test_each_command_is_told_as_nft_tells_it() -> None:
             out = output(parse_options(["monitor"]), session)
             told.append((command, [event.text for event in changes(before, look(session.ruleset), out)]))
     assert told == TOLD
+
+
+def test_what_tc_changes_in_the_session_is_not_told() -> None:
+    with Session(strict=True) as session:
+        session.ip("link add eth0 type dummy")
+        before = look(session.ruleset)
+        assert session.tc("qdisc add dev eth0 clsact").exit_code == 0
+        assert session.tc("filter add dev eth0 ingress protocol ip flower ip_proto tcp action ct pipe action drop").exit_code == 0
+        assert session.nft(["add table ip t"]).exit_code == 0
+        out = output(parse_options(["monitor"]), session)
+        assert [event.text for event in changes(before, look(session.ruleset), out)] == ["add table ip t"]
