@@ -317,15 +317,6 @@ class Rule:
             place += 1
         return place
 
-    def op_count(self) -> i64:
-        """How many ops there are."""
-        count: i64 = 0
-        op = self.ops
-        while op is not None:
-            count += 1
-            op = op.next
-        return count
-
 
 class Chain:
     """A lowered chain; `end` is the verdict behind its last rule."""

@@ -13,10 +13,6 @@ from tcemu.packet.packet import Packet
 SIGN: Final = -(1 << 63)
 COMPILED: Final = not __file__.endswith(".py")
 
-LL: Final = 0  # bases of raw loads
-NH: Final = 1
-TH: Final = 2
-
 EQ: Final = 0
 NE: Final = 1
 LT: Final = 2
@@ -91,35 +87,6 @@ class BitsValue(Value):
         value = self.of.get(env, p)
         self.ok = self.of.ok
         return (((value >> self.right) << self.left) & self.mask) ^ self.xor
-
-
-class RawValue(Value):
-    """Bits of the packet from the start of a header (nft @ll, @nh, @th), at most 64."""
-
-    def __init__(self, base: i64, offset: i64, bits: i64) -> None:
-        super().__init__()
-        self.base: i64 = base
-        self.offset: i64 = offset
-        self.bits: i64 = bits
-        self.keep: i64 = 0  # the bits that count; made by doubling, as mypyc shifts the literal 1 in 32 bits
-        while bits > 0:
-            self.keep += self.keep + 1
-            bits -= 1
-
-    def get(self, env: Env, p: Packet) -> i64:
-        start = p.start if self.base == LL else p.l3 if self.base == NH else p.l4
-        at = start + self.offset // 8
-        last = start + (self.offset + self.bits + 7) // 8
-        self.ok = start >= 0 and last <= p.end
-        if not self.ok:
-            return 0
-        value: i64 = 0
-        while at < last:
-            value = ((value & 0x7FFFFFFFFFFFFF) << 8) | (p.data[at] & 0xFF)
-            at += 1
-        spare = (8 - (self.offset + self.bits) % 8) % 8
-        value >>= spare
-        return value & self.keep
 
 
 class CompareTest(Test):
@@ -405,41 +372,6 @@ class SpansTest(Test):
         return self.value.ok and (self.spans.at(value) >= 0) != self.negate
 
 
-class BoxesTest(Test):
-    """The values are in one of the boxes: ranges in each part, looked through in order."""
-
-    def __init__(self, first: Value, width: i64, low: list[int], high: list[int], negate: bool) -> None:
-        super().__init__()
-        self.first: Value = first
-        self.width: i64 = width
-        self.low: vec[i64] = vec[i64]([_signed(value) ^ SIGN for value in low])
-        self.high: vec[i64] = vec[i64]([_signed(value) ^ SIGN for value in high])
-        self.negate: bool = negate
-        self.key: vec[i64] = vec[i64]([0] * width)
-
-    def test(self, env: Env, p: Packet) -> bool:
-        value: Value | None = self.first
-        at: i64 = 0
-        key = self.key
-        while value is not None:
-            key[at] = value.get(env, p) ^ SIGN
-            if not value.ok:
-                return False
-            at += 1
-            value = value.next
-        width = self.width
-        base: i64 = 0
-        end: i64 = len(self.low)
-        while base < end:
-            at = 0
-            while at < width and self.low[base + at] <= key[at] <= self.high[base + at]:
-                at += 1
-            if at == width:
-                return not self.negate
-            base += width
-        return self.negate
-
-
 class OptionsTest(Test):
     """Tunnel options compare under a mask (flower geneve_opts, vxlan_opts, erspan_opts)."""
 
@@ -464,9 +396,3 @@ class OptionsTest(Test):
                 return False
             at += 1
         return True
-
-
-def _signed(value: int) -> int:
-    """A 64-bit number as i64 holds it."""
-    value &= (1 << 64) - 1
-    return value - (1 << 64) if value >> 63 else value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, over
 
 from tcemu.ir.effect import Effect, Random, VerdictMap
 from tcemu.ir.operand import Bits, Key, Load, Operand
-from tcemu.ir.ruleset import Rule, Set
+from tcemu.ir.ruleset import Rule
 from tcemu.ir.step import Do, Match
 from tcemu.ir.verdict import ACCEPT, DROP, GOTO, JUMP, QUEUE, REDIRECT, RETURN, STOLEN, TRAP, Verdict
 from tcemu.lint.boxes import Members, boxes_of
@@ -225,10 +225,6 @@ class View:
             return self._acting.get(kinds[0], [])
         wanted = {rule.key for kind in kinds for rule in self._acting.get(kind, ())}
         return [rule for rule in self.all if rule.key in wanted] if wanted else []
-
-    def set_of(self, key: str) -> Set | None:
-        """A set by key."""
-        return self.subject.ruleset.sets.get(key)
 
     def map_verdicts(self, key: str) -> list[Verdict]:
         """The verdicts that a map holds."""

@@ -243,11 +243,6 @@ class Lexer:
         end, _rank, value = min(found, key=lambda entry: entry[:2])
         return -end, value
 
-    def rest_of_line(self) -> str:
-        """The text from here to the end of the line (for tools that look ahead)."""
-        end = self._source.text.find("\n", self._at)
-        return self._source.text[self._at : end if end >= 0 else None]
-
     def span(self, at: tuple[int, int]) -> tuple[Source, Span]:
         """Where a stretch lies: its source, and lines and columns as nft counts them."""
         source = next(source for source in reversed(self.sources) if source.base <= at[0])

@@ -259,14 +259,6 @@ def _empty(work: Work, table: str) -> None:
     work.delete("tables", table)
 
 
-def device_gone(world: World, device: str) -> None:
-    """A device was deleted: its qdiscs go, and with them their filters."""
-    work = Work(world)
-    for record in world.ruleset.tables.children(f"tc qdisc {device}"):
-        remove(work, unpack(QdiscNote, record.note))
-    work.commit()
-
-
 # ---------------------------------------------------------------- listing
 COUNTERS: Final = ("bytes", "packets", "drops", "overlimits", "requeues", "backlog", "qlen")
 
