@@ -52,6 +52,14 @@ class Writer:
         """Everything printed so far."""
         return "".join(self._out)
 
+    def mark(self) -> int:
+        """Where the output ends now, for `since`."""
+        return len(self._out)
+
+    def since(self, mark: int) -> str:
+        """What was printed since a mark."""
+        return "".join(self._out[mark:])
+
     # ------------------------------------------------------------ text alone
     def text(self, text: str) -> None:
         """PRINT_FP: not in JSON."""
