@@ -16,10 +16,10 @@ from msgspec.json import Decoder
 
 from tcemu.ir.effect import Effect
 from tcemu.ir.verdict import NEXT, Verdict
-from tcemu.tc.notes import ActionNote, RuleNote, unpack
+from tcemu.tc.notes import ActionNote, RuleNote
 
 if TYPE_CHECKING:
-    from tcemu.ir.ruleset import Object, Rule
+    from tcemu.ir.ruleset import Rule
     from tcemu.ir.step import Step
 
 NO_STEPS: Final = Raw(b"[]")
@@ -58,22 +58,3 @@ def _steps() -> Decoder[list[Step]]:
 def steps_of(rule: Rule | FilterRow) -> list[Step]:
     """A filter's steps."""
     return _steps().decode(rule.steps) if isinstance(rule, FilterRow) else rule.steps
-
-
-def note_of(rule: Rule | FilterRow) -> RuleNote:
-    """A filter's note."""
-    return rule.note if isinstance(rule, FilterRow) else unpack(RuleNote, rule.note)
-
-
-def actions_of(rule: Rule | FilterRow, note: RuleNote) -> list[str]:
-    """The keys of a filter's actions. Older sessions have them in the steps alone."""
-    if note.acts is not None:
-        return note.acts
-    from tcemu.ir.step import Do
-
-    return [step.obj for step in steps_of(rule) if isinstance(step, Do) and step.obj]
-
-
-def action_note_of(action: Object | ActionRow) -> ActionNote:
-    """An action's note."""
-    return action.note if isinstance(action, ActionRow) else unpack(ActionNote, action.note)
