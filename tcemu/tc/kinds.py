@@ -19,6 +19,9 @@ FILTERS: Final = {
     "bpf": "bpf",
 }
 
+# kinds whose listing is a module of its own, so that what lists need not load what reads and applies
+SHOWN: Final = {"flower": "flower_show"}
+
 # kind of action -> module of tcemu.tc.actions with READER and `show`
 ACTIONS: Final = {
     "gact": "gact",
@@ -48,6 +51,12 @@ ACTIONS: Final = {
 def filter_module(kind: str) -> Any:
     """The module of a kind of filter."""
     return import_module(f"tcemu.tc.{FILTERS[kind]}")
+
+
+@cache
+def shown_module(kind: str) -> Any:
+    """The module that lists a kind of filter."""
+    return import_module(f"tcemu.tc.{SHOWN.get(kind, FILTERS[kind])}")
 
 
 @cache

@@ -10,24 +10,25 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 FORMS: Final = 1000  # formats that are remembered
+PIECES: Final = 1000
 
 
 class Options(NamedTuple):
-    """tc's global options as far as output goes."""
+    """tc's global options as far as output goes: how often each was given."""
 
     stats: int = 0
     details: int = 0
     raw: int = 0
-    json: bool = False
-    pretty: bool = False
-    oneline: bool = False
-    numeric: bool = False
-    names: bool = False
-    brief: bool = False
-    iec: bool = False
+    json: int = 0
+    pretty: int = 0
+    oneline: int = 0
+    numeric: int = 0
+    names: int = 0
+    brief: int = 0
+    iec: int = 0
     timestamp: int = 0
     tshort: int = 0
-    color: bool = False
+    color: int = 0
 
 
 def halves(form: str) -> tuple[str, str] | None:
@@ -42,6 +43,7 @@ class Writer:
     __slots__ = (
         "_comma",
         "_depth",
+        "_done",
         "_forms",
         "_line_end",
         "_out",
@@ -51,6 +53,7 @@ class Writer:
         "json",
         "oneline",
         "options",
+        "plain",
         "pretty",
         "stats",
         "zones",
@@ -63,10 +66,12 @@ class Writer:
         self.stats = options.stats > 0
         self.brief = bool(options.brief)
         self.oneline = bool(options.oneline)
+        self.plain = not self.json and not self.brief and not self.stats
         self.exists: Callable[[str], bool] = bool  # whether there is a device of that name
         self.zones = True  # whether the kernel has zones of connection tracking, and tells them
         self._line_end = "\\" if options.oneline else "\n"
         self._out: list[str] = []
+        self._done: list[str] = []
         self._forms: dict[str, tuple[str, str] | None] = {}
         self._depth = 0
         self._comma = ""
@@ -78,7 +83,25 @@ class Writer:
 
     def value(self) -> str:
         """Everything printed so far."""
-        return "".join(self._out)
+        return "".join(self._done) + "".join(self._out)
+
+    def settle(self) -> None:
+        """Make one text of pieces, once they are many; marks are void from here on."""
+        if len(self._out) > PIECES:
+            self._done.append("".join(self._out))
+            self._out.clear()
+
+    def sibling(self) -> Writer:
+        """An empty writer that prints as this one does."""
+        other = Writer(self.options)
+        other.exists, other.zones = self.exists, self.zones
+        return other
+
+    def taken(self) -> str:
+        """What was printed since the last `settle`, which goes no further."""
+        text = "".join(self._out)
+        self._out.clear()
+        return text
 
     def put(self, text: str) -> None:
         """Text as it is."""
