@@ -9,7 +9,7 @@ from tcemu.ir.ruleset import Object, Rule
 from tcemu.ir.step import Do
 from tcemu.tc import kinds
 from tcemu.tc.notes import ActionNote, RuleNote, unpack
-from tcemu.tc.reading import ActionRow, FilterRow, steps_of
+from tcemu.tc.reading import EMPTY, NOTHING, ActionRow, FilterRow, steps_of
 from tcemu.world import World, hardware_of
 
 Filter = Rule | FilterRow
@@ -131,4 +131,4 @@ def actions_of(rule: Filter, note: RuleNote) -> list[str]:
 
 def action_note_of(action: Action) -> ActionNote:
     """An action's note."""
-    return action.note if isinstance(action, ActionRow) else unpack(ActionNote, action.note)
+    return NOTHING if action.note == EMPTY else unpack(ActionNote, action.note)

@@ -14,6 +14,7 @@ from tcemu.tc.command import ActionName
 from tcemu.tc.look import Action, Look, action_note_of, kind_of
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_counters
+from tcemu.tc.reading import NOTHING
 from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 from tcemu.world import World
@@ -49,7 +50,8 @@ def _text(out: Writer, look: Look, key: str) -> str:
         for action in look.actions(kind_of(key)):
             note = action_note_of(action)
             look.action_printer(action.kind)(scratch, action, note, look.now)
-            _show_rest(scratch, note, False, False)
+            if note is not NOTHING:
+                _show_rest(scratch, note, False, False)
             look.texts[action.key] = scratch.taken()
     return look.texts.get(key, "")
 

@@ -31,10 +31,20 @@ class Options(NamedTuple):
     color: int = 0
 
 
-def halves(form: str) -> tuple[str, str] | None:
-    """What stands before and behind the one ``%s``, ``%u`` or ``%d`` of a format; None for formats that ask for more than that."""
+class Form:
+    """A format that has one ``%s``, ``%u`` or ``%d``: what stands before and behind it."""
+
+    __slots__ = ("before", "behind")
+
+    def __init__(self, before: str, behind: str) -> None:
+        self.before = before
+        self.behind = behind
+
+
+def halved(form: str) -> Form | None:
+    """A format as a `Form`; None for one that asks for more than that, or for less."""
     before, mark, behind = form.partition("%")
-    return (before, behind[1:]) if mark and behind[:1] in ("s", "u", "d") and "%" not in behind else None
+    return Form(before, behind[1:]) if mark and behind[:1] in ("s", "u", "d") and "%" not in behind else None
 
 
 class Writer:
@@ -72,7 +82,7 @@ class Writer:
         self._line_end = "\\" if options.oneline else "\n"
         self._out: list[str] = []
         self._done: list[str] = []
-        self._forms: dict[str, tuple[str, str] | None] = {}
+        self._forms: dict[str, Form] = {}
         self._depth = 0
         self._comma = ""
         self._quoted: Callable[[str], str] = str
@@ -137,13 +147,11 @@ class Writer:
             self._name(key)
             self._out.append(self._quoted(value))
         elif form:
-            parts = self._halves(form)
+            parts = self._forms.get(form) or self._form(form)
             if parts is None:
                 self._out.append(form % value if "%" in form else form)
             else:
-                self._out.append(parts[0])
-                self._out.append(value)
-                self._out.append(parts[1])
+                self._fill(parts, value)
 
     def number(self, key: str, form: str, value: int) -> None:
         """PRINT_ANY of a number; an empty format is JSON alone."""
@@ -151,22 +159,25 @@ class Writer:
             self._name(key)
             self._out.append(str(value))
         elif form:
-            parts = self._halves(form)
+            parts = self._forms.get(form) or self._form(form)
             if parts is None:
                 self._out.append(form % value if "%" in form else form)
             else:
-                self._out.append(parts[0])
-                self._out.append(str(value))
-                self._out.append(parts[1])
+                self._fill(parts, str(value))
 
-    def _halves(self, form: str) -> tuple[str, str] | None:
-        """`halves`, remembered."""
-        if form in self._forms:
-            return self._forms[form]
-        found = halves(form)
-        if len(self._forms) < FORMS:
+    def _form(self, form: str) -> Form | None:
+        """`halved`, remembered."""
+        found = halved(form)
+        if found is not None and len(self._forms) < FORMS:
             self._forms[form] = found
         return found
+
+    def _fill(self, form: Form, text: str) -> None:
+        if form.before:
+            self._out.append(form.before)
+        self._out.append(text)
+        if form.behind:
+            self._out.append(form.behind)
 
     def hexadecimal(self, key: str, form: str, value: int) -> None:
         """print_hex and its kin: JSON has the digits as a string."""
