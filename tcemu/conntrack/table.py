@@ -35,7 +35,7 @@ from tcemu.conntrack.entry import (
 )
 from tcemu.conntrack.expect import Expectations
 from tcemu.conntrack.hashing import Buckets, hash_reply, zone_of
-from tcemu.conntrack.helper import Helping, load
+from tcemu.conntrack.helper import Helping, Routes, load
 from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, dccp, generic, gre, icmp, icmpv6, sctp, tcp, udp
 from tcemu.conntrack.linux.icmp_error import ABOUT, NEVER, PLAIN
 from tcemu.conntrack.linux.icmp_error import judge as judge_icmp
@@ -73,6 +73,7 @@ class Conntrack:
         self.chance: Chance = Chance()
         self.watcher: Watcher | None = None
         self.helping: Helping | None = None
+        self.routes: Routes | None = None  # of the host, where there is one
         # GRE of version 1 names only the receiver's call: family, addresses (halves) and that call -> the sender's (nf_ct_gre_keymap)
         self.keys: dict[tuple[int, int, int, int, int, int], int] = {}
         self.broadcast_mask: i64 = 0  # the packet in hand is the machine's own to all of a network with this mask
