@@ -22,6 +22,7 @@ from tcemu.conntrack.entry import (
     DYING,
     EXPECTED,
     FIXED_TIMEOUT,
+    HELPER,
     NAT_CLASH,
     NAT_DONE_MASK,
     OFFLOADED,
@@ -247,7 +248,9 @@ class Conntrack:
             if expected is not None:
                 entry.status |= EXPECTED
                 entry.master = expected.master
-                entry.helper = expected.helper
+                if expected.helper != "":
+                    entry.helper = expected.helper
+                    entry.status |= HELPER
                 entry.mark = expected.master.mark
                 if expected.follow != 0:
                     self.protocols().follow(self, entry, expected, now)
