@@ -117,6 +117,10 @@ def change(entry: Entry, request: Request, now: int) -> None:
         entry.state = request.state
     entry.vtag_orig = request.vtags.get("vtag-orig", int(entry.vtag_orig))
     entry.vtag_reply = request.vtags.get("vtag-reply", int(entry.vtag_reply))
+    if request.labels.keys() & {"label-add", "label-del"}:
+        from tcemu.conntrack import labels
+
+        labels.put(entry, (labels.mask_of(entry) | request.labels.get("label-add", 0)) & ~request.labels.get("label-del", 0))
 
 
 def filter_of(request: Request) -> Request:
@@ -124,4 +128,5 @@ def filter_of(request: Request) -> Request:
     out = Request()
     out.command, out.family, out.proto, out.id = request.command, request.family, request.proto, request.id
     out.addresses, out.ports, out.nat, out.vtags = request.addresses, request.ports, request.nat, request.vtags
+    out.labels = {"label": request.labels["label"]} if "label" in request.labels else {}
     return out
