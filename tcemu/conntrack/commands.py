@@ -136,7 +136,7 @@ def _list(request: Request, world: Tracked) -> Reply:
     if request.table == "expect":
         waited = [one for one in expected(world, now) if request.family in (0, one.family)]
         text = waiting.text(waited, masters(world, now) if waited else {}, now, request.output)
-        return Reply(0, text, _labelless(request) + _counted(len(waited)))
+        return Reply(0, text, _counted(len(waited)))
     if "status" in request.given and not request.status and not request.unreplied:
         raise ComplaintError("Operation failed: invalid parameters", 1)
     found = [entry for entry in alive(world, now) if matches(request, entry, now)] if request.table == "conntrack" else []
@@ -145,11 +145,7 @@ def _list(request: Request, world: Tracked) -> Reply:
         for entry in found:
             entry.orig_packets = entry.orig_bytes = entry.reply_packets = entry.reply_bytes = 0
             world.connections.put(to_record(entry))
-    return Reply(0, text, _labelless(request) + told(len(found), "shown"))
-
-
-def _labelless(request: Request) -> str:
-    return NO_LABELS if "labels" in request.output else ""
+    return Reply(0, text, told(len(found), "shown"))
 
 
 def _counted(count: int) -> str:
@@ -257,8 +253,7 @@ def _is_on(world: Tracked, name: str) -> bool:
 def _update(request: Request, world: Tracked) -> Reply:
     now = world.now()
     found = [entry for entry in alive(world, now) if matches(make.filter_of(request), entry, now)]
-    if "status" in request.given and not request.status:
-        found = []
+    found = [entry for entry in found if make.changes(entry, request, now)]
     if found and not request.family:  # the tool sends no family then, and the kernel wants one
         failed = "Operation failed: Operation not supported"
         return Reply(1, "", f"{failed}\n{NAME}: {failed}\n")
@@ -273,7 +268,7 @@ def _flush(request: Request, world: Tracked) -> Reply:
         for row in list(world.expectations):
             world.expectations.delete(row.key)
         return Reply(0, "", f"{NAME}: expectation table has been emptied.\n")
-    ended = [record for record in world.connections if not request.family or record.family == request.family]
+    ended = list(world.connections)  # -f does not matter: the tool's messages are of version 0, with which the kernel does not look at it
     for record in ended:
         world.connections.delete(record.key)
     _forget(world, {record.rank for record in ended})

@@ -37,6 +37,7 @@ from tcemu.fields import (
 )
 from tcemu.packet.edit import replace
 from tcemu.packet.packet import UNTRACKED, Packet
+from tcemu.packet.protocols import IPPROTO_AH
 from tcemu.packet.rewrite import fragment_header, reassembled4, reassembled6
 
 WHOLE: Final = 0
@@ -74,7 +75,7 @@ class Defrag:
         if p.ct is not None or p.ctinfo == UNTRACKED:
             return WHOLE
         if (groups & G_FRAG) == 0:
-            if (groups & G_IP6) != 0 and p.l4 < 0 and user >= 0:
+            if (groups & G_IP6) != 0 and user >= 0 and (p.l4 < 0 or is_cut_ah(p)):
                 p.reason = p.broken or "the chain of IPv6 headers is broken"
                 return BAD  # tcf_ct_ipv6_is_fragment: -EPROTO
             return WHOLE
@@ -306,3 +307,9 @@ def slice_of(p: Packet, at: i64, size: i64) -> bytes:
     """Data of the packet, as far as the capture has it."""
     end = min(at + size, p.end)
     return p.data[at:end]
+
+
+def is_cut_ah(p: Packet) -> bool:
+    """An authentication header that says it is longer than the packet (recorded: tc ct drops it, as it does with other extension headers)."""
+    at = p.l4
+    return p.f[L4PROTO] == IPPROTO_AH and (p.l3_end - at < 2 or at + (p.data[at + 1] + 2) * 4 > p.l3_end)

@@ -54,6 +54,7 @@ from tcemu.fields import (
     G_PPPOE,
     G_TCP,
     G_UDP,
+    G_UDPLITE,
     G_VLAN,
     ICMP_TYPE,
     IP6_DADDR,
@@ -70,7 +71,7 @@ from tcemu.fields import (
     PRIORITY,
 )
 from tcemu.ir.verdict import ACCEPT, DROP, STOLEN
-from tcemu.packet.checksum import checksum, verify_header
+from tcemu.packet.checksum import checksum, udplite_verifies, verify_header
 from tcemu.packet.edit import be16, be32, get16
 from tcemu.packet.packet import (
     HOST,
@@ -365,10 +366,10 @@ class Stack(Elsewhere):
             return
         if (groups & G_UDP) != 0:
             if not is_short(p, four) and not self.heard(p) and reject_verifies(p):
-                if four:
-                    self.icmp4(p, DEST_UNREACH, 3, 0, True)
-                else:
-                    self.icmp6(p, DEST_UNREACH6, 4, 0)
+                self.refuse_port(p, four)
+        elif (groups & G_UDPLITE) != 0:
+            if udplite_verifies(p):
+                self.refuse_port(p, four)
         elif (groups & G_TCP) != 0:
             if not self.heard(p):
                 self.reset(p, False)
@@ -377,6 +378,13 @@ class Stack(Elsewhere):
                 self.icmp4(p, DEST_UNREACH, 2, 0, True)
             elif p.l4 >= 0:
                 self.icmp6(p, 4, 1, 6)
+
+    def refuse_port(self, p: Packet, four: bool) -> None:
+        """Nobody listens there: port unreachable."""
+        if four:
+            self.icmp4(p, DEST_UNREACH, 3, 0, True)
+        else:
+            self.icmp6(p, DEST_UNREACH6, 4, 0)
 
     def heard(self, p: Packet) -> bool:
         """Is there a local socket for the packet?"""

@@ -123,6 +123,15 @@ def _is_ip(p: Packet) -> bool:
     return (kind == ETH_P_IP and room >= 20) or (kind == ETH_P_IPV6 and room >= 40)
 
 
+def is_odd_fragment(p: Packet) -> bool:
+    """A header whose length field is too small for a header: ip_defrag does not look at that, and keeps what says it is a fragment."""
+    at = net_offset(p)
+    if p.f[NETPROTO] != ETH_P_IP or p.data[at + 6] & 0x3F == 0 and p.data[at + 7] == 0:
+        return False
+    p.reason = "fragment: held, and its header is broken"
+    return True
+
+
 class TrackOp(Op):
     """tcf_ct_act. In order: clear? → L3 only → defragment → trim → cached? → flow table → conntrack → NAT → commit → offload."""
 
@@ -164,6 +173,8 @@ class TrackOp(Op):
             if held < 0 or not trim_to_ip(p):
                 p.reason = p.reason or "ct: bad fragment or length"
                 return self.drop(env)
+        elif is_odd_fragment(p):
+            return STOLEN
         # else conntrack finds the header broken, and the packet invalid
         code = self._track(env, p)
         if code < 0:
