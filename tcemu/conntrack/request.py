@@ -52,7 +52,8 @@ class Request:
         self.given: dict[str, None] = {}
         self.family = 0
         self.proto: int | None = None
-        self.own: int = 0  # the protocol whose options may follow; 0: -p named none, or one that has none of its own
+        self.own: int = 0  # the protocol that -p named last, if it has options of its own
+        self.options: dict[str, str] = {}  # these, and those of earlier ones
         self.addresses: dict[str, Address] = {}  # src, dst, reply-src, reply-dst, mask-src, mask-dst, tuple-src, tuple-dst
         self.ports: dict[str, int] = {}  # sport, dport, reply-sport, reply-dport; ICMP: type, code, id
         self.waited_ports: dict[str, int] = {}  # of expectations: mask-sport, mask-dport, tuple-sport, tuple-dport, as they were given
@@ -229,6 +230,7 @@ MORE_PROTOCOLS: Final = {
     "wesp": 141,
     "rohc": 142,
     "ethernet": 143,
+    "mptcp": 262 & 0xFF,  # more than the tool's eight bits
 }
 # the second name, where it is not the first one in capitals ("" : there is none)
 SECOND_NAMES: Final = {
@@ -288,7 +290,7 @@ def _long(request: Request, word: str, words: list[str]) -> None:
         device, _, path = (value if equals else _argument(word, words)).partition("=")
         request.inputs.setdefault(device, []).append(path)
         return
-    own = OWN_OPTIONS.get(request.own, {})
+    own = request.options
     known = {text: letter for letter, texts in COMMANDS.items() for text in texts}
     known |= {text: names[0] for _, names, _ in OPTIONS for text in names}
     candidates = [name] if name in known or name in own else [text for text in (*known, *own) if text.startswith(name)]
@@ -459,6 +461,7 @@ def _protocol(request: Request, word: str) -> None:
             raise ComplaintError(f"`{word}' unsupported protocol")
         proto = number(word)
     request.proto, request.own = proto, proto if proto in OWN_OPTIONS else 0
+    request.options = request.options | OWN_OPTIONS.get(proto, {})
 
 
 def _second_name(word: str) -> str:

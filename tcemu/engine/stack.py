@@ -78,7 +78,7 @@ from tcemu.packet.packet import (
     OTHERHOST,
     Packet,
 )
-from tcemu.packet.protocols import IP_DF
+from tcemu.packet.protocols import IP_DF, IPPROTO_TCP
 from tcemu.packet.reply import reject_verifies
 from tcemu.packet.respond import echo_reply4, echo_reply6
 from tcemu.packet.rewrite import decrement_ttl, set_bytes, trim_to_ip
@@ -92,6 +92,7 @@ DEST_UNREACH6: Final = 1  # ICMPv6
 TOO_BIG6: Final = 2
 TIME_EXCEEDED6: Final = 3
 LEAST_MTU6: Final = 1280
+TCP_HEADER: Final = 20
 RECORD_ROUTE: Final = 7  # IPv4 options
 LSRR: Final = 131
 SSRR: Final = 137
@@ -166,6 +167,9 @@ class Stack(Elsewhere):
         code = self.run_stages(p, self.hooks4.prerouting, PF_IPV4, port.index, 0)
         if code != ACCEPT:
             return code
+        pieces = p.pieces
+        if pieces is not None and p.f[L4PROTO] == IPPROTO_TCP and pieces[0] < TCP_HEADER:
+            p.pieces = None  # tcp_v4_early_demux pulls the whole header into the first piece, and the pieces no longer suit
         return self.route4(p, port)
 
     def receive6(self, p: Packet, port: Port) -> i64:

@@ -126,7 +126,7 @@ def _is_ip(p: Packet) -> bool:
 def is_odd_fragment(p: Packet) -> bool:
     """A header whose length field is too small for a header: ip_defrag does not look at that, and keeps what says it is a fragment."""
     at = net_offset(p)
-    if p.f[NETPROTO] != ETH_P_IP or p.data[at + 6] & 0x3F == 0 and p.data[at + 7] == 0:
+    if p.f[NETPROTO] != ETH_P_IP or (p.data[at + 6] & 0x3F == 0 and p.data[at + 7] == 0):
         return False
     p.reason = "fragment: held, and its header is broken"
     return True
