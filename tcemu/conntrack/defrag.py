@@ -34,12 +34,14 @@ from tcemu.fields import (
     IP_SADDR,
     IP_TOS,
     L4PROTO,
+    NETPROTO,
 )
 from tcemu.packet.edit import replace
 from tcemu.packet.network import skip_extensions
 from tcemu.packet.packet import UNTRACKED, Packet
-from tcemu.packet.protocols import IPPROTO_AH, IPPROTO_FRAGMENT, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP
+from tcemu.packet.protocols import ETH_P_IP, IPPROTO_AH, IPPROTO_FRAGMENT, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP
 from tcemu.packet.rewrite import fragment_header, reassembled4, reassembled6
+from tcemu.packet.tags import net_offset
 
 WHOLE: Final = 0
 HELD: Final = 1
@@ -247,7 +249,7 @@ class Defrag:
             if not queue.reaches(end):
                 return self.lose(p, f"it reaches past the end ({end} of {queue.length} bytes)")
         if size == 0:
-            return self.lose(p, f"it is empty (offset {offset})")
+            return self.lose(p, f"it is empty (offset {offset}, end {end})")
         if at + 8 + size > p.end + max(p.wire - (p.end - p.start), 0):
             return self.hold(p, f"it is cut (offset {offset}, end {end})")
         placed = queue.insert(Piece(offset, size, slice_of(p, at + 8, size)))
@@ -334,3 +336,12 @@ def is_thin(p: Packet, at: i64) -> bool:
     proto: i64 = found & 0xFF
     size: i64 = 20 if proto == IPPROTO_TCP else 8 if proto in (IPPROTO_UDP, IPPROTO_ICMPV6) else 1
     return (found >> 8) + size > p.end + max(p.wire - (p.end - p.start), 0)
+
+
+def is_odd_fragment(p: Packet) -> bool:
+    """A header whose length field is too small for a header: ip_defrag does not look at that, and keeps what says it is a fragment."""
+    at = net_offset(p)
+    if p.f[NETPROTO] != ETH_P_IP or (p.data[at + 6] & 0x3F == 0 and p.data[at + 7] == 0):
+        return False
+    p.reason = "fragment: its header is broken; it is held, and never whole"
+    return True

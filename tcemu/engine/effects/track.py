@@ -6,6 +6,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcemu.conntrack.defrag import is_odd_fragment
 from tcemu.conntrack.entry import CONFIRMED, EXPECTED, HELPER, Entry
 from tcemu.conntrack.nat import NatRange, act_nat
 from tcemu.conntrack.seqadj import make_room
@@ -121,15 +122,6 @@ def _is_ip(p: Packet) -> bool:
     kind = p.f[NETPROTO]
     room = p.end - net_offset(p)
     return (kind == ETH_P_IP and room >= 20) or (kind == ETH_P_IPV6 and room >= 40)
-
-
-def is_odd_fragment(p: Packet) -> bool:
-    """A header whose length field is too small for a header: ip_defrag does not look at that, and keeps what says it is a fragment."""
-    at = net_offset(p)
-    if p.f[NETPROTO] != ETH_P_IP or (p.data[at + 6] & 0x3F == 0 and p.data[at + 7] == 0):
-        return False
-    p.reason = "fragment: held, and its header is broken"
-    return True
 
 
 class TrackOp(Op):
