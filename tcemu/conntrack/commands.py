@@ -261,8 +261,7 @@ def _is_on(world: Tracked, name: str) -> bool:
 def _update(request: Request, world: Tracked) -> Reply:
     now = world.now()
     found = [entry for entry in alive(world, now) if matches(make.filter_of(request), entry, now)]
-    if "status" in request.given and not request.status:
-        found = []
+    found = [entry for entry in found if make.changes(entry, request, now)]
     if found and not request.family:  # the tool sends no family then, and the kernel wants one
         return _failed("Operation not supported")
     if found and request.labels.get("label-add", 0) >> OF_ENTRY:
@@ -283,7 +282,7 @@ def _flush(request: Request, world: Tracked) -> Reply:
         for row in list(world.expectations):
             world.expectations.delete(row.key)
         return Reply(0, "", f"{NAME}: expectation table has been emptied.\n")
-    ended = [record for record in world.connections if not request.family or record.family == request.family]
+    ended = list(world.connections)  # -f does not matter: the tool's messages are of version 0, with which the kernel does not look at it
     for record in ended:
         world.connections.delete(record.key)
     _forget(world, {record.rank for record in ended})

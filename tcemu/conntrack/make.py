@@ -123,6 +123,18 @@ def change(entry: Entry, request: Request, now: int) -> None:
         labels.put(entry, (labels.mask_of(entry) | request.labels.get("label-add", 0)) & ~request.labels.get("label-del", 0))
 
 
+def changes(entry: Entry, request: Request, now: int) -> bool:
+    """Whether -U would ask the kernel for anything new (update_cb in src/conntrack.c leaves out what is so already)."""
+    if request.status & ~int(entry.status) or (request.timeout is not None and entry.expires != now + request.timeout * SECOND):
+        return True
+    if request.mark is not None and entry.mark & ~request.mark[1] & 0xFFFFFFFF ^ request.mark[0] != entry.mark:
+        return True
+    if request.state is not None and request.state != entry.state:
+        return True
+    wanted = (request.vtags.get("vtag-orig", entry.vtag_orig), request.vtags.get("vtag-reply", entry.vtag_reply))
+    return wanted != (entry.vtag_orig, entry.vtag_reply)
+
+
 def filter_of(request: Request) -> Request:
     """The part of a -U that says which connections, not what becomes of them; verification tags are both, and so mean those that are there."""
     out = Request()
