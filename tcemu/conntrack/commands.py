@@ -55,8 +55,6 @@ def run(argv: Sequence[str], stdin: str, world: Tracked) -> Reply:
         command = request.command or "h"
     except ComplaintError as complaint:
         return Reply(complaint.exit_code, "", complaint.text)
-    if "labels" in request.output:
-        request.known_labels()
     try:
         with world.transaction() if command in "DIUF" or "zero" in request.given else nullcontext():
             reply = _DO[command](request, world)
