@@ -1,4 +1,4 @@
-"""bpf: match by a program. Bytecode is checked and listed; a packet that meets it is refused.
+"""bpf: match by a program, classic bytecode that runs on the frame.
 
 Source: iproute2 6.1 tc/f_bpf.c, man tc-bpf(8); net/sched/cls_bpf.c.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from tcemu.ir.operand import Key
 from tcemu.ir.ruleset import Rule
-from tcemu.ir.step import Step, Unsupported
+from tcemu.ir.step import Compare, Match, Step
 from tcemu.syntax.words import Word
 from tcemu.tc import bytecode
 from tcemu.tc.command import FilterCommand
@@ -96,7 +97,7 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     slot.made += old is None
     order = -slot.made if old is None else old.extra.get("order", -1)
     text = bytecode.text(options.program)
-    steps: list[Step] = [Unsupported(f"bytecode '{text}'", "programs do not run")]
+    steps: list[Step] = [Match(Key("bpf", (text,)), Compare("!=", 0))]
     extra: dict[str, Any] = {"text": text, "order": order}
     return Filter(steps, RuleNote(command.handle, options.classid, options.flags, "", "", extra), order)
 
