@@ -81,7 +81,15 @@ def test_a_division_by_an_x_of_nought_ends_the_program_with_nought(code: int) ->
     assert run(ld(8), ldx(0), (code, 0, 0, 0), (0x06, 0, 0, 1)) == 0
 
 
-JUMPS = ((0x15, 5, 5, True), (0x15, 5, 6, False), (0x25, 6, 5, True), (0x25, 5, 5, False), (0x35, 5, 5, True), (0x45, 6, 2, True), (0x45, 6, 1, False))
+JUMPS = (
+    (0x15, 5, 5, True),
+    (0x15, 5, 6, False),
+    (0x25, 6, 5, True),
+    (0x25, 5, 5, False),
+    (0x35, 5, 5, True),
+    (0x45, 6, 2, True),
+    (0x45, 6, 1, False),
+)
 
 
 @pytest.mark.parametrize(("code", "a", "other", "taken"), JUMPS)
