@@ -331,6 +331,7 @@ class Lowering:
         """A u32 slot with links: the guard that all its filters begin with, and an op that goes through its tables."""
         guards = [step for step in records[0].steps[:1] if isinstance(step, Match) and step.implied]
         draft = self._rule(RuleRecord(key=records[0].key.rpartition("/")[0], slot=records[0].slot, steps=list(guards)), "")
+        self.program.rules.pop()  # it stands for many
         self.tables = lower_u32.Tables(self.ruleset, self._node)
         draft.rule.ops = draft.rule.short = self.tables.root(records)
         draft.rule.ops.name = "u32"
@@ -365,7 +366,7 @@ class Lowering:
         for place, step in enumerate(record.steps):
             making.place = place
             if isinstance(step, Match) and step.ends:
-                made: list[Op] = [lower_u32.word(step, self.place if self.tables is None else self.tables.place)]
+                made: list[Op] = [lower_u32.word(step, rule, self.place if self.tables is None else self.tables.place)]
             elif isinstance(step, Match):
                 if self.tables is not None and step.implied and place == 0:
                     continue

@@ -24,10 +24,10 @@ def links(record: RuleRecord) -> bool:
     return any(isinstance(step, Do) and isinstance(step.effect, Descend) for step in record.steps)
 
 
-def word(step: Match, place: Place) -> Op:
+def word(step: Match, rule: Rule, place: Place) -> Op:
     """A key."""
     assert isinstance(step.left, Raw) and isinstance(step.test, Masked)
-    return WordOp(place, step.left.offset // 8, step.left.base == "u32+", step.test.value, step.test.mask)
+    return WordOp(rule, place, step.left.offset // 8, step.left.base == "u32+", step.test.value, step.test.mask)
 
 
 class Tables:

@@ -42,8 +42,9 @@ def network(p: Packet) -> i64:
 class WordOp(Op):
     """One key: ``word & mask == value``."""
 
-    def __init__(self, place: Place, offset: i64, behind: bool, value: i64, mask: i64) -> None:
+    def __init__(self, rule: Rule, place: Place, offset: i64, behind: bool, value: i64, mask: i64) -> None:
         super().__init__(PIPE, None, 0, None)
+        self.rule: Rule = rule  # was counted as met before it was asked
         self.place: Place = place
         self.offset: i64 = offset
         self.behind: bool = behind
@@ -57,9 +58,12 @@ class WordOp(Op):
         if self.behind:
             at += place.off2
         if start < 0 or at < p.start or at + 4 > p.end:
+            self.rule.hits -= 1
             return LEAVE
-        word = get32(p.data, at)
-        return PIPE if (word & self.mask) == self.value else MISS
+        if (get32(p.data, at) & self.mask) == self.value:
+            return PIPE
+        self.rule.hits -= 1
+        return MISS
 
 
 class DescendOp(Op):
