@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tcemu.engine.effects.basics import RefusedOp
-from tcemu.engine.effects.classic import BpfOp
+from tcemu.engine.effects.classic import BpfOp, DirectOp
 from tcemu.engine.effects.gate import GateOp, Phase
 from tcemu.engine.effects.ife import IfeDecodeOp, IfeEncodeOp
 from tcemu.engine.lower_values import Making, classic
@@ -21,6 +21,8 @@ Maker = Callable[[Making, dict[str, Any], Verdict, Chain | None, Counter | None]
 
 
 def make_bpf(making: Making, params: dict[str, Any], then: Verdict, to: Chain | None, counter: Counter | None) -> Op:
+    if params.get("direct"):
+        return DirectOp(classic(params["bytecode"]))
     return BpfOp(then.code, to, then.number, counter, classic(params["bytecode"]))
 
 

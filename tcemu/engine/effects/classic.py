@@ -10,7 +10,7 @@ from tcemu.engine.effects.u32 import network
 from tcemu.engine.program import Chain, Counter, Env, Op
 from tcemu.engine.values import Value
 from tcemu.fields import G_ETH, HASH, MARK, PKTTYPE, PROTOCOL, QUEUE
-from tcemu.ir.verdict import ACCEPT, CONTINUE, DROP, PIPE, RECLASSIFY
+from tcemu.ir.verdict import ACCEPT, CONTINUE, DROP, PIPE, RECLASSIFY, STOLEN, TRAP
 from tcemu.packet.cbpf import Classic
 from tcemu.packet.edit import get16
 from tcemu.packet.packet import Packet
@@ -21,9 +21,12 @@ OK: Final = 0
 AGAIN: Final = 1
 SHOT: Final = 2
 ON: Final = 3
-REDIRECTED: Final = 7  # nowhere: a classic program cannot say where to
+STOLE: Final = 4
+REDIRECTED: Final = 7
+TRAPPED: Final = 8
 DEFAULT: Final = 0xFFFFFFFF
 
+NOWHERE: Final = "bpf: the program redirects the packet to no device"  # a classic program cannot say which
 ETHERNET: Final = 1  # ARPHRD_ETHER
 TAG: Final = 4
 
@@ -79,6 +82,23 @@ class BpfValue(Value):
         return answer(self.program, env, p)
 
 
+class DirectOp(Op):
+    """A filter with direct-action: what the program returns is the verdict (cls_bpf_exec_opcode)."""
+
+    def __init__(self, program: Classic) -> None:
+        super().__init__(PIPE, None, 0, None)
+        self.program: Classic = program
+
+    def run(self, env: Env, p: Packet) -> i64:
+        said = answer(self.program, env, p)
+        if said in (SHOT, REDIRECTED):
+            p.reason = "bpf: the program drops the packet" if said == SHOT else NOWHERE
+            return DROP
+        if said == OK:
+            return ACCEPT
+        return STOLEN if said == STOLE else TRAP if said == TRAPPED else CONTINUE
+
+
 class BpfOp(Op):
     """tcf_bpf_act: what the program returns is the verdict, -1 stands for the action's own, and what is no verdict for continue."""
 
@@ -94,7 +114,7 @@ class BpfOp(Op):
         if said == SHOT:
             return self.drop(env)
         if said == REDIRECTED:
-            p.reason = "bpf: the program redirects the packet to no device"
+            p.reason = NOWHERE
             return DROP
         if said == OK:
             return ACCEPT
