@@ -113,6 +113,7 @@ SENTENCES: Final = {
     "helper-expectation": "{helper:w} helper: cannot add expectation: {why:w}",
     "helper-ports": "{helper:w} helper: all ports in use",
     "helper-mangle": "{helper:w} helper: cannot mangle {what:w}",
+    "helper-message": "{helper:w} helper: cannot process {what:w}: {why:w}",
     "ftp-partial": "ftp helper: partial matching of `{command:w}'",
     "sip-code": "sip helper: cannot get code",
     "sip-parse": "sip helper: cannot parse {what:w}",
