@@ -362,7 +362,7 @@ class Lowering:
         if record.hardware == "only":
             draft.tests.append(HardwareTest())
         last_op: Op | None = None
-        count = 0
+        count, acting = 0, False
         for place, step in enumerate(record.steps):
             making.place = place
             if isinstance(step, Match) and step.ends:
@@ -381,8 +381,8 @@ class Lowering:
                     continue
                 made = [Guard(test) for test in ([GroupTest(need)] if need else []) + tests]
             else:
-                if isinstance(step, Do) and step.obj and not rule.lead:
-                    rule.lead = count
+                if isinstance(step, Do) and step.obj and not acting:
+                    rule.lead, acting = count, True
                 made = [self._op(step, record, place)]
                 draft.pure = draft.pure and isinstance(made[0], PURE)
                 if isinstance(made[0], SynProxyOp):
