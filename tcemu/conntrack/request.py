@@ -6,15 +6,17 @@ were taken from runs of it. Numbers are read as strtoul does: what is none count
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tcemu.conntrack.linux.tcp import STATE_NAMES as TCP_STATES
 from tcemu.conntrack.names import DCCP_STATES, SCTP_STATES, halves, signed
 from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
 from tcemu.diagnostics import TcemuError
 
+if TYPE_CHECKING:
+    from tcemu.conntrack.labels import LabelMap
+
 NAME: Final = "conntrack v1.4.7 (conntrack-tools)"
-NO_LABELS: Final = "nfct_labelmap_new: No such file or directory\n"  # there is no /etc/xtables/connlabel.conf
 TRY_HELP: Final = "Try `conntrack -h' or 'conntrack --help' for more information.\n"
 
 
@@ -69,6 +71,19 @@ class Request:
         self.id: int | None = None
         self.nat: dict[str, Nat] = {}  # src-nat, dst-nat, any-nat
         self.output: set[str] = set()
+        self.labels: dict[str, int] = {}  # label, label-add, label-del: bits
+        self.label_map: LabelMap | None = None  # read when a word wants it
+
+    def known_labels(self) -> LabelMap:
+        """The names of labels. That there are none is said each time."""
+        if self.label_map is not None:
+            return self.label_map
+        from tcemu.conntrack.labels import LabelMap
+
+        found = LabelMap()
+        self.warnings += found.complaint
+        self.label_map = found if found.bits else None
+        return found
 
 
 COMMANDS: Final = {
@@ -385,12 +400,22 @@ def _option(request: Request, name: str, value: str | None, word: str, words: li
         for place, part in enumerate(parts):
             request.events |= EVENT_WORDS[_prefixed(part, tuple(EVENT_WORDS), ",".join(parts[place:]))]
     elif name in ("label", "label-add", "label-del"):
-        request.warnings += NO_LABELS
-        if value is not None:
-            raise ComplaintError(f"unknown label '{value}'")
+        _labels(request, name, value)
     elif name == "nat-range":
         request.warnings += "WARNING: ignoring -a, deprecated option.\n"
         del request.given[name]
+
+
+def _labels(request: Request, name: str, value: str | None) -> None:
+    """Names, or of --label-del none: all."""
+    known = request.known_labels()
+    if value is None:
+        request.labels[name] = -1
+        return
+    for part in value.split(","):
+        if part not in known.bits:
+            raise ComplaintError(f"unknown label '{part}'")
+        request.labels[name] = request.labels.get(name, 0) | 1 << known.bits[part]
 
 
 def _own(request: Request, name: str, meaning: str, value: str) -> None:
@@ -486,7 +511,7 @@ def _output(request: Request, value: str) -> None:
         word = _prefixed(part, OUTPUT_WORDS, ",".join(parts[place:]))
         request.output.add(word)
         if word == "labels":
-            request.warnings += NO_LABELS
+            request.known_labels()
     if "save" in request.output and len(request.output) > 1:
         raise ComplaintError("cannot combine save output with any other output type, use -o save only", 1)
 
