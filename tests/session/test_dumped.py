@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tcemu.session.session import Session
 from tcemu.session.dumped import lost
+from tcemu.session.session import Session
 
 # a flower filter with an eth_type and one gact takes 244 bytes, its slot 56; the first message holds 3776
 FLOWER = "filter add dev d0 ingress prio {} chain 0 proto ip flower action pass"
