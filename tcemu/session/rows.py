@@ -77,9 +77,15 @@ class TableShelf(Generic[R]):
         return [decode(body) for (body,) in self._store.rows(self._children, (parent,)).fetchall()]
 
     def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> Iterator[N]:
+        return self._decoded(kind, self._store.rows(self._between, (parent, low, high)))
+
+    def scan(self, kind: type[N]) -> Iterator[N]:
+        return self._decoded(kind, self._store.rows(f"SELECT body FROM {self._table}"))
+
+    def _decoded(self, kind: type[N], rows: Iterable[tuple[bytes]]) -> Iterator[N]:
         decode = narrow(kind).decode
         try:
-            for (body,) in self._store.rows(self._between, (parent, low, high)):
+            for (body,) in rows:
                 yield decode(body)
         except msgspec.MsgspecError as slip:
             raise self._damaged(slip) from slip

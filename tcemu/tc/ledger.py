@@ -105,6 +105,9 @@ class LedgerShelf(Generic[R]):
     def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> Iterator[N]:
         return self._whole().read(parent, kind, low, high)
 
+    def scan(self, kind: type[N]) -> Iterator[N]:
+        return self._whole().scan(kind)
+
     def last(self, parent: str) -> R | None:
         return self._whole().last(parent)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from tcemu.ir.ruleset import Object, Rule
@@ -14,8 +14,8 @@ from tcemu.world import World, hardware_of
 
 Filter = Rule | FilterRow
 Action = Object | ActionRow
-MANY: Final = 100  # filters from which on their actions are read kind by kind
-WIDE: Final = 16  # unless a kind has this many times as many actions
+MANY: Final = 100  # filters from which on their actions are read at once
+WIDE: Final = 16  # unless there are this many times as many
 
 
 class FilterPrinter:
@@ -34,15 +34,15 @@ class FilterPrinter:
 class Look:
     """What a listing asks of the world again and again: the time, the hardware, actions, how kinds are printed.
 
-    ``expected``: how many filters will be listed; ``texts``: actions of kinds that were read as a whole, as they are printed.
+    ``expected``: how many filters will be listed; ``texts``: actions that were read at once, as they are printed.
     """
 
     __slots__ = (
         "_action_printers",
+        "_asked",
         "_closed",
         "_filter_printers",
         "_known",
-        "_whole",
         "counters",
         "expected",
         "hardware",
@@ -59,7 +59,7 @@ class Look:
         self.expected = 0
         self.texts: dict[str, str] = {}
         self._known: dict[str, Action] = {}
-        self._whole: dict[str, bool] = {}
+        self._asked = False
         self._closed = False
         self._filter_printers: dict[str, FilterPrinter] = {}
         self._action_printers: dict[str, Callable[..., None]] = {}
@@ -93,29 +93,30 @@ class Look:
         found = self._known.get(key)
         if found is not None or self._closed:
             return found
-        if self.is_new(key):
-            for action in self.actions(kind_of(key)):
+        if self.shall_read_all():
+            for action in self.all_actions():
                 self._known[action.key] = action
             return self._known.get(key)
         return self.world.ruleset.objects.get(key)
 
-    def is_new(self, key: str) -> bool:
-        """Whether an action is the first of a kind whose actions had best be read all at once."""
-        kind = kind_of(key)
-        if self.expected < MANY or kind in self._whole:
+    def shall_read_all(self) -> bool:
+        """Whether it is time to read all actions at once: many filters are listed, and not many times as many actions are there."""
+        if self.expected < MANY or self._asked:
             return False
-        whole = self._whole[kind] = self.world.ruleset.objects.count(kind) < WIDE * self.expected
-        return whole
+        self._asked = True
+        return len(self.world.ruleset.objects) < WIDE * self.expected
+
+    def all_actions(self) -> Iterator[Action]:
+        """All actions in no order."""
+        objects = self.world.ruleset.objects
+        for action in objects.scan(Object) if self.counters else objects.scan(ActionRow):
+            if action.key.startswith("tc "):
+                yield action
 
     def actions(self, kind: str) -> Iterable[Action]:
-        """All actions of a kind (``tc KIND``)."""
+        """All actions of a kind (``tc KIND``) by index."""
         objects = self.world.ruleset.objects
         return objects.children(kind) if self.counters else objects.read(kind, ActionRow)
-
-
-def kind_of(key: str) -> str:
-    """The kind in an action's key, as its parent has it."""
-    return key.rpartition(" ")[0]
 
 
 def note_of(rule: Filter) -> RuleNote:

@@ -99,9 +99,10 @@ def show_control(out: Writer, prefix: str, then: Verdict | None, suffix: str) ->
 
 def show_index(out: Writer, form: str, action: Object, note: ActionNote, now: int, end: bool = True) -> None:
     """Index, references and, with -s, times; ends the line, unless told not to."""
+    bound = action.bound
     out.number("index", form, action.rank)
-    out.number("ref", " ref %d", action.bound + note.alone)
-    out.number("bind", " bind %d", action.bound)
+    out.number("ref", " ref %d", bound + note.alone)
+    out.number("bind", " bind %d", bound)
     if out.stats:
         show_times(out, action.stats, now)
     if end:

@@ -11,7 +11,7 @@ from typing import Final
 from tcemu.ir.ruleset import Object
 from tcemu.tc.action_apply import find
 from tcemu.tc.command import ActionName
-from tcemu.tc.look import Action, Look, action_note_of, kind_of
+from tcemu.tc.look import Action, Look, action_note_of
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_counters
 from tcemu.tc.reading import NOTHING
@@ -44,10 +44,10 @@ def show_actions(out: Writer, look: Look, keys: list[str], in_hw: bool = False) 
 
 
 def _text(out: Writer, look: Look, key: str) -> str:
-    """An action as it is printed behind its order; nothing where its kind is not read as a whole."""
-    if look.is_new(key):
+    """An action as it is printed behind its order; nothing where actions are read one by one."""
+    if look.shall_read_all():
         scratch = out.sibling()
-        for action in look.actions(kind_of(key)):
+        for action in look.all_actions():
             note = action_note_of(action)
             look.action_printer(action.kind)(scratch, action, note, look.now)
             if note is not NOTHING:
