@@ -8,10 +8,18 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec import Raw, Struct
 
 from tcemu.session.rows import TableShelf
 from tcemu.session.store import Store
 from tcemu.shelf import MemoryShelf, Record, Shelf, TagError
+
+
+class Narrow(Struct):
+    """A part of a Thing."""
+
+    key: str
+    words: Raw = Raw(b"[]")
 
 
 class Thing(Record):
@@ -63,6 +71,17 @@ def test_children_come_in_rank_order_and_equal_ranks_in_key_order(make: Make) ->
     assert (shelf.count("p"), shelf.count("q"), shelf.count("r"), len(shelf)) == (4, 1, 0, 5)
     assert [child.key for child in shelf] == ["d", "b", "c", "a", "z"]
     assert shelf.first("r") is None and shelf.last("r") is None
+
+
+@both
+def test_less_of_a_record_is_read_in_the_same_order(make: Make) -> None:
+    shelf = make()
+    for key, rank in (("c", 1), ("a", 2), ("b", 1)):
+        shelf.put(Thing(key=key, parent="p", rank=rank, words=(key,), wide=1))
+    shelf.put(Thing(key="z", parent="q", words=()))
+    assert [(row.key, bytes(row.words)) for row in shelf.read("p", Narrow)] == [("b", b'["b"]'), ("c", b'["c"]'), ("a", b'["a"]')]
+    assert [row.key for row in shelf.read("p", Narrow, 2, 3)] == ["a"]
+    assert sorted(row.key for row in shelf.scan(Narrow)) == ["a", "b", "c", "z"]
 
 
 @both
