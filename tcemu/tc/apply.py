@@ -19,7 +19,7 @@ from tcemu.tc.action_apply import bind, unbind
 from tcemu.tc.command import ChainCommand, FilterCommand
 from tcemu.tc.complaint import RefusalError
 from tcemu.tc.names import ETH_ALL
-from tcemu.tc.notes import ChainNote, RuleNote, SlotNote, give, pack, take, unpack
+from tcemu.tc.notes import ChainNote, RuleNote, SlotNote, give, look, pack, take, unpack
 from tcemu.tc.places import Place, find_block, hold_chain, release_chain
 from tcemu.tc.work import Work
 from tcemu.world import World
@@ -51,8 +51,10 @@ def filter_modify(world: World, command: FilterCommand) -> None:
     if not command.prio and not create:
         raise RefusalError(PRIO_ZERO, errno.ENOENT)
     place = find_block(work, command)
-    place.note.parent = command.parent or place.default_parent
-    place.save(work)
+    parent = command.parent or place.default_parent
+    if place.record is None or place.note.parent != parent:
+        place.note.parent = parent
+        place.save(work)
     if command.chain > MAX_CHAIN:
         raise RefusalError(DEEP_CHAIN)
     chain, chain_note = hold_chain(work, place, command.chain)
@@ -160,7 +162,7 @@ def _change(
 
 def unpack_template(note: ChainNote) -> str:
     """A chain's template as a mask, empty if it has none."""
-    return unpack(RuleNote, note.template).mask if note.kind else ""
+    return look(RuleNote, note.template).mask if note.kind else ""
 
 
 def filter_delete(world: World, command: FilterCommand) -> None:

@@ -1,11 +1,15 @@
 """What tc keeps beside the IR: the private notes of tables, chains, slots, rules and objects.
 
 The engine never reads these; `tcemu.tc.show` prints from them, `tcemu.tc.apply` keeps its books in them.
+
+A note is *live* while commands work on it: it stands in its record as it is (`pack`), and whoever asks gets a copy (`unpack`). It is
+encoded when its record goes to a shelf (`tcemu.tc.ledger`), once for all the commands of a batch that changed it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from copy import copy
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from msgspec import Raw, Struct
@@ -93,12 +97,26 @@ _decoders: dict[type, Any] = {}
 
 
 def pack(note: Struct) -> Raw:
-    """A note as it stands in a record."""
-    return Raw(encode(note))
+    """A note for a record that is on its way to a shelf by way of a ledger: the note itself, which whoever packs it changes no more."""
+    return cast(Raw, note)
+
+
+def packed(note: Raw) -> Raw:
+    """A record's note as JSON, live or not."""
+    return note if type(note) is Raw else Raw(encode(note))
 
 
 def unpack(kind: type[N], raw: Raw) -> N:
-    """The note of a record; a fresh one where there is none."""
+    """The note of a record, for the caller to change; a fresh one where there is none."""
+    note = look(kind, raw)
+    return _copied(note) if cast(object, note) is raw else note
+
+
+def look(kind: type[N], raw: Raw) -> N:
+    """The note of a record, to look at only."""
+    live: object = raw
+    if isinstance(live, kind):
+        return live
     data = bytes(raw)
     if data == b"null":
         return kind()
@@ -107,6 +125,33 @@ def unpack(kind: type[N], raw: Raw) -> N:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     note: N = decoder.decode(data)
     return note
+
+
+# what of a note is changed in place
+_GROWING: Final[dict[type, tuple[str, ...]]] = {
+    BlockNote: ("u32",),
+    ChainNote: (),
+    SlotNote: ("masks", "free", "extra"),
+    RuleNote: ("extra",),
+    ActionNote: ("extra",),
+    QdiscNote: ("extra",),
+    IndexNote: ("free",),
+}
+
+
+def _copied(note: N) -> N:
+    """A note that shares nothing with the other that is ever changed."""
+    made = copy(note)
+    for name in _GROWING[type(note)]:
+        setattr(made, name, _deep(getattr(note, name)))
+    return made
+
+
+def _deep(value: Any) -> Any:
+    """Lists and dictionaries anew; numbers, texts and tuples are what they are."""
+    if isinstance(value, dict):
+        return {name: _deep(item) for name, item in value.items()} if value else {}
+    return [_deep(item) for item in value] if isinstance(value, list) else value
 
 
 def take(free: list[tuple[int, int]], wanted: int = 0) -> int:
