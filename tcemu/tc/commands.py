@@ -135,9 +135,9 @@ def command(words: Sequence[str], options: Options, world: World) -> Reply:
             perform(parse(words, names), world, out, said)
     except ComplaintError as slip:
         return Reply(slip.exit_code, out.value(), friendly.undone(said) + slip.text)
-    except RefusalError as slip:
+    except RefusalError as no:
         talking = "" if (words[0] and "qdisc".startswith(words[0])) or "class".startswith(words[0]) else TALKING
-        return Reply(REFUSED, out.value(), friendly.undone(said) + slip.text + talking)
+        return Reply(REFUSED, out.value(), friendly.undone(said) + no.text + talking)
     return Reply(0, out.value(), "".join(said))
 
 
@@ -278,14 +278,14 @@ def one(words: Sequence[str], options: Options, world: World) -> Reply:
             perform(parse(words, names), world, out, said)
     except ComplaintError as slip:
         return Reply(-slip.exit_code if slip.dies else slip.exit_code, out.value(), friendly.undone(said) + slip.text)
-    except RefusalError as slip:
+    except RefusalError as no:
         return Reply(
             REFUSED,
             out.value(),
-            friendly.undone(said) + slip.text + ("" if "qdisc".startswith(words[0]) or "class".startswith(words[0]) else TALKING),
+            friendly.undone(said) + no.text + ("" if "qdisc".startswith(words[0]) or "class".startswith(words[0]) else TALKING),
         )
-    except TcemuError as slip:
-        return Reply(slip.exit_code, out.value(), friendly.undone(said) + slip.render())
+    except TcemuError as other:
+        return Reply(other.exit_code, out.value(), friendly.undone(said) + other.render())
     return Reply(0, out.value(), "".join(said))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tcemu.syntax.build import compile_grammar
 from tcemu.syntax.table import load
 from tcemu.syntax.words import WordFailure, parse_words
+from tcemu.tc.command import ActionSpec
 from tcemu.tc.kinds import ACTIONS
 from tcemu.tc.parse import Parse
 from tcemu.tc.parse_state import Names
@@ -55,8 +56,8 @@ def _plain(command: object) -> object:
         return tuple(_plain(part) for part in command)
     if isinstance(command, list):
         return [_plain(part) for part in command]
-    if hasattr(command, "__slots__") and not isinstance(command, str):
-        return [_plain(getattr(command, name)) for name in sorted(command.__slots__) if hasattr(command, name)]
+    if isinstance(command, ActionSpec):  # a compiled class has no __slots__
+        return [_plain(getattr(command, name)) for name in dir(command) if not name.startswith("_") and name != "note"]
     return command
 
 
