@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Generic, TypeVar
 
+from msgspec import Struct
+
 from tcemu.host import profile
 from tcemu.host.model import Device, Host
 from tcemu.ir.ruleset import Attachment, Chain, Object, Rule, Ruleset, Slot, Table
-from tcemu.shelf import Record, Shelf
+from tcemu.shelf import HIGHEST, LOWEST, Record, Shelf
 from tcemu.tc.notes import packed
 from tcemu.world import Hardware, World, hardware_of
 
 R = TypeVar("R", bound=Record)
+N = TypeVar("N", bound=Struct)
 MANY: Final = 20_000  # records held back at most
 TAGS: Final = 200_000  # tags remembered at most
 
@@ -133,6 +136,9 @@ class LedgerShelf(Generic[R]):
 
     def between(self, parent: str, low: int, high: int) -> list[R]:
         return self._written().between(parent, low, high)
+
+    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> list[N]:
+        return self._written().read(parent, kind, low, high)
 
     def last(self, parent: str) -> R | None:
         return self._written().last(parent)
