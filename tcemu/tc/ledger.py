@@ -17,13 +17,14 @@ from tcemu.host import profile
 from tcemu.host.model import Device, Host
 from tcemu.ir.ruleset import Attachment, Chain, Object, Rule, Ruleset, Slot, Table
 from tcemu.shelf import HIGHEST, LOWEST, Record, Shelf
-from tcemu.tc.notes import packed
+from tcemu.tc.notes import IndexNote, look, pack, packed
 from tcemu.world import Hardware, World, hardware_of
 
 R = TypeVar("R", bound=Record)
 N = TypeVar("N", bound=Struct)
 MANY: Final = 20_000  # records held back at most
 TAGS: Final = 200_000  # tags remembered at most
+MAX_INDEX: Final = 0xFFFFFFFF
 
 
 class LedgerShelf(Generic[R]):
@@ -184,6 +185,9 @@ class Ledger:
             "objects": self.objects,
             "attachments": self.attachments,
         }
+        self._indexes: dict[str, IndexNote] = {}
+        self._changed: set[str] = set()  # kinds of actions of which indexes were taken or given back
+        self._moment = -1
         self.ways: dict[tuple[str, int], tuple[str, int]] = {}  # device and parent -> block and qdisc, see tcemu.tc.places
         self.ruleset = Ruleset(
             self.tables,
@@ -204,8 +208,10 @@ class Ledger:
         return hardware_of(self.under)
 
     def now(self) -> int:
-        """The time."""
-        return self.under.now()
+        """The time; all lines of a batch have the same."""
+        if self._moment < 0:
+            self._moment = self.under.now()
+        return self._moment
 
     def transaction(self) -> AbstractContextManager[None]:
         """The batch's own is open; a line writes nothing unless it succeeds (`tcemu.tc.work`)."""
@@ -221,8 +227,25 @@ class Ledger:
         if shelf == "tables" and self.ways and (record is None or record.parent.startswith(("tc qdisc", "tc root"))):
             self.ways = {}
 
+    def indexes(self, kind: str) -> IndexNote:
+        """The free indexes of a kind of action, to look at only."""
+        note = self._indexes.get(kind)
+        if note is None:
+            record = self.tables.look(f"tc index {kind}")
+            note = self._indexes[kind] = look(IndexNote, record.note) if record is not None else IndexNote([(1, MAX_INDEX)])
+        return note
+
+    def keep_indexes(self, kind: str, note: IndexNote) -> None:
+        """The free indexes of a kind of action after a command."""
+        self._indexes[kind] = note
+        self._changed.add(kind)
+
     def flush(self) -> None:
         """Write everything."""
+        for kind in self._changed:
+            note = pack(self._indexes[kind])
+            self.tables.put(Table(key=f"tc index {kind}", parent="tc index", family="tc index", name=kind, note=note))
+        self._changed = set()
         for shelf in self.shelves.values():
             shelf.flush()
         self.devices.flush()

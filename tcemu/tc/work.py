@@ -10,10 +10,8 @@ from tcemu.shelf import Record
 from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import RefusalError
 from tcemu.tc.ledger import ledger_of
-from tcemu.tc.notes import IndexNote, RuleNote, pack, unpack
+from tcemu.tc.notes import IndexNote, RuleNote
 from tcemu.world import World
-
-MAX_INDEX = 0xFFFFFFFF
 
 
 class Filter(NamedTuple):
@@ -90,8 +88,7 @@ class Work:
         """The free indexes of a kind of action; changes are written on commit."""
         note = self._indexes.get(kind)
         if note is None:
-            record = self.table(f"tc index {kind}")
-            note = self._indexes[kind] = unpack(IndexNote, record.note) if record is not None else IndexNote([(1, MAX_INDEX)])
+            note = self._indexes[kind] = IndexNote(self.ledger.indexes(kind).free.copy())
         return note
 
     def table_of(self, command: FilterCommand | None) -> str:
@@ -109,8 +106,7 @@ class Work:
         """Write everything."""
         ledger = self.ledger
         for kind, note in self._indexes.items():
-            key = f"tc index {kind}"
-            ledger.tables.put(Table(key=key, parent="tc index", family="tc index", name=kind, note=pack(note)))
+            ledger.keep_indexes(kind, note)
         for (shelf, key), record in self._dirty.items():
             ledger.write(shelf, key, record)
         if self.alone:
