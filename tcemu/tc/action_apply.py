@@ -74,10 +74,8 @@ def check_skips(skip: str, alone: bool, command: FilterCommand | None) -> None:
 
 def make(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None, alone: bool) -> Object:
     """A new action; the caller writes it."""
-    module = kinds.action_module(spec.kind)
-    effect = spec.effect
-    if hasattr(module, "check"):
-        effect = module.check(work, spec, command)
+    check = kinds.action_check(spec.kind)
+    effect = spec.effect if check is None else check(work, spec, command)
     index = take(work.indexes(spec.kind).free, spec.index)
     if index < 0:
         raise RefusalError("", errno.EEXIST if spec.index else errno.ENOSPC)
@@ -198,8 +196,8 @@ OFFLOADED: Final = (v.ACCEPT, v.DROP, v.PIPE, v.GOTO, v.STEP)
 
 def change(work: Work, spec: ActionSpec, old: Object) -> None:
     """New parameters for an action that is there; its index, counters and users stay."""
-    module = kinds.action_module(spec.kind)
-    effect = module.check(work, spec, None) if hasattr(module, "check") else spec.effect
+    check = kinds.action_check(spec.kind)
+    effect = spec.effect if check is None else check(work, spec, None)
     note = unpack(ActionNote, old.note)
     then = verdict_of(work, spec.control, "")
     if old.then.code == v.GOTO:

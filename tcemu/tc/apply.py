@@ -120,7 +120,7 @@ def _change(
     """The kind's change(): actions first, then the match, then the handle."""
     module = kinds.filter_module(slot.kind)
     work.slot_key, work.protocol = slot.key, slot.protocol
-    if getattr(module, "HANDLE_FIRST", False) and not command.handle and command.options is not None and command.options.given:
+    if kinds.filter_needs_handle(slot.kind) and not command.handle and command.options is not None and command.options.given:
         raise RefusalError()
     specs = command.actions if command.police is None else [command.police]  # the kernel takes one or the other (tcf_exts_validate)
     bound = [bind(work, spec, place.table, command) for spec in specs]

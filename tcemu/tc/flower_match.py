@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import errno
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec import to_builtins
 
 from tcemu.host import profile
 from tcemu.ir.operand import Key, Load
-from tcemu.ir.step import Masked, Match, Range, Step, Test
+from tcemu.ir.step import Masked, Match, Range, Step
 from tcemu.tc import names, readers, tunnel_options
 from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import RefusalError
+from tcemu.tc.flower_keys import IMPLIED, PLACE, PPP_INNER, SKIP_HW, SKIP_SW, TRANSPORT, VERBOSE, Keys
 from tcemu.tc.names import (
     CT_STATES,
     ETH_8021AD,
@@ -33,26 +34,29 @@ from tcemu.tc.names import (
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.work import Filter, Work
 
-if TYPE_CHECKING:
-    pass
-
-
-from tcemu.tc.flower_keys import IMPLIED, PLACE, PPP_INNER, SKIP_HW, SKIP_SW, TRANSPORT, VERBOSE, Keys
-
 ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
 
 
-class Built(NamedTuple):
+REMEMBERED: Final = 4096  # steps that filters share
+_matches: Final[dict[tuple[str, int, int], Match]] = {}
+_loads: Final[dict[str, Load]] = {}
+UNFRAGMENTED: Final = Match(Load("frag.flags"), Masked(0, 1), True, True)
+
+
+class Built:
     """A filter's match: steps, digests of mask and key, values as given (``raw``: those with bits outside the mask).
 
     ``values`` are those of the fields in ``mask``; None where these say less than the steps (ranges, options of tunnels, MPLS).
     """
 
-    steps: list[Step]
-    mask: str
-    key: str
-    raw: dict[str, str]
-    values: list[int] | None
+    __slots__ = ("key", "mask", "raw", "steps", "values")
+
+    def __init__(self, steps: list[Step], mask: str, key: str, raw: dict[str, str], values: list[int] | None) -> None:
+        self.steps = steps
+        self.mask = mask
+        self.key = key
+        self.raw = raw
+        self.values = values
 
 
 def build(keys: Keys, protocol: int, iif: int) -> Built:
@@ -68,24 +72,23 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
     raw: dict[str, str] = {}
     given: list[int] = []
     guarded = False
-    ranges = keys.ranges if "meta.l4proto" in values else {}
-    for field in sorted({*values, *ranges}, key=PLACE.__getitem__):
-        test: Test
+    ranges = keys.ranges if keys.ranges and "meta.l4proto" in values else {}
+    for field in in_order(values, ranges):
         if field in ranges:
             low, high = ranges[field]
-            test, mask, text = Range(low, high), "range", f"{field}={low}-{high}"
+            step, mask, text = Match(load(field), Range(low, high), False, True), f"{field}/range", f"{field}={low}-{high}"
         else:
             value, bits = values[field]
             low = value & bits
             given.append(value)
-            test, mask, text = Masked(low, bits), f"{bits:x}", f"{field}={low:x}"
+            step, mask, text = match(field, low, bits), f"{field}/{bits:x}", f"{field}={low:x}"
             if low != value:
                 raw[field] = f"{value:x}"
-        if field in TRANSPORT and low and not guarded:
+        if not guarded and low and field in TRANSPORT:
             guarded = True
-            steps.append(Match(Load("frag.flags"), Masked(0, 1), True, True))
-        steps.append(Match(Load(field), test, field in IMPLIED, True))
-        masks.append(f"{field}/{mask}")
+            steps.append(UNFRAGMENTED)
+        steps.append(step)
+        masks.append(mask)
         texts.append(text)
     for field, (_, bits) in keys.values.items():
         if not bits and field in ADDRESSES:
@@ -102,6 +105,34 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
     mask = ",".join(masks)
     plain = not ranges and keys.options is None and "mpls." not in mask
     return Built(steps, mask, ",".join(texts), raw, given if plain else None)
+
+
+def in_order(values: dict[str, tuple[int, int]], ranges: dict[str, tuple[int, int]]) -> list[str]:
+    """Fields in printing order."""
+    fields = list(values)
+    if ranges:
+        fields += [field for field in ranges if field not in values]
+    fields.sort(key=PLACE.__getitem__)
+    return fields
+
+
+def load(field: str) -> Load:
+    """A field as an operand; one object for all filters."""
+    found = _loads.get(field)
+    if found is None:
+        found = _loads[field] = Load(field)
+    return found
+
+
+def match(field: str, value: int, bits: int) -> Match:
+    """A masked comparison; many filters have the same ones."""
+    name = (field, value, bits)
+    found = _matches.get(name)
+    if found is None:
+        found = Match(load(field), Masked(value, bits), field in IMPLIED, True)
+        if len(_matches) < REMEMBERED:
+            _matches[name] = found
+    return found
 
 
 def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:

@@ -93,9 +93,9 @@ class FlowerReader(FilterReader):
         """A prefix of the family that the ethertype says."""
         if self.eth_type not in (ETH_IP, ETH_IPV6, 0):
             self.illegal(name)
-        found = readers.prefix(word, {ETH_IP: 4, ETH_IPV6: 6}.get(self.eth_type, 0))
+        found = readers.prefix(word, 4 if self.eth_type == ETH_IP else 6 if self.eth_type == ETH_IPV6 else 0)
         if found.family:
-            self.values[f"ip{'6' if found.family == 6 else ''}.{side}"] = (found.address, found.mask)
+            self.values[("ip6." if found.family == 6 else "ip.") + side] = (found.address, found.mask)
 
     def read_enc_address(self, side: str, _name: str, word: Word) -> None:
         """A prefix of either family."""
@@ -197,7 +197,7 @@ class FlowerReader(FilterReader):
     def on_ct_state(self, word: Word) -> None:
         value = mask = place = 0
         while place < len(word):
-            bit = next((flag for name, flag in CT_STATES if word.startswith(name, place + 1)), 0)
+            bit = _state(word, place + 1)
             if word[place] not in "+-" or not bit:
                 self.illegal("ct_state")
             value |= bit if word[place] == "+" else 0
@@ -374,6 +374,14 @@ class FlowerReader(FilterReader):
         keys = Keys(self.values, self.ranges, self.tunnel, self.indev, self.classid, self.flags, tuple(self.lses))
         self.options = keys
         return keys
+
+
+def _state(word: str, place: int) -> int:
+    """The flag of connection tracking whose name stands at a place in a word; 0 if none does."""
+    for name, flag in CT_STATES:
+        if word.startswith(name, place):
+            return flag
+    return 0
 
 
 # keywords that share a shape: terminal -> (reader, field, name in complaints)

@@ -56,11 +56,25 @@ def action_module(kind: str) -> Any:
     return import_module(f"tcemu.tc.actions.{ACTIONS[kind]}")
 
 
+@cache
 def filter_reader(kind: str) -> Any:
     """The class that reads the keys of a kind of filter."""
     return filter_module(kind).READER
 
 
+@cache
 def action_reader(kind: str) -> Any:
     """The class that reads the words of a kind of action."""
     return action_module(kind).READER
+
+
+@cache
+def action_check(kind: str) -> Any:
+    """What a kind of action checks, and makes of the effect that was asked for; None if it takes all."""
+    return getattr(action_module(kind), "check", None)
+
+
+@cache
+def filter_needs_handle(kind: str) -> bool:
+    """Is a filter of the kind refused where options were given without a handle?"""
+    return getattr(filter_module(kind), "HANDLE_FIRST", False)

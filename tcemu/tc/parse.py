@@ -48,7 +48,20 @@ class Parse(ActionReductions):
     # ------------------------------------------------------------ the frame
     def do_frame_value(self, name: Word, value: Word) -> None:
         terminal = name.terminal
-        getattr(self, _FRAME[terminal])(value)
+        if terminal == "DEV":
+            self._dev(value)
+        elif terminal == "BLOCK":
+            self._block(value)
+        elif terminal == "PARENT":
+            self._parent(value)
+        elif terminal == "HANDLE":
+            self._handle(value)
+        elif terminal == "F_PROTOCOL":
+            self._protocol(value)
+        elif terminal == "CHAIN":
+            self._chain(value)
+        else:
+            self._prio(value)
         self.seen[terminal] = value
 
     def _dev(self, value: Word) -> None:
@@ -191,7 +204,9 @@ class Parse(ActionReductions):
             if number is None:
                 raise ComplaintError(f'Unparsable filter ID "{self.handle}"\n')
             handle = number
-        return self.command(self.verb)._replace(handle=handle)
+        command = self.command(self.verb)
+        command.handle = handle
+        return command
 
     # ------------------------------------------------------------ commands
     def do_filter_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
@@ -311,16 +326,6 @@ class Parse(ActionReductions):
 
 
 OFFERED: Final = ("rsvp", "rsvp6", "tcindex")  # kinds that tc reads and the kernel here does not have; their options are not looked at
-_FRAME: Final = {
-    "DEV": "_dev",
-    "BLOCK": "_block",
-    "PARENT": "_parent",
-    "HANDLE": "_handle",
-    "PREFERENCE": "_prio",
-    "F_PRIORITY": "_prio",
-    "F_PROTOCOL": "_protocol",
-    "CHAIN": "_chain",
-}
 EMPTY: Final = "\0"  # no word of a command line can hold it
 _idle: list[Parse] = []
 

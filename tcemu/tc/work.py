@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from tcemu.ir.ruleset import Attachment, Chain, Object, Rule, Slot, Table
 from tcemu.ir.step import Step
@@ -14,16 +14,32 @@ from tcemu.tc.notes import IndexNote, RuleNote
 from tcemu.world import World
 
 
-class Filter(NamedTuple):
-    """What a kind makes of a command: its steps, its note, its mask's order in the slot, and a digest that no twin may have."""
+class Filter:
+    """What a kind makes of a command: its steps, its note, its mask's order in the slot, and a digest that no twin may have.
 
-    steps: list[Step]
-    note: RuleNote
-    order: int = 0
-    tag: str = ""
-    whole: bool = False  # the note's handle is the filter's; no slot's books give handles out
-    parent: str = ""  # where the rule stands, if not in its chain
-    nothing: bool = False  # no rule at all
+    ``whole``: the note's handle is the filter's; no slot's books give handles out. ``parent``: where the rule stands, if not in its chain.
+    ``nothing``: no rule at all.
+    """
+
+    __slots__ = ("note", "nothing", "order", "parent", "steps", "tag", "whole")
+
+    def __init__(
+        self,
+        steps: list[Step],
+        note: RuleNote,
+        order: int = 0,
+        tag: str = "",
+        whole: bool = False,
+        parent: str = "",
+        nothing: bool = False,
+    ) -> None:
+        self.steps = steps
+        self.note = note
+        self.order = order
+        self.tag = tag
+        self.whole = whole
+        self.parent = parent
+        self.nothing = nothing
 
 
 class Work:

@@ -9,7 +9,6 @@ from pathlib import Path
 from tcemu.syntax.build import compile_grammar
 from tcemu.syntax.table import load
 from tcemu.syntax.words import WordFailure, parse_words
-from tcemu.tc.command import ActionSpec
 from tcemu.tc.kinds import ACTIONS
 from tcemu.tc.parse import Parse
 from tcemu.tc.parse_state import Names
@@ -56,8 +55,9 @@ def _plain(command: object) -> object:
         return tuple(_plain(part) for part in command)
     if isinstance(command, list):
         return [_plain(part) for part in command]
-    if isinstance(command, ActionSpec):  # a compiled class has no __slots__
-        return [_plain(getattr(command, name)) for name in dir(command) if not name.startswith("_") and name != "note"]
+    if type(command).__module__.startswith("tcemu.tc."):  # a compiled class has no __slots__
+        parts = {name: getattr(command, name) for name in dir(command) if not name.startswith("_")}
+        return [(name, _plain(part)) for name, part in parts.items() if not callable(part)]
     return command
 
 
