@@ -59,6 +59,7 @@ def filter_modify(world: World, command: FilterCommand) -> None:
         raise RefusalError(DEEP_CHAIN)
     chain, chain_note = hold_chain(work, place, command.chain)
     work.block, work.place, work.chain_key = place, place.table, chain.key
+    slots = chain_note.slots
     slot, slot_note = _slot_for(work, command, chain, chain_note, create)
     rule = work.rule(f"{slot.key}/{command.handle:08x}") if command.handle else None
     if rule is None and not create:
@@ -68,9 +69,10 @@ def filter_modify(world: World, command: FilterCommand) -> None:
     if chain_note.kind and chain_note.kind != slot.kind:
         raise RefusalError("Chain template is set to a different filter kind")
     _change(work, command, place, chain, chain_note, slot, slot_note, rule)
-    chain.note = pack(chain_note)
+    if chain_note.slots != slots or work.touched("chains", chain.key):
+        chain.note = pack(chain_note)
+        work.put("chains", chain)
     slot.note = pack(slot_note)
-    work.put("chains", chain)
     work.put("slots", slot)
     work.commit()
 
@@ -141,7 +143,7 @@ def _change(
     made.note.acts = bound
     steps: list[Step] = []
     if slot.protocol != ETH_ALL:
-        steps.append(Match(Load("meta.protocol"), Masked(slot.protocol, 0xFFFF), True))
+        steps.append(carried(slot.protocol))
     steps += made.steps
     steps += [Do(obj=key) for key in bound]
     steps.append(ACCEPTED)
@@ -159,6 +161,17 @@ def _change(
     work.put("rules", rule)
     if old is not None:
         unbind(work, old)
+
+
+_carried: Final[dict[int, Match]] = {}
+
+
+def carried(protocol: int) -> Match:
+    """The guard of a slot's protocol; one object for all filters."""
+    found = _carried.get(protocol)
+    if found is None:
+        found = _carried[protocol] = Match(Load("meta.protocol"), Masked(protocol, 0xFFFF), True)
+    return found
 
 
 def unpack_template(note: ChainNote) -> str:

@@ -17,7 +17,7 @@ from tcemu.ir.step import Masked, Match, Range, Step
 from tcemu.tc import names, readers, tunnel_options
 from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import RefusalError
-from tcemu.tc.flower_keys import IMPLIED, PLACE, PPP_INNER, SKIP_HW, SKIP_SW, TRANSPORT, VERBOSE, Keys
+from tcemu.tc.flower_keys import IMPLIED, ORDER, PLACE, PPP_INNER, SKIP_HW, SKIP_SW, TRANSPORT, VERBOSE, Keys
 from tcemu.tc.names import (
     CT_STATES,
     ETH_8021AD,
@@ -137,7 +137,10 @@ def match(field: str, value: int, bits: int) -> Match:
 
 def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:
     """Values that the kernel takes, with what the ethertype says."""
-    values = {field: pair for field, pair in keys.values.items() if pair[1] or field == "frag.flags" or field.startswith("mpls.")}
+    values = keys.values.copy()
+    for field, (_, bits) in keys.values.items():
+        if not bits and field != "frag.flags" and not field.startswith("mpls."):
+            del values[field]
     vlans = keys.values.get("vlan.count", (0, 0))[0]
     ethertype = 0 if protocol == ETH_ALL else protocol
     outer = ethertype in (ETH_8021Q, ETH_8021AD) or vlans > 0
@@ -163,31 +166,49 @@ def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:
 
 def _of_protocol(values: dict[str, tuple[int, int]], network: int) -> dict[str, tuple[int, int]]:
     """Without the keys that fl_set_key reads only for other protocols."""
-    dropped: set[str] = set()
-    if network not in (ETH_IP, ETH_IPV6):
-        dropped |= {"meta.l4proto", "ip.tos", "ip.ttl"}
-    transport = values.get("meta.l4proto", (0, 0))[0] if "meta.l4proto" not in dropped else 0
-    if transport != names.IPPROTO_TCP:
-        dropped.add("tcp.flags")
-    if network not in (ETH_MPLS_UC, ETH_MPLS_MC):
-        dropped |= {field for field in values if field.startswith("mpls.")}
-    if "meta.l4proto" in dropped:
-        dropped |= TRANSPORT
-    if network not in (ETH_ARP, ETH_RARP):
-        dropped |= {"arp.saddr ip", "arp.daddr ip", "arp.operation", "arp.saddr ether", "arp.daddr ether"}
-    return {field: pair for field, pair in values.items() if field not in dropped} if dropped & values.keys() else values
+    ip = network in (ETH_IP, ETH_IPV6)
+    tcp = ip and "meta.l4proto" in values and values["meta.l4proto"][0] == names.IPPROTO_TCP
+    dropped: list[str] = []
+    for field in values:
+        need = _NEEDS.get(field, "")
+        if need and not (
+            ip
+            if need == "ip"
+            else tcp
+            if need == "tcp"
+            else network in (ETH_MPLS_UC, ETH_MPLS_MC)
+            if need == "mpls"
+            else network in (ETH_ARP, ETH_RARP)
+        ):
+            dropped.append(field)
+    for field in dropped:
+        del values[field]
+    return values
+
+
+# what carries a field
+_NEEDS: Final[dict[str, str]] = {
+    **dict.fromkeys(("meta.l4proto", "ip.tos", "ip.ttl", *TRANSPORT), "ip"),
+    **{field: field.partition(".")[0] for field in ORDER if field.startswith(("mpls.", "arp."))},
+    "tcp.flags": "tcp",
+}
+_STATE: Final = dict(CT_STATES)
+_TRK: Final = _STATE["trk"]
+_NEW: Final = _STATE["new"]
+_EST: Final = _STATE["est"]
+_INV: Final = _STATE["inv"]
+_RPL: Final = _STATE["rpl"]
 
 
 def _check_ct_state(state: int) -> None:
     """Combinations that no packet can have (fl_validate_ct_state)."""
-    flags = {name for name, flag in CT_STATES if state & flag}
-    if flags and "trk" not in flags:
+    if state and not state & _TRK:
         raise RefusalError("no trk, so no other flag can be set")
-    if {"new", "est"} <= flags:
+    if state & _NEW and state & _EST:
         raise RefusalError("new and est are mutually exclusive")
-    if "inv" in flags and flags - {"trk", "inv"}:
+    if state & _INV and state & ~(_TRK | _INV):
         raise RefusalError("when inv is set, only trk may be set")
-    if {"new", "rpl"} <= flags:
+    if state & _NEW and state & _RPL:
         raise RefusalError("new and rpl are mutually exclusive")
 
 

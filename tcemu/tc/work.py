@@ -95,6 +95,10 @@ class Work:
         """Delete a record when the work is committed."""
         self._dirty[shelf, key] = None
 
+    def touched(self, shelf: str, key: str) -> bool:
+        """Is a record about to be written or deleted?"""
+        return (shelf, key) in self._dirty
+
     def twin(self, parent: str, tag: str) -> Rule | None:
         """The rule of a chain with that tag, unless it is about to go."""
         found = self.ledger.rules.find(parent, tag)
