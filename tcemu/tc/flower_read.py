@@ -11,7 +11,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import flower_newer, names, readers, tunnel_options
 from tcemu.tc.actions.ct import read_label
 from tcemu.tc.complaint import ComplaintError, invalid
-from tcemu.tc.filter_base import FilterReader
+from tcemu.tc.filter_base import FilterReader, method_of
 from tcemu.tc.names import CT_STATES, ETH_8021AD, ETH_8021Q, ETH_ARP, ETH_IP, ETH_IPV6, ETH_PPP_SES, ETH_RARP
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class FlowerReader(FilterReader):
         elif name in flower_newer.KEYS:
             flower_newer.read(self, name, word)
         else:
-            getattr(self, f"on_{name.lower()}")(word)
+            getattr(self, method_of(name))(word)
 
     def flag(self, name: str, word: Word) -> None:
         """A keyword alone."""

@@ -42,7 +42,7 @@ class Parse(ActionReductions):
     def walk_of(self, table: Table) -> Walk:
         """The steps of the parser that this has met so far."""
         if self.walk is None or self.walk.table is not table:
-            self.walk = Walk(table, self.actions)
+            self.walk = Walk(table, self.actions, HEARD)
         return self.walk
 
     # ------------------------------------------------------------ the frame
@@ -326,6 +326,21 @@ class Parse(ActionReductions):
 
 
 OFFERED: Final = ("rsvp", "rsvp6", "tcindex")  # kinds that tc reads and the kernel here does not have; their options are not looked at
+# how many of their values the reductions look at that do not look at all
+HEARD: Final = {
+    "lse_end": 0,
+    "filter_end": 0,
+    "filter_modify": 2,
+    "filter_get": 2,
+    "filter_list": 0,
+    "filter_help": 0,
+    "chain_modify": 2,
+    "chain_get": 0,
+    "chain_list": 0,
+    "chain_help": 0,
+    "actions_modify": 2,
+    "filter_police": 0,
+}
 EMPTY: Final = "\0"  # no word of a command line can hold it
 _idle: list[Parse] = []
 

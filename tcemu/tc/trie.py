@@ -22,18 +22,23 @@ from tcemu.syntax.words import _terminal as terminal_of
 
 LIMIT: Final = 50_000  # paths; a tree that large has met more than lines that are alike
 REPEATED: Final = 256  # words kept for a place where any word may stand
+ALL: Final = 1 << 30
 END: Final = 0
 new: Final = str.__new__
 
 
 class Reduction(NamedTuple):
-    """What to do with the values on top: in which way, how many there are, which one is passed on, what becomes of each, and the action."""
+    """What to do with the values on top: in which way, how many there are, which one is passed on, what becomes of each.
+
+    The action gets no more than the first ``heard`` of them.
+    """
 
     way: int
     length: int
     plain: int
     recipe: bytes
     action: Callable[..., Any] | None
+    heard: int = ALL
 
 
 PASS: Final = 0  # one value, through the action if there is one
@@ -102,11 +107,18 @@ def spelt_as(text: str, place: int, terminal: str) -> Word:
 
 
 class Walk:
-    """A tree for one table and one set of actions."""
+    """A tree for one table and one set of actions. ``heard`` says of some actions how many of the values they look at."""
 
-    def __init__(self, table: Table, actions: Mapping[str, Callable[..., Any]], start: str = "start") -> None:
+    def __init__(
+        self,
+        table: Table,
+        actions: Mapping[str, Callable[..., Any]],
+        heard: Mapping[str, int],
+        start: str = "start",
+    ) -> None:
         self.table = table
         self.actions = actions
+        self.heard = heard
         self.spelt = table.spelling()
         self.driver = Driver(table, {}, start)
         self.first: list[int] = list(self.driver.states)
@@ -252,14 +264,15 @@ class Walk:
     def reduction(self, rule: int) -> Reduction | None:
         """What a rule does with its values; None if it leaves them as they are."""
         table = self.table
-        length, plain, recipe, action = table.length[rule], table.plain[rule], table.recipe[rule], self.actions.get(table.names[rule])
+        length, plain, recipe = table.length[rule], table.plain[rule], table.recipe[rule]
+        action, heard = self.actions.get(table.names[rule]), self.heard.get(table.names[rule], ALL)
         if table.spliced[rule]:
             grows = action is None and bytes(recipe) == bytes((SPLICE, KEEP)) and length == 2
-            return Reduction(GROW if grows else LIST, length, 0, recipe, action)
+            return Reduction(GROW if grows else LIST, length, 0, recipe, action, heard)
         if plain >= 0:
             return None if action is None and length == 1 else Reduction(PASS, length, plain - length, recipe, action)
         whole = action is not None and length > 0 and len(recipe) == length and all(fate == KEEP for fate in recipe)
-        return Reduction(CALL if whole else TUPLE, length, 0, recipe, action)
+        return Reduction(CALL if whole else TUPLE, length, 0, recipe, action, heard)
 
 
 # ---------------------------------------------------------------- plans
@@ -338,7 +351,7 @@ class Making:
 
     def reduce(self, reduction: Reduction) -> None:
         """Replace values by the one that a rule makes of them."""
-        way, length, plain, recipe, action = reduction
+        way, length, plain, recipe, action, heard = reduction
         taken = self.values[-length:] if length else []
         value: Source
         if way == GROW:
@@ -347,15 +360,15 @@ class Making:
             value = taken[length + plain] if action is None else self.call(action, [taken[length + plain]])
         elif way == CALL:
             assert action is not None
-            value = self.call(action, taken)
+            value = self.call(action, taken[:heard])
         else:
             kept = gathered(recipe, taken)
             if way == LIST:
                 value = Source(ROW, 0, tuple(kept))
                 if action is not None:
-                    self.call(action, kept)
+                    self.call(action, kept[:heard])
             elif action is not None:
-                value = self.call(action, kept)
+                value = self.call(action, kept[:heard])
             else:
                 value = kept[0] if len(kept) == 1 else Source(SEVERAL, 0, tuple(kept))
         if length:
