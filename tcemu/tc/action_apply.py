@@ -74,8 +74,7 @@ def check_skips(skip: str, alone: bool, command: FilterCommand | None) -> None:
 
 def make(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None, alone: bool) -> Object:
     """A new action; the caller writes it."""
-    check = kinds.action_check(spec.kind)
-    effect = spec.effect if check is None else check(work, spec, command)
+    effect = kinds.action_check(spec.kind)(work, spec, command)
     index = take(work.indexes(spec.kind).free, spec.index)
     if index < 0:
         raise RefusalError("", errno.EEXIST if spec.index else errno.ENOSPC)
@@ -196,8 +195,7 @@ OFFLOADED: Final = (v.ACCEPT, v.DROP, v.PIPE, v.GOTO, v.STEP)
 
 def change(work: Work, spec: ActionSpec, old: Object) -> None:
     """New parameters for an action that is there; its index, counters and users stay."""
-    check = kinds.action_check(spec.kind)
-    effect = spec.effect if check is None else check(work, spec, None)
+    effect = kinds.action_check(spec.kind)(work, spec, None)
     note = unpack(ActionNote, old.note)
     then = verdict_of(work, spec.control, "")
     if old.then.code == v.GOTO:

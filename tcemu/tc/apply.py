@@ -44,6 +44,11 @@ def rank_of(prio: int, order: int, handle: int) -> int:
     return prio << 47 | (order & 0x7FFF) << 32 | handle
 
 
+def rule_key(slot: Slot, handle: int) -> str:
+    """The key of a slot's filter."""
+    return f"{slot.key}/{hex(handle)[2:].zfill(8)}"
+
+
 def filter_modify(world: World, command: FilterCommand) -> None:
     """add, change or replace."""
     work = Work(world)
@@ -61,7 +66,7 @@ def filter_modify(world: World, command: FilterCommand) -> None:
     work.block, work.place, work.chain_key = place, place.table, chain.key
     slots = chain_note.slots
     slot, slot_note = _slot_for(work, command, chain, chain_note, create)
-    rule = work.rule(f"{slot.key}/{command.handle:08x}") if command.handle else None
+    rule = work.rule(rule_key(slot, command.handle)) if command.handle else None
     if rule is None and not create:
         raise RefusalError(NO_CREATE, errno.ENOENT)
     if rule is not None and command.verb == "add":
@@ -122,7 +127,7 @@ def _change(
     """The kind's change(): actions first, then the match, then the handle."""
     module = kinds.filter_module(slot.kind)
     work.slot_key, work.protocol = slot.key, slot.protocol
-    if kinds.filter_needs_handle(slot.kind) and not command.handle and command.options is not None and command.options.given:
+    if kinds.needs_handle(slot.kind) and not command.handle and command.options is not None and command.options.given:
         raise RefusalError()
     specs = command.actions if command.police is None else [command.police]  # the kernel takes one or the other (tcf_exts_validate)
     bound = [bind(work, spec, place.table, command) for spec in specs]
@@ -148,7 +153,7 @@ def _change(
     steps += [Do(obj=key) for key in bound]
     steps.append(ACCEPTED)
     rule = Rule(
-        key=f"{slot.key}/{handle:08x}",
+        key=rule_key(slot, handle),
         parent=made.parent or chain.key,
         rank=rank_of(slot.rank, made.order, handle) if made.order >= 0 else (slot.rank << 47) + BACKWARDS + made.order,
         tag="" if twin is not None and old is not None and twin.key != old.key else tag,
@@ -207,7 +212,7 @@ def _delete_one(work: Work, command: FilterCommand, chain: Chain, note: ChainNot
     if not command.handle:
         drop_slot(work, chain, note, slot)
         return
-    rule = work.rule(f"{slot.key}/{command.handle:08x}")
+    rule = work.rule(rule_key(slot, command.handle))
     if rule is None:
         raise RefusalError("Specified filter handle not found", errno.ENOENT)
     slot_note = unpack(SlotNote, slot.note)
@@ -291,7 +296,7 @@ def find_filter(world: World, command: FilterCommand) -> tuple[Place, Chain, Slo
     if chain is None:
         raise RefusalError(NO_CHAIN)
     slot = find_slot(work, command, chain)
-    rule = work.rule(f"{slot.key}/{command.handle:08x}")
+    rule = work.rule(rule_key(slot, command.handle))
     if rule is None:
         raise RefusalError("Specified filter handle not found", errno.ENOENT)
     return place, chain, slot, rule

@@ -37,10 +37,36 @@ from tcemu.tc.work import Filter, Work
 ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
 
 
-REMEMBERED: Final = 4096  # steps that filters share
-_matches: Final[dict[tuple[str, int, int], Match]] = {}
-_loads: Final[dict[str, Load]] = {}
+REMEMBERED: Final = 4096  # comparisons that filters share
 UNFRAGMENTED: Final = Match(Load("frag.flags"), Masked(0, 1), True, True)
+
+
+class Piece:
+    """A masked comparison: its step, its part of the digests of mask and key, and whether it asks for a whole packet."""
+
+    __slots__ = ("guarded", "mask", "raw", "step", "text")
+
+    def __init__(self, field: str, value: int, bits: int) -> None:
+        low = value & bits
+        self.step = Match(Load(field), Masked(low, bits), field in IMPLIED, True)
+        self.mask = f"{field}/{hex(bits)[2:]}"
+        self.text = f"{field}={hex(low)[2:]}"
+        self.raw = low != value
+        self.guarded = low != 0 and field in TRANSPORT
+
+
+_pieces: Final[dict[tuple[str, int, int], Piece]] = {}
+
+
+def piece(field: str, value: int, bits: int) -> Piece:
+    """The comparison; many filters have the same ones."""
+    name = (field, value, bits)
+    found = _pieces.get(name)
+    if found is None:
+        found = Piece(field, value, bits)
+        if len(_pieces) < REMEMBERED:
+            _pieces[name] = found
+    return found
 
 
 class Built:
@@ -74,22 +100,26 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
     guarded = False
     ranges = keys.ranges if keys.ranges and "meta.l4proto" in values else {}
     for field in in_order(values, ranges):
-        if field in ranges:
+        if ranges and field in ranges:
             low, high = ranges[field]
-            step, mask, text = Match(load(field), Range(low, high), False, True), f"{field}/range", f"{field}={low}-{high}"
-        else:
-            value, bits = values[field]
-            low = value & bits
-            given.append(value)
-            step, mask, text = match(field, low, bits), f"{field}/{bits:x}", f"{field}={low:x}"
-            if low != value:
-                raw[field] = f"{value:x}"
-        if not guarded and low and field in TRANSPORT:
+            if not guarded and low and field in TRANSPORT:
+                guarded = True
+                steps.append(UNFRAGMENTED)
+            steps.append(Match(Load(field), Range(low, high), False, True))
+            masks.append(f"{field}/range")
+            texts.append(f"{field}={low}-{high}")
+            continue
+        value, bits = values[field]
+        given.append(value)
+        one = piece(field, value, bits)
+        if one.raw:
+            raw[field] = hex(value)[2:]
+        if one.guarded and not guarded:
             guarded = True
             steps.append(UNFRAGMENTED)
-        steps.append(step)
-        masks.append(mask)
-        texts.append(text)
+        steps.append(one.step)
+        masks.append(one.mask)
+        texts.append(one.text)
     for field, (_, bits) in keys.values.items():
         if not bits and field in ADDRESSES:
             # an address without a mask is not dumped, but the kernel compares the kind of addresses from then on
@@ -109,30 +139,16 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
 
 def in_order(values: dict[str, tuple[int, int]], ranges: dict[str, tuple[int, int]]) -> list[str]:
     """Fields in printing order."""
-    fields = list(values)
-    if ranges:
-        fields += [field for field in ranges if field not in values]
-    fields.sort(key=PLACE.__getitem__)
-    return fields
-
-
-def load(field: str) -> Load:
-    """A field as an operand; one object for all filters."""
-    found = _loads.get(field)
+    fields = tuple(values) if not ranges else tuple(values) + tuple([field for field in ranges if field not in values])
+    found = _orders.get(fields)
     if found is None:
-        found = _loads[field] = Load(field)
+        found = sorted(fields, key=PLACE.__getitem__)
+        if len(_orders) < REMEMBERED:
+            _orders[fields] = found
     return found
 
 
-def match(field: str, value: int, bits: int) -> Match:
-    """A masked comparison; many filters have the same ones."""
-    name = (field, value, bits)
-    found = _matches.get(name)
-    if found is None:
-        found = Match(load(field), Masked(value, bits), field in IMPLIED, True)
-        if len(_matches) < REMEMBERED:
-            _matches[name] = found
-    return found
+_orders: Final[dict[tuple[str, ...], list[str]]] = {}
 
 
 def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:

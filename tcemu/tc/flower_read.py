@@ -195,15 +195,14 @@ class FlowerReader(FilterReader):
         self.values["frag.flags"] = (value, mask)
 
     def on_ct_state(self, word: Word) -> None:
-        value = mask = place = 0
-        while place < len(word):
-            bit = _state(word, place + 1)
-            if word[place] not in "+-" or not bit:
+        found = _states.get(word)
+        if found is None:
+            found = read_state(word)
+            if found is None:
                 self.illegal("ct_state")
-            value |= bit if word[place] == "+" else 0
-            mask |= bit
-            place += 4
-        self.values["ct.flower"] = (value, mask)
+            if len(_states) < REMEMBERED:
+                _states[str(word)] = found
+        self.values["ct.flower"] = found
 
     def on_ct_label(self, word: Word) -> None:
         self.values["ct.label"] = read_label(word, "")
@@ -374,6 +373,23 @@ class FlowerReader(FilterReader):
         keys = Keys(self.values, self.ranges, self.tunnel, self.indev, self.classid, self.flags, tuple(self.lses))
         self.options = keys
         return keys
+
+
+REMEMBERED: Final = 256
+_states: Final[dict[str, tuple[int, int]]] = {}
+
+
+def read_state(word: str) -> tuple[int, int] | None:
+    """``+trk-new…`` as flags and their mask; None where it is no such word."""
+    value = mask = place = 0
+    while place < len(word):
+        bit = _state(word, place + 1)
+        if word[place] not in "+-" or not bit:
+            return None
+        value |= bit if word[place] == "+" else 0
+        mask |= bit
+        place += 4
+    return value, mask
 
 
 def _state(word: str, place: int) -> int:

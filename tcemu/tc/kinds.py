@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -44,37 +43,62 @@ ACTIONS: Final = {
 }
 
 
-@cache
+_FILTER_MODULES: Final[dict[str, Any]] = {}
+_ACTION_MODULES: Final[dict[str, Any]] = {}
+_FILTER_READERS: Final[dict[str, Any]] = {}
+_ACTION_READERS: Final[dict[str, Any]] = {}
+_CHECKS: Final[dict[str, Any]] = {}
+_HANDLE_FIRST: Final[dict[str, bool]] = {}
+
+
 def filter_module(kind: str) -> Any:
     """The module of a kind of filter."""
-    return import_module(f"tcemu.tc.{FILTERS[kind]}")
+    found = _FILTER_MODULES.get(kind)
+    if found is None:
+        found = _FILTER_MODULES[kind] = import_module(f"tcemu.tc.{FILTERS[kind]}")
+    return found
 
 
-@cache
 def action_module(kind: str) -> Any:
     """The module of a kind of action."""
-    return import_module(f"tcemu.tc.actions.{ACTIONS[kind]}")
+    found = _ACTION_MODULES.get(kind)
+    if found is None:
+        found = _ACTION_MODULES[kind] = import_module(f"tcemu.tc.actions.{ACTIONS[kind]}")
+    return found
 
 
-@cache
 def filter_reader(kind: str) -> Any:
     """The class that reads the keys of a kind of filter."""
-    return filter_module(kind).READER
+    found = _FILTER_READERS.get(kind)
+    if found is None:
+        found = _FILTER_READERS[kind] = filter_module(kind).READER
+    return found
 
 
-@cache
 def action_reader(kind: str) -> Any:
     """The class that reads the words of a kind of action."""
-    return action_module(kind).READER
+    found = _ACTION_READERS.get(kind)
+    if found is None:
+        found = _ACTION_READERS[kind] = action_module(kind).READER
+    return found
 
 
-@cache
+def takes_all(_work: Any, spec: Any, _command: Any) -> Any:
+    """The check of a kind of action that has none: its effect is what was asked for."""
+    return spec.effect
+
+
 def action_check(kind: str) -> Any:
-    """What a kind of action checks, and makes of the effect that was asked for; None if it takes all."""
-    return getattr(action_module(kind), "check", None)
+    """What a kind of action checks, and makes of the effect that was asked for."""
+    found = _CHECKS.get(kind)
+    if found is None:
+        found = _CHECKS[kind] = getattr(action_module(kind), "check", takes_all)
+    return found
 
 
-@cache
-def filter_needs_handle(kind: str) -> bool:
+def needs_handle(kind: str) -> bool:
     """Is a filter of the kind refused where options were given without a handle?"""
-    return getattr(filter_module(kind), "HANDLE_FIRST", False)
+    found = _HANDLE_FIRST.get(kind)
+    if found is None:
+        found = _HANDLE_FIRST[kind] = bool(getattr(filter_module(kind), "HANDLE_FIRST", False))
+    return found

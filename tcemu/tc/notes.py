@@ -55,8 +55,8 @@ def unpack(kind: type[N], raw: Raw) -> N:
 def look(kind: type[N], raw: Raw) -> N:
     """The note of a record, to look at only."""
     live: object = raw
-    if isinstance(live, kind):
-        return live
+    if type(live) is not Raw:
+        return cast(N, live)
     data = bytes(raw)
     if data == b"null":
         return kind()
@@ -69,18 +69,18 @@ def look(kind: type[N], raw: Raw) -> N:
 
 def _copied(note: N) -> N:
     """A note that shares nothing with the other that is ever changed in place."""
+    kind: type = type(note)  # asked in this way, for isinstance() takes its time over a Struct
     made: Any = cast(Any, note).__copy__()
-    if isinstance(note, SlotNote):
-        made.masks = note.masks.copy()
-        made.free = note.free.copy()
-        if note.extra:
-            made.extra = _deep(note.extra)
-    elif isinstance(note, BlockNote):
-        made.u32 = note.u32.copy()
-    elif isinstance(note, RuleNote | ActionNote | QdiscNote):
-        made.extra = _deep(note.extra)
-    elif isinstance(note, IndexNote):
-        made.free = note.free.copy()
+    if kind is SlotNote:
+        made.masks = made.masks.copy()
+        made.free = made.free.copy()
+        made.extra = _deep(made.extra)
+    elif kind is BlockNote:
+        made.u32 = made.u32.copy()
+    elif kind is IndexNote:
+        made.free = made.free.copy()
+    elif kind is not ChainNote:
+        made.extra = _deep(made.extra)
     return cast(N, made)
 
 

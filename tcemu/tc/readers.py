@@ -38,8 +38,15 @@ def strtoul(text: str, base: int) -> tuple[int, str] | None:
     return value, text[number.end() :]
 
 
+_NUMERALS: Final = {str(number): number for number in range(1024)}
+
+
 def unsigned(text: str, limit: int, base: int = 10) -> int | None:
     """A whole word as an unsigned number up to a limit (get_u8, get_u16, get_u32, get_unsigned)."""
+    if base in (0, 10):
+        value = _NUMERALS.get(text, -1)
+        if value >= 0:
+            return value if value <= limit else None
     if text.isdigit() and text.isascii() and (base == 10 or (base == 0 and text[0] != "0")):
         value = int(text)
     else:
