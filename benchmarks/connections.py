@@ -9,7 +9,8 @@ all have expired, and the slowest packet counts. Memory is what the process grew
 called from a Python loop; "less the call" takes off what a compiled method of the same shape that does nothing costs there, which is what
 the compiled engine saves.
 
-A random lookup waits for memory: for a slot (and, beside it, the place of the connection), and then for the connection. What one such wait
+Connections that follow each other here are of neighbours, and those have neighbouring slots (`tcemu.conntrack.hashing`), so that in order most
+slots are in the cache already. A random lookup waits for memory: for a slot (and, beside it, the place of the connection), and then for the connection. What one such wait
 costs on the machine at hand is measured too: reads of which each says where the next one is, in as many bytes as the slots have (16 a
 connection) and as the connections have (192 each), less the time that they take in few bytes.
 """

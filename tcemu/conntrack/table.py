@@ -22,6 +22,7 @@ from tcemu.conntrack.entry import (
     DYING,
     EXPECTED,
     FIXED_TIMEOUT,
+    HELPER,
     NAT_CLASH,
     NAT_DONE_MASK,
     OFFLOADED,
@@ -35,7 +36,7 @@ from tcemu.conntrack.entry import (
 )
 from tcemu.conntrack.expect import Expectations
 from tcemu.conntrack.hashing import Buckets, hash_reply, zone_of
-from tcemu.conntrack.helper import Helping, load
+from tcemu.conntrack.helper import Helping, Routes, load
 from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, dccp, generic, gre, icmp, icmpv6, sctp, tcp, udp
 from tcemu.conntrack.linux.icmp_error import ABOUT, NEVER, PLAIN
 from tcemu.conntrack.linux.icmp_error import judge as judge_icmp
@@ -44,9 +45,24 @@ from tcemu.conntrack.settings import Settings
 from tcemu.conntrack.sources import Sources
 from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, Stats, Watcher
 from tcemu.conntrack.timeouts import SECOND
-from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, from_packet, hash_entry, hash_of, invert, l3_length
+from tcemu.conntrack.tuples import (
+    DCCP,
+    GRE,
+    ICMP,
+    ICMPV6,
+    SCTP,
+    TCP,
+    UDP,
+    UDPLITE,
+    from_packet,
+    hash_ends,
+    hash_entry,
+    hash_of,
+    invert,
+    l3_length,
+)
 from tcemu.conntrack.wheel import Wheel
-from tcemu.fields import G_IP4, G_PORTS, L4PROTO
+from tcemu.fields import DPORT, G_IP4, G_PORTS, IP6_DADDR, IP6_SADDR, IP_DADDR, IP_SADDR, L4PROTO, SPORT
 from tcemu.packet.numbers import COMPILED
 from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, RELATED_REPLY, UNTRACKED, Packet
 
@@ -54,9 +70,10 @@ NF_DROP: Final = 0  # include/uapi/linux/netfilter.h
 NF_ACCEPT: Final = 1
 
 TCP_CLOSE: Final = 8
+NO_CLASH: Final = (TCP, ICMP, ICMPV6, SCTP, DCCP, GRE)  # trackers without allow_clash
 DAY: Final = 86_400 * SECOND
 LOOKED_AT: Final = 256  # connections whose time may be over, a packet
-EVICTION_RANGE: Final = 32  # slots that are searched for a victim; NF_CT_EVICTION_RANGE is 8 chains of about four
+EVICTION_RANGE: Final = 64  # slots that are searched for a victim: 8 lines, as NF_CT_EVICTION_RANGE is 8 chains
 
 
 class Conntrack:
@@ -73,6 +90,7 @@ class Conntrack:
         self.chance: Chance = Chance()
         self.watcher: Watcher | None = None
         self.helping: Helping | None = None
+        self.routes: Routes | None = None  # of the host, where there is one
         # GRE of version 1 names only the receiver's call: family, addresses (halves) and that call -> the sender's (nf_ct_gre_keymap)
         self.keys: dict[tuple[int, int, int, int, int, int], int] = {}
         self.broadcast_mask: i64 = 0  # the packet in hand is the machine's own to all of a network with this mask
@@ -130,6 +148,10 @@ class Conntrack:
                     if entry.expires <= now and (entry.status & OFFLOADED) == 0:
                         entry = None
                         way = 0
+        elif (groups & G_PORTS) != 0 and zone_dir == ZONE_BOTH:
+            entry = self.flow(p, zone)
+            if entry is not None and self.found_reply:
+                way = 1
         if entry is None:
             if not from_packet(p, self.key):
                 return self.invalid(p)
@@ -246,7 +268,9 @@ class Conntrack:
             if expected is not None:
                 entry.status |= EXPECTED
                 entry.master = expected.master
-                entry.helper = expected.helper
+                if expected.helper != "":
+                    entry.helper = expected.helper
+                    entry.status |= HELPER
                 entry.mark = expected.master.mark
                 if expected.follow != 0:
                     self.protocols().follow(self, entry, expected, now)
@@ -397,7 +421,7 @@ class Conntrack:
 
     def resolve_clash(self, p: Packet, mine: Entry, other: Entry, now: i64) -> i64:
         """nf_ct_resolve_clash: join the connection that was there first, or enter under the reply tuple alone, or drop."""
-        if mine.proto in (UDP, UDPLITE, GRE):
+        if mine.proto not in NO_CLASH:
             if self.join(p, mine, other):
                 return NF_ACCEPT
             rival = self.other_of(mine, mine.reply, hash_reply(mine, hash_entry(mine, zone_of(mine, 0))), now)
@@ -454,8 +478,38 @@ class Conntrack:
         self.found_reply = self.buckets.reply
         return found
 
+    def flow(self, p: Packet, zone: i64) -> Entry | None:
+        """What `seek` finds for a packet with ports, where that can be found fast; otherwise None."""
+        f = p.f
+        src_high: i64 = 0
+        dst_high: i64 = 0
+        family: i64 = 4
+        if (p.groups & G_IP4) != 0:
+            src = f[IP_SADDR]
+            dst = f[IP_DADDR]
+        else:
+            family = 6
+            src_high = f[IP6_SADDR]
+            src = f[IP6_SADDR + 1]
+            dst_high = f[IP6_DADDR]
+            dst = f[IP6_DADDR + 1]
+        proto = f[L4PROTO]
+        sport = f[SPORT]
+        dport = f[DPORT]
+        buckets = self.buckets
+        key = hash_ends(src_high, src, sport, dst_high, dst, dport, family, proto, zone)
+        entry = buckets.flow(key, family, proto, src_high, src, dst_high, dst, sport << 16 | dport, zone)
+        if entry is None or (entry.expires <= p.ts and (entry.status & OFFLOADED) == 0):
+            return None
+        self.found_reply = buckets.reply
+        return entry
+
     def lookup(self, p: Packet, zone: i64) -> Entry | None:
         """The packet's connection, if it has one; nothing is judged, counted or begun."""
+        if (p.groups & G_PORTS) != 0:
+            entry = self.flow(p, zone)
+            if entry is not None:
+                return entry
         if not from_packet(p, self.key):
             p.reason = ""
             return None

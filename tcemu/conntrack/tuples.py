@@ -45,6 +45,8 @@ ICMPV6: Final = 58
 SCTP: Final = 132
 UDPLITE: Final = 136
 
+M32: Final = 0xFFFFFFFF
+
 # IPv6 extension headers that are skipped
 HOP_BY_HOP: Final = 0
 ROUTING: Final = 43
@@ -220,7 +222,7 @@ def equal(a: Tuple, b: Tuple) -> bool:
 
 
 def hash_of(t: Tuple, family: i64, proto: i64, zone: i64) -> i64:
-    """30 bits, the same for a tuple and its inverse. See `hash_ends`."""
+    """60 bits, the same for a tuple and its inverse. See `hash_ends`."""
     if proto in (ICMP, ICMPV6):  # the id, not the type: that differs between request and answer
         return hash_ends(t.src_high, t.src, t.sport, t.dst_high, t.dst, t.sport, family, proto, zone)
     return hash_ends(t.src_high, t.src, t.sport, t.dst_high, t.dst, t.dport, family, proto, zone)
@@ -236,15 +238,22 @@ def hash_entry(entry: Entry, zone: i64) -> i64:
 
 
 def hash_ends(src_high: i64, src: i64, sport: i64, dst_high: i64, dst: i64, dport: i64, family: i64, proto: i64, zone: i64) -> i64:
-    """30 bits out of two ends in either order. All factors stay below 2**62, so that compiled and interpreted code agree."""
-    x = src ^ (src >> 32) ^ (sport * 0x9E3779B1)
-    y = dst ^ (dst >> 32) ^ (dport * 0x9E3779B1)
+    """A key out of two ends in either order: 30 bits that tell ends apart, the highest of them always set, then 30 that say where.
+
+    What neighbours differ in (the last two bits of addresses, the last bit of ports) is in the last three bits of "where" alone. All
+    factors stay below 2**62, so that compiled and interpreted code agree.
+    """
+    x = (src >> 2) ^ (src >> 32) ^ ((sport >> 1) * 0x9E3779B1)
+    y = (dst >> 2) ^ (dst >> 32) ^ ((dport >> 1) * 0x9E3779B1)
     if family == 6:
         x ^= src_high ^ (src_high >> 29)
         y ^= dst_high ^ (dst_high >> 29)
-    x = (x & 0xFFFFFFFF) * 0x2545F491
-    y = (y & 0xFFFFFFFF) * 0x2545F491
+    x = (x & M32) * 0x2545F491
+    y = (y & M32) * 0x2545F491
     h = (x ^ (x >> 31)) + (y ^ (y >> 31))
-    h = ((h ^ (h >> 32) ^ (proto << 24) ^ (zone << 8)) & 0xFFFFFFFF) * 0x27D4EB2F
+    h = ((h ^ (h >> 32) ^ (proto << 24) ^ (zone << 8)) & M32) * 0x27D4EB2F
     h ^= h >> 32
-    return (h ^ (h >> 15)) & 0x3FFFFFFF
+    near = ((src ^ dst) & 3) ^ (((sport ^ dport) & 1) << 2)
+    where = ((h ^ (h >> 15)) & 0x3FFFFFFF) ^ near
+    ends = ((src ^ (sport << 16)) & M32) * 0x2C1B3C6D + ((dst ^ (dport << 16)) & M32) * 0x2C1B3C6D
+    return ((ends >> 24) & 0x1FFFFFFF | 0x20000000) << 30 | where

@@ -17,7 +17,7 @@ from tcemu.ir.step import Masked, Match, Range, Step
 from tcemu.tc import names, readers, tunnel_options
 from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import RefusalError
-from tcemu.tc.flower_keys import IMPLIED, ORDER, PLACE, PPP_INNER, SKIP_HW, SKIP_SW, TRANSPORT, VERBOSE, Keys
+from tcemu.tc.flower_keys import IMPLIED, ORDER, PLACE, PORTED, PPP_INNER, SKIP_HW, SKIP_SW, TRANSPORT, VERBOSE, Keys
 from tcemu.tc.names import (
     CT_STATES,
     ETH_8021AD,
@@ -34,6 +34,7 @@ from tcemu.tc.names import (
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.work import Filter, Work
 
+PPPOE: Final = ("pppoe.sid", "ppp.proto")
 ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
 
 
@@ -98,7 +99,7 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
     raw: dict[str, str] = {}
     given: list[int] = []
     guarded = False
-    ranges = keys.ranges if keys.ranges and "meta.l4proto" in values else {}
+    ranges = keys.ranges if keys.ranges and values.get("meta.l4proto", (0, 0))[0] in PORTED else {}
     for field in in_order(values, ranges):
         if ranges and field in ranges:
             low, high = ranges[field]
@@ -175,6 +176,9 @@ def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:
         network = ethertype
     if network == ETH_PPP_SES:
         network = PPP_INNER.get(values.get("ppp.proto", (0, 0))[0], 0)
+    else:
+        for field in PPPOE:
+            values.pop(field, None)
     if network:
         values["meta.netproto"] = (network, readers.U16)
     return _of_protocol(values, network)
@@ -183,31 +187,34 @@ def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:
 def _of_protocol(values: dict[str, tuple[int, int]], network: int) -> dict[str, tuple[int, int]]:
     """Without the keys that fl_set_key reads only for other protocols."""
     ip = network in (ETH_IP, ETH_IPV6)
-    tcp = ip and "meta.l4proto" in values and values["meta.l4proto"][0] == names.IPPROTO_TCP
-    dropped: list[str] = []
-    for field in values:
-        need = _NEEDS.get(field, "")
-        if need and not (
-            ip
-            if need == "ip"
-            else tcp
-            if need == "tcp"
-            else network in (ETH_MPLS_UC, ETH_MPLS_MC)
-            if need == "mpls"
-            else network in (ETH_ARP, ETH_RARP)
-        ):
-            dropped.append(field)
+    transport = values["meta.l4proto"][0] if ip and "meta.l4proto" in values else 0
+    dropped = [field for field in values if field in _NEEDS and not _carries(_NEEDS[field], network, ip, transport)]
     for field in dropped:
         del values[field]
     return values
 
 
-# what carries a field
+# what must be in a packet for a field
 _NEEDS: Final[dict[str, str]] = {
-    **dict.fromkeys(("meta.l4proto", "ip.tos", "ip.ttl", *TRANSPORT), "ip"),
-    **{field: field.partition(".")[0] for field in ORDER if field.startswith(("mpls.", "arp."))},
-    "tcp.flags": "tcp",
+    **dict.fromkeys(("meta.l4proto", "ip.tos", "ip.ttl"), "ip"),
+    **dict.fromkeys(("th.dport", "th.sport"), "ports"),
+    **{field: field.partition(".")[0] for field in ORDER if field.startswith(("tcp.", "icmp.", "mpls.", "arp."))},
 }
+
+
+def _carries(need: str, network: int, ip: bool, transport: int) -> bool:
+    """Do packets of these protocols have it?"""
+    if need == "ip":
+        return ip
+    if need == "ports":
+        return transport in PORTED
+    if need == "tcp":
+        return transport == names.IPPROTO_TCP
+    if need == "icmp":
+        return transport == (names.IPPROTO_ICMP if network == ETH_IP else names.IPPROTO_ICMPV6)
+    return network in ((ETH_MPLS_UC, ETH_MPLS_MC) if need == "mpls" else (ETH_ARP, ETH_RARP))
+
+
 _STATE: Final = dict(CT_STATES)
 _TRK: Final = _STATE["trk"]
 _NEW: Final = _STATE["new"]

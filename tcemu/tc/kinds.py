@@ -18,6 +18,9 @@ FILTERS: Final = {
     "bpf": "bpf",
 }
 
+# kinds that tc reads and that Linux 6.1 does not have (6.1.192; taken out of all kernels in 2023): nothing applies or shows them
+READ_ONLY: Final = {"tcindex": "tcindex", "rsvp": "rsvp", "rsvp6": "rsvp"}
+
 # kind of action -> module of tcemu.tc.actions with READER and `show`
 ACTIONS: Final = {
     "gact": "gact",
@@ -49,13 +52,14 @@ _FILTER_READERS: Final[dict[str, Any]] = {}
 _ACTION_READERS: Final[dict[str, Any]] = {}
 _CHECKS: Final[dict[str, Any]] = {}
 _HANDLE_FIRST: Final[dict[str, bool]] = {}
+_VERDICT_FIRST: Final[dict[str, bool]] = {}
 
 
 def filter_module(kind: str) -> Any:
     """The module of a kind of filter."""
     found = _FILTER_MODULES.get(kind)
     if found is None:
-        found = _FILTER_MODULES[kind] = import_module(f"tcemu.tc.{FILTERS[kind]}")
+        found = _FILTER_MODULES[kind] = import_module(f"tcemu.tc.{FILTERS.get(kind) or READ_ONLY[kind]}")
     return found
 
 
@@ -101,4 +105,12 @@ def needs_handle(kind: str) -> bool:
     found = _HANDLE_FIRST.get(kind)
     if found is None:
         found = _HANDLE_FIRST[kind] = bool(getattr(filter_module(kind), "HANDLE_FIRST", False))
+    return found
+
+
+def verdict_first(kind: str) -> bool:
+    """Is the verdict of the kind of action looked at before its parameters are?"""
+    found = _VERDICT_FIRST.get(kind)
+    if found is None:
+        found = _VERDICT_FIRST[kind] = bool(getattr(action_module(kind), "VERDICT_FIRST", False))
     return found

@@ -145,19 +145,20 @@ def test_garbage_is_judged_and_never_raises(body: bytes, proto: int, wide: bool,
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**30 - 1), st.integers(1, 7)), max_size=80), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_slots_close_up_when_others_go(rows: list[tuple[int, int]], data: st.DataObject) -> None:
-    """Removal from runs of slots that collide: all others stay where a lookup finds them."""
+    """Removal from lines that are full, and from those behind them: all others stay where a lookup finds them."""
     buckets = Buckets()
-    slots = [((h & 0x1F | h >> 15 << 10) << 3 | way, Entry()) for h, way in rows]
+    first = data.draw(st.sampled_from((0, 0x3E0)))  # all want to be in the table's first four lines, or in its last four
+    slots = [((1 << 59 | h >> 15 << 30 | h & 0x1F | first) << 3 | way, Entry()) for h, way in rows]
     for slot, entry in slots:
         buckets.put(slot, entry)
     gone = set(data.draw(st.lists(st.sampled_from(range(len(slots))), unique=True))) if slots else set()
     for n in gone:
         buckets.take(slots[n][0] >> 3, slots[n][1])
     for n, (slot, entry) in enumerate(slots):
-        at = (slot >> 3) & buckets.mask
-        while buckets.slots[at] != 0 and buckets.beside[at] is not entry:
-            at = (at + 1) & buckets.mask
-        assert (buckets.beside[at] is entry and buckets.slots[at] == slot) == (n not in gone)
-    assert buckets.used == len(slots) - len(gone)
+        at = buckets.place(slot >> 3)
+        while at >= 0 and buckets.beside[at] is not entry:
+            at = buckets.search(slot >> 3, buckets.after(slot >> 3, at))
+        assert (at >= 0 and buckets.slots[at] == slot) == (n not in gone)
+    assert buckets.used == len(slots) - len(gone) == sum(1 for slot in buckets.slots if slot)

@@ -286,11 +286,11 @@ def check_table(table: Conntrack) -> None:
 def place_of(table: Conntrack, entry: Entry, way: int, t: Tuple) -> int:
     """The slot by which that tuple leads to the entry."""
     buckets = table.buckets
-    h = hash_of(t, int(entry.family), int(entry.proto), zone_of(entry, way))
-    at = h & buckets.mask
-    while buckets.beside[at] is not entry or buckets.slots[at] >> 3 != h:
-        assert buckets.slots[at] != 0, "a tuple leads nowhere"
-        at = (at + 1) & buckets.mask
+    key = hash_of(t, int(entry.family), int(entry.proto), zone_of(entry, way))
+    at = buckets.place(key)
+    while at >= 0 and buckets.beside[at] is not entry:
+        at = buckets.search(key, buckets.after(key, at))
+    assert at >= 0, "a tuple leads nowhere"
     assert (buckets.slots[at] >> way) & 1
     return int(at)
 
