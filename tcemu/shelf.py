@@ -56,8 +56,8 @@ class Shelf(Protocol[R]):
     def between(self, parent: str, low: int, high: int) -> list[R]:
         """The children with ``low <= rank <= high``, in rank order."""
 
-    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> list[N]:
-        """`between`, each child with no more of it than a narrower Struct asks for, which has some of the record's fields by their names."""
+    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> Iterator[N]:
+        """`between`, one after the other, with no more of each than a narrower Struct asks for, which has some of a record's fields."""
 
     def last(self, parent: str) -> R | None:
         """The child of highest rank."""
@@ -143,9 +143,9 @@ class MemoryShelf(Generic[R]):
     def between(self, parent: str, low: int, high: int) -> list[R]:
         return [record for record in self.children(parent) if low <= record.rank <= high]
 
-    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> list[N]:
+    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> Iterator[N]:
         decode = narrow(kind).decode
-        return [decode(encode(record)) for record in self.between(parent, low, high)]
+        return (decode(encode(record)) for record in self.between(parent, low, high))
 
     def last(self, parent: str) -> R | None:
         found = self._lasts.get(parent)

@@ -86,10 +86,11 @@ class TableShelf(Generic[R]):
         decode = self.decode
         return [decode(body) for (body,) in self._store.rows(self._children, (parent,)).fetchall()]
 
-    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> list[N]:
+    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> Iterator[N]:
         decode = narrow(kind).decode
         try:
-            return [decode(body) for (body,) in self._store.rows(self._between, (parent, low, high))]
+            for (body,) in self._store.rows(self._between, (parent, low, high)):
+                yield decode(body)
         except msgspec.MsgspecError as slip:
             raise self._damaged(slip) from slip
 

@@ -11,19 +11,21 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tcemu.diagnostics import TcemuError
 from tcemu.host import profile
 from tcemu.tc import action_apply, apply, classes, friendly, qdisc, show, show_actions
 from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand
 from tcemu.tc.complaint import REFUSED, USAGE, ComplaintError, RefusalError, incomplete
-from tcemu.tc.ledger import Ledger
 from tcemu.tc.parse import parse
 from tcemu.tc.parse_state import Names
 from tcemu.tc.usage import usage
 from tcemu.tc.writer import Options, Writer
 from tcemu.world import Reply, World
+
+if TYPE_CHECKING:
+    from tcemu.tc.ledger import Ledger
 
 TALKING: Final = "We have an error talking to the kernel\n"
 QUIET: Final = Reply()  # of a command that did what it was told and has nothing to say
@@ -253,6 +255,8 @@ def batch(settings: Settings, stdin: str, world: World) -> Reply:
                 text = file.read()
         except OSError as slip:
             return Reply(1, "", f'Cannot open file "{name}" for reading: {slip.strerror}\n')
+    from tcemu.tc.ledger import Ledger
+
     out: list[str] = []
     err: list[str] = []
     collecting = gc.isenabled()

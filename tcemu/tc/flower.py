@@ -12,4 +12,3 @@ from tcemu.tc.flower_show import show, show_template
 __all__ = ["READER", "configure", "released", "show", "show_template", "template"]
 
 READER = FlowerReader
-NOTED = True  # notes say all that a listing prints

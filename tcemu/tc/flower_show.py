@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 from tcemu.tc.flower_keys import IP_PROTOS, LSE, PLACE, PPP_PROTOS, SKIP_HW, SKIP_SW, TC_BASE, TC_MAX
 from tcemu.tc.flower_newer import ENC_FLAGS
 
+NOTED: Final = True  # the note says all that a listing prints, but where keys have ranges, options or labels
 KNOWN: Final = 1024  # values of a key whose text is remembered
 MASKS: Final = 256  # and masks
 
@@ -67,7 +68,7 @@ def keys_of(mask: str, oneline: bool) -> list[Shown]:
 
 def show_values(out: Writer, mask: str, values: list[int]) -> None:
     """Print keys by mask and values."""
-    for key in keys_of(mask, out.options.oneline):
+    for key in keys_of(mask, out.oneline):
         value = values[key.place]
         text = key.known.get(value) if not out.json else None
         if text is not None:

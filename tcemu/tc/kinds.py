@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ FILTERS: Final = {
 
 # kinds that tc reads and that Linux 6.1 does not have (6.1.192; taken out of all kernels in 2023): nothing applies or shows them
 READ_ONLY: Final = {"tcindex": "tcindex", "rsvp": "rsvp", "rsvp6": "rsvp"}
+
+# kinds whose listing is a module of its own, so that what lists need not load what reads and applies
+SHOWN: Final = {"flower": "flower_show"}
 
 # kind of action -> module of tcemu.tc.actions with READER and `show`
 ACTIONS: Final = {
@@ -61,6 +65,12 @@ def filter_module(kind: str) -> Any:
     if found is None:
         found = _FILTER_MODULES[kind] = import_module(f"tcemu.tc.{FILTERS.get(kind) or READ_ONLY[kind]}")
     return found
+
+
+@cache
+def shown_module(kind: str) -> Any:
+    """The module that lists a kind of filter."""
+    return import_module(f"tcemu.tc.{SHOWN.get(kind, FILTERS[kind])}")
 
 
 def action_module(kind: str) -> Any:

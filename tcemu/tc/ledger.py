@@ -138,7 +138,7 @@ class LedgerShelf(Generic[R]):
     def between(self, parent: str, low: int, high: int) -> list[R]:
         return self._written().between(parent, low, high)
 
-    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> list[N]:
+    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> Iterator[N]:
         return self._written().read(parent, kind, low, high)
 
     def last(self, parent: str) -> R | None:

@@ -83,7 +83,8 @@ def masked(out: Writer, name: str, value: int, mask: int, limit: int, line: bool
 
 def show_control(out: Writer, prefix: str, then: Verdict | None, suffix: str) -> None:
     """A control word; None is the zero of an uninitialised one, which means pass."""
-    out.text(prefix)
+    if prefix:
+        out.text(prefix)
     out.open("control_action")
     code = v.ACCEPT if then is None else then.code
     out.string("type", "%s", CONTROL_NAME[code])
@@ -92,7 +93,8 @@ def show_control(out: Writer, prefix: str, then: Verdict | None, suffix: str) ->
     if then is not None and code == v.STEP:
         out.number("jump", " %u", then.number)
     out.close()
-    out.text(suffix)
+    if suffix:
+        out.text(suffix)
 
 
 def show_index(out: Writer, form: str, action: Object, note: ActionNote, now: int, end: bool = True) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tcemu.ir.step import Step
 
 NO_STEPS: Final = Raw(b"[]")
+EMPTY: Final = Raw(b"{}")  # the note of an action of which nothing was asked but its parameters
+NOTHING: Final = ActionNote()
 
 
 class FilterRow(Struct, gc=False):
@@ -45,7 +47,7 @@ class ActionRow(Struct, gc=False):
     then: Verdict = NEXT
     otherwise: Effect | None = None
     bound: int = 0
-    note: ActionNote = field(default_factory=ActionNote)
+    note: Raw = EMPTY
 
 
 @cache

@@ -36,7 +36,7 @@ FIRST: Final = (
 def keys(steps: list[Step], note: RuleNote) -> list[str]:
     """Input device and keys."""
     found = ["indev", note.indev] if note.indev else []
-    pairs, ranges, options = _parts(steps, note.extra.get("raw", {}))
+    pairs, ranges, options = _parts(steps, _given(note))
     for field in [*FIRST, *(field for field in ORDER if field not in FIRST)]:
         if field in ranges:
             low, high = ranges[field]
@@ -45,6 +45,14 @@ def keys(steps: list[Step], note: RuleNote) -> list[str]:
             name, text = WORDS[field]
             found += [*name.split(), text(*pairs[field])]
     return found + _mpls(pairs) + options
+
+
+def _given(note: RuleNote) -> dict[str, str]:
+    """Values as they were given, by field, where the note has them."""
+    if note.values is None:
+        return dict(note.extra.get("raw", {}))
+    fields = [part.rpartition("/")[0] for part in note.mask.split(",")] if note.mask else []
+    return {field: hex(value) for field, value in zip(fields, note.values, strict=True)}
 
 
 def protocol(steps: list[Step]) -> int:

@@ -5,7 +5,9 @@ Source: iproute2 6.1 tc/tc_filter.c (print_filter, tc_filter_list, tc_filter_get
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from tcemu.ir.ruleset import Chain, Rule, Slot
@@ -15,7 +17,7 @@ from tcemu.tc.command import ChainCommand, FilterCommand
 from tcemu.tc.complaint import ComplaintError, RefusalError
 from tcemu.tc.look import Filter, Look, action_note_of, actions_of, note_of
 from tcemu.tc.names import protocol_name
-from tcemu.tc.notes import ChainNote, RuleNote, unpack
+from tcemu.tc.notes import ChainNote, RuleNote, SlotNote, unpack
 from tcemu.tc.places import Place, block_of, find_qdisc, root_qdisc
 from tcemu.tc.printers import classid_text
 from tcemu.tc.reading import FilterRow
@@ -44,7 +46,6 @@ class View(NamedTuple):
 
 
 PRIO_SHIFT: Final = 47  # ranks of rules begin with their prio
-MANY: Final = 100  # filters from which on their actions are read kind by kind
 
 
 def view_of(command: FilterCommand) -> View:
@@ -85,45 +86,61 @@ def places(world: World, command: FilterCommand) -> Iterable[Place]:
 def show_block(out: Writer, look: Look, place: Place, view: View) -> None:
     """All filters of a block, chain by chain in the order in which chains were made."""
     ruleset = look.world.ruleset
-    for chain in ruleset.chains.children(place.table):
-        if view.chain >= 0 and int(chain.name) != view.chain:
-            continue
+    chains = [chain for chain in ruleset.chains.children(place.table) if view.chain < 0 or int(chain.name) == view.chain]
+    look.expected += sum(ruleset.rules.count(chain.key) for chain in chains)
+    for chain in chains:
         slots = [slot for slot in ruleset.slots.children(chain.key) if view.wants(slot)]
-        rules = filters_of(look, chain, slots, view.prio)
-        for slot in slots:
-            show_slot(out, look, place, view, chain, slot, rules.get(slot.rank, []))
+        for slot, rules in filters_of(look, chain, slots, view.prio) if slots else ():
+            show_slot(out, look, place, view, chain, slot, rules)
 
 
-def filters_of(look: Look, chain: Chain, slots: list[Slot], prio: int) -> dict[int, list[Filter]]:
-    """The filters of a chain by slot. Where their kinds print from notes alone, no more is read; of one slot alone no other's."""
-    found: dict[int, list[Filter]] = {}
-    used = {slot.kind for slot in slots}
+def filters_of(look: Look, chain: Chain, slots: list[Slot], prio: int) -> Iterable[tuple[Slot, Iterable[Filter]]]:
+    """The filters of a chain by slot, in the order of their listing; where one slot alone is wanted, no other's are read."""
     low, high = (prio << PRIO_SHIFT, (prio + 1 << PRIO_SHIFT) - 1) if prio else (LOWEST, HIGHEST)
-    noted = look.hardware is None and all(getattr(kinds.filter_module(kind), "NOTED", False) for kind in used)
-    shelf = look.world.ruleset.rules
-    for parent in (chain.key, f"{chain.key}/u32") if "u32" in used else (chain.key,) if used else ():
-        rules: Sequence[Filter] = shelf.read(parent, FilterRow, low, high) if noted else shelf.between(parent, low, high)
-        look.many = look.many or len(rules) > MANY
-        for rule in rules:
-            found.setdefault(rule.slot, []).append(rule)
-    return found
+    if look.hardware is None and all(getattr(kinds.shown_module(slot.kind), "NOTED", False) for slot in slots):
+        return _noted(look.world.ruleset.rules.read(chain.key, FilterRow, low, high), slots)
+    rules = look.world.ruleset.rules.between(chain.key, low, high)
+    if any(slot.kind == "u32" for slot in slots):
+        rules += look.world.ruleset.rules.between(f"{chain.key}/u32", low, high)
+    return _whole(rules, slots)
 
 
-def show_slot(out: Writer, look: Look, place: Place, view: View, chain: Chain, slot: Slot, rules: list[Filter]) -> None:
-    """A slot's own line, then its filters in its kind's order."""
+def _noted(rows: Iterator[FilterRow], slots: list[Slot]) -> Iterator[tuple[Slot, Iterable[Filter]]]:
+    """Filters of kinds that are printed from notes alone, as they are read: their ranks are in the order of handles but for masks."""
+    groups = groupby(rows, attrgetter("slot"))
+    ahead = next(groups, None)
+    for slot in slots:
+        while ahead is not None and ahead[0] < slot.rank:
+            ahead = next(groups, None)
+        found: Iterable[Filter] = ahead[1] if ahead is not None and ahead[0] == slot.rank else ()
+        yield slot, found if unpack(SlotNote, slot.note).made <= 1 else sorted(found, key=_by_handle)
+
+
+def _whole(rules: list[Rule], slots: list[Slot]) -> Iterator[tuple[Slot, Iterable[Filter]]]:
+    """Filters of any kind in their kind's order."""
+    by_slot: dict[int, list[Rule]] = {}
+    for rule in rules:
+        by_slot.setdefault(rule.slot, []).append(rule)
+    for slot in slots:
+        found, module = by_slot.get(slot.rank, []), kinds.shown_module(slot.kind)
+        yield slot, module.listed(found) if hasattr(module, "listed") else sorted(found, key=_by_handle)
+
+
+def show_slot(out: Writer, look: Look, place: Place, view: View, chain: Chain, slot: Slot, rules: Iterable[Filter]) -> None:
+    """A slot's own line, then its filters."""
     mark = out.mark()
     show_head(out, place, view, chain, slot)
     head = "" if out.json else out.since(mark)
     out.newline()
     out.close()
-    module = kinds.filter_module(slot.kind)
-    many = place.note.users if place.note.index else 1
-    for rule in module.listed(rules) if hasattr(module, "listed") else sorted(rules, key=_by_handle):
+    devices = place.note.users if place.note.index else 1
+    for rule in rules:
         if head:
             out.put(head)
         else:
             show_head(out, place, view, chain, slot)
-        show_body(out, look, slot.kind, rule, many)
+        show_body(out, look, slot.kind, rule, devices)
+        out.settle()
 
 
 def _by_handle(rule: Filter) -> int:
@@ -276,7 +293,7 @@ def show_chain(out: Writer, place: Place, view: View, chain: Chain, note: ChainN
         out.number("chain", "chain %u ", int(chain.name))
     if note.kind:
         out.open("options")
-        kinds.filter_module(note.kind).show_template(out, unpack(RuleNote, note.template))
+        kinds.shown_module(note.kind).show_template(out, unpack(RuleNote, note.template))
         out.close()
     out.newline()
     out.close()

@@ -5,21 +5,22 @@ Source: iproute2 6.1 tc/m_action.c (tc_print_one_action, tc_print_action, print_
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from tcemu.ir.ruleset import Object
 from tcemu.tc.action_apply import find
 from tcemu.tc.command import ActionName
-from tcemu.tc.look import Action, Look, action_note_of
+from tcemu.tc.look import Action, Look, action_note_of, kind_of
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import show_counters
-from tcemu.tc.reading import ActionRow
+from tcemu.tc.reading import NOTHING
 from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 from tcemu.world import World
 
 TERSE: Final = {"ct": "%s", "pedit": " %s "}  # kinds printed without a blank behind them, or with one before
+ORDER: Final = "\taction order %u: "
 HW_STATS: Final = ((1, "immediate"), (2, "delayed"))
 
 
@@ -29,10 +30,30 @@ def show_actions(out: Writer, look: Look, keys: list[str], in_hw: bool = False) 
         out.newline()
     out.open_array("actions")
     for order, key in enumerate(keys, 1):
+        if out.plain and look.expected:
+            text = look.texts.get(key) or _text(out, look, key)
+            if text:
+                out.newline()
+                out.number("order", ORDER, order)
+                out.put(text)
+                continue
         action = look.action(key)
         if action is not None:
             show_action(out, look, action, order, False, in_hw)
     out.close_array()
+
+
+def _text(out: Writer, look: Look, key: str) -> str:
+    """An action as it is printed behind its order; nothing where its kind is not read as a whole."""
+    if look.is_new(key):
+        scratch = out.sibling()
+        for action in look.actions(kind_of(key)):
+            note = action_note_of(action)
+            look.action_printer(action.kind)(scratch, action, note, look.now)
+            if note is not NOTHING:
+                _show_rest(scratch, note, False, False)
+            look.texts[action.key] = scratch.taken()
+    return look.texts.get(key, "")
 
 
 def show_action(out: Writer, look: Look, action: Action, order: int, alone: bool = False, in_hw: bool = False) -> None:
@@ -40,12 +61,12 @@ def show_action(out: Writer, look: Look, action: Action, order: int, alone: bool
     note = action_note_of(action)
     out.open()
     if out.brief and not alone:
-        out.number("order", "\taction order %u: ", order)
+        out.number("order", ORDER, order)
         out.string("kind", TERSE.get(action.kind, "%s "), action.kind)
         out.newline()
     else:
         out.newline()
-        out.number("order", "\taction order %u: ", order)
+        out.number("order", ORDER, order)
         look.action_printer(action.kind)(out, action, note, look.now)
     if out.stats and isinstance(action, Object):
         out.text("\tAction statistics:")
@@ -54,18 +75,22 @@ def show_action(out: Writer, look: Look, action: Action, order: int, alone: bool
         show_counters(out, action.stats, "\t")
         out.close()
         out.newline()
+    _show_rest(out, note, alone, in_hw)
+    out.close()
+
+
+def _show_rest(out: Writer, note: ActionNote, alone: bool, in_hw: bool) -> None:
+    """What stands behind an action's counters."""
     if note.cookie:
         out.string("cookie", "\tcookie %s", note.cookie)
         out.newline()
     if out.brief:
-        out.close()
         return
     _show_flags(out, note, alone)
     if note.hw_stats >= 0:
         show_hw_stats(out, note.hw_stats)
     if in_hw and out.stats:
         show_hw_stats(out, 2, "used_hw_stats")
-    out.close()
 
 
 def _show_flags(out: Writer, note: ActionNote, alone: bool) -> None:
@@ -82,11 +107,11 @@ def _show_flags(out: Writer, note: ActionNote, alone: bool) -> None:
 
 def action_list(out: Writer, world: World, kind: str) -> None:
     """tc actions list."""
-    look, shelf, parent = Look(world, out.stats), world.ruleset.objects, f"tc {kind}"
-    actions: Sequence[Action] = shelf.children(parent) if look.counters else shelf.read(parent, ActionRow)
+    look, parent = Look(world, out.stats), f"tc {kind}"
+    total = world.ruleset.objects.count(parent)
     out.start()
-    if actions:
-        _show_table(out, look, actions, len(actions), 0)
+    if total:
+        _show_table(out, look, look.actions(parent), total, 0)
     out.finish()
 
 
@@ -99,7 +124,7 @@ def action_get(out: Writer, world: World, names: list[ActionName]) -> None:
     out.finish()
 
 
-def _show_table(out: Writer, look: Look, actions: Sequence[Action], total: int, first: int) -> None:
+def _show_table(out: Writer, look: Look, actions: Iterable[Action], total: int, first: int) -> None:
     """print_action: a count, then the actions."""
     out.open()
     out.number("total acts", "total acts %u", total)
@@ -109,6 +134,7 @@ def _show_table(out: Writer, look: Look, actions: Sequence[Action], total: int, 
     out.open_array("actions")
     for order, action in enumerate(actions, first):
         show_action(out, look, action, order, True)
+        out.settle()
     out.close_array()
     out.close()
 

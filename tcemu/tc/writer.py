@@ -10,30 +10,41 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 FORMS: Final = 1000  # formats that are remembered
+PIECES: Final = 1000
 
 
 class Options(NamedTuple):
-    """tc's global options as far as output goes."""
+    """tc's global options as far as output goes: how often each was given."""
 
     stats: int = 0
     details: int = 0
     raw: int = 0
-    json: bool = False
-    pretty: bool = False
-    oneline: bool = False
-    numeric: bool = False
-    names: bool = False
-    brief: bool = False
-    iec: bool = False
+    json: int = 0
+    pretty: int = 0
+    oneline: int = 0
+    numeric: int = 0
+    names: int = 0
+    brief: int = 0
+    iec: int = 0
     timestamp: int = 0
     tshort: int = 0
-    color: bool = False
+    color: int = 0
 
 
-def halves(form: str) -> tuple[str, str] | None:
-    """What stands before and behind the one ``%s``, ``%u`` or ``%d`` of a format; None for formats that ask for more than that."""
+class Form:
+    """A format that has one ``%s``, ``%u`` or ``%d``: what stands before and behind it."""
+
+    __slots__ = ("before", "behind")
+
+    def __init__(self, before: str, behind: str) -> None:
+        self.before = before
+        self.behind = behind
+
+
+def halved(form: str) -> Form | None:
+    """A format as a `Form`; None for one that asks for more than that, or for less."""
     before, mark, behind = form.partition("%")
-    return (before, behind[1:]) if mark and behind[:1] in ("s", "u", "d") and "%" not in behind else None
+    return Form(before, behind[1:]) if mark and behind[:1] in ("s", "u", "d") and "%" not in behind else None
 
 
 class Writer:
@@ -42,6 +53,7 @@ class Writer:
     __slots__ = (
         "_comma",
         "_depth",
+        "_done",
         "_forms",
         "_line_end",
         "_out",
@@ -51,6 +63,7 @@ class Writer:
         "json",
         "oneline",
         "options",
+        "plain",
         "pretty",
         "stats",
         "zones",
@@ -63,11 +76,13 @@ class Writer:
         self.stats = options.stats > 0
         self.brief = bool(options.brief)
         self.oneline = bool(options.oneline)
+        self.plain = not self.json and not self.brief and not self.stats
         self.exists: Callable[[str], bool] = bool  # whether there is a device of that name
         self.zones = True  # whether the kernel has zones of connection tracking, and tells them
         self._line_end = "\\" if options.oneline else "\n"
         self._out: list[str] = []
-        self._forms: dict[str, tuple[str, str] | None] = {}
+        self._done: list[str] = []
+        self._forms: dict[str, Form] = {}
         self._depth = 0
         self._comma = ""
         self._quoted: Callable[[str], str] = str
@@ -78,7 +93,25 @@ class Writer:
 
     def value(self) -> str:
         """Everything printed so far."""
-        return "".join(self._out)
+        return "".join(self._done) + "".join(self._out)
+
+    def settle(self) -> None:
+        """Make one text of pieces, once they are many; marks are void from here on."""
+        if len(self._out) > PIECES:
+            self._done.append("".join(self._out))
+            self._out.clear()
+
+    def sibling(self) -> Writer:
+        """An empty writer that prints as this one does."""
+        other = Writer(self.options)
+        other.exists, other.zones = self.exists, self.zones
+        return other
+
+    def taken(self) -> str:
+        """What was printed since the last `settle`, which goes no further."""
+        text = "".join(self._out)
+        self._out.clear()
+        return text
 
     def put(self, text: str) -> None:
         """Text as it is."""
@@ -114,13 +147,11 @@ class Writer:
             self._name(key)
             self._out.append(self._quoted(value))
         elif form:
-            parts = self._halves(form)
+            parts = self._forms.get(form) or self._form(form)
             if parts is None:
                 self._out.append(form % value if "%" in form else form)
             else:
-                self._out.append(parts[0])
-                self._out.append(value)
-                self._out.append(parts[1])
+                self._fill(parts, value)
 
     def number(self, key: str, form: str, value: int) -> None:
         """PRINT_ANY of a number; an empty format is JSON alone."""
@@ -128,22 +159,25 @@ class Writer:
             self._name(key)
             self._out.append(str(value))
         elif form:
-            parts = self._halves(form)
+            parts = self._forms.get(form) or self._form(form)
             if parts is None:
                 self._out.append(form % value if "%" in form else form)
             else:
-                self._out.append(parts[0])
-                self._out.append(str(value))
-                self._out.append(parts[1])
+                self._fill(parts, str(value))
 
-    def _halves(self, form: str) -> tuple[str, str] | None:
-        """`halves`, remembered."""
-        if form in self._forms:
-            return self._forms[form]
-        found = halves(form)
-        if len(self._forms) < FORMS:
+    def _form(self, form: str) -> Form | None:
+        """`halved`, remembered."""
+        found = halved(form)
+        if found is not None and len(self._forms) < FORMS:
             self._forms[form] = found
         return found
+
+    def _fill(self, form: Form, text: str) -> None:
+        if form.before:
+            self._out.append(form.before)
+        self._out.append(text)
+        if form.behind:
+            self._out.append(form.behind)
 
     def hexadecimal(self, key: str, form: str, value: int) -> None:
         """print_hex and its kin: JSON has the digits as a string."""
