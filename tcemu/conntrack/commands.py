@@ -55,8 +55,6 @@ def run(argv: Sequence[str], stdin: str, world: Tracked) -> Reply:
         command = request.command or "h"
     except ComplaintError as complaint:
         return Reply(complaint.exit_code, "", complaint.text)
-    if "labels" in request.output:
-        request.known_labels()
     try:
         with world.transaction() if command in "DIUF" or "zero" in request.given else nullcontext():
             reply = _DO[command](request, world)
@@ -140,7 +138,7 @@ def _lines(entries: list[Entry], now: int, request: Request) -> str:
 def _list(request: Request, world: Tracked) -> Reply:
     now = world.now()
     if request.table == "expect":
-        waited = [one for one in expected(world, now) if request.family in (0, one.family)]
+        waited = [one for one in expected(world, now) if (request.family or 4) == one.family]
         text = waiting.text(waited, masters(world, now) if waited else {}, now, request.output)
         return Reply(0, text, _counted(len(waited)))
     if "status" in request.given and not request.status and not request.unreplied:

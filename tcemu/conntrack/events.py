@@ -51,7 +51,7 @@ class EventLog(Watcher):
         self.known: dict[int, Known] = {}
         self.now = 0
         self.xml = "xml" in request.output
-        self.labels = request.known_labels() if request.label_map is not None or "labels" in request.output else None
+        self.labels = request.label_map
         if self.xml:
             emit(formats.XML_HEAD)
 

@@ -124,7 +124,9 @@ def change(entry: Entry, request: Request, now: int) -> None:
 
 
 def changes(entry: Entry, request: Request, now: int) -> bool:
-    """Whether -U would ask the kernel for anything new (update_cb in src/conntrack.c leaves out what is so already)."""
+    """Whether -U would ask the kernel for anything new (update_cb in src/conntrack.c leaves out what is so already, but for labels)."""
+    if request.labels.keys() & {"label-add", "label-del"}:
+        return True
     if request.status & ~int(entry.status) or (request.timeout is not None and entry.expires != now + request.timeout * SECOND):
         return True
     if request.mark is not None and entry.mark & ~request.mark[1] & 0xFFFFFFFF ^ request.mark[0] != entry.mark:

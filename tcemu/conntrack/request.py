@@ -75,13 +75,15 @@ class Request:
         self.label_map: LabelMap | None = None  # read when a word wants it
 
     def known_labels(self) -> LabelMap:
-        """The names of labels. That there are none is said once."""
-        if self.label_map is None:
-            from tcemu.conntrack.labels import LabelMap
+        """The names of labels. That there are none is said each time."""
+        if self.label_map is not None:
+            return self.label_map
+        from tcemu.conntrack.labels import LabelMap
 
-            self.label_map = LabelMap()
-            self.warnings += self.label_map.complaint
-        return self.label_map
+        found = LabelMap()
+        self.warnings += found.complaint
+        self.label_map = found if found.bits else None
+        return found
 
 
 COMMANDS: Final = {
@@ -509,7 +511,7 @@ def _output(request: Request, value: str) -> None:
         word = _prefixed(part, OUTPUT_WORDS, ",".join(parts[place:]))
         request.output.add(word)
         if word == "labels":
-            request.warnings += NO_LABELS
+            request.known_labels()
     if "save" in request.output and len(request.output) > 1:
         raise ComplaintError("cannot combine save output with any other output type, use -o save only", 1)
 

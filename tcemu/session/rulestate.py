@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.ir.step import Do
+from tcemu.tc import kinds
 
 if TYPE_CHECKING:
     from tcemu.ir.ruleset import Rule, Slot
@@ -66,11 +67,11 @@ def tc_counters(session: Session, hook: str) -> list[tuple[TcKey, Counts]]:
     found: list[tuple[TcKey, Counts]] = []
     for chain in ruleset.chains.children(f"tc {hook}"):
         rules: dict[int, list[Rule]] = {}
-        for rule in ruleset.rules.children(chain.key):
+        for rule in ruleset.rules.children(chain.key) + ruleset.rules.children(f"{chain.key}/u32"):
             rules.setdefault(rule.slot, []).append(rule)
         for slot in ruleset.slots.children(chain.key):
             if slot.kind in WITH_ACTIONS:
-                for rule in sorted(rules.get(slot.rank, []), key=lambda rule: rule.key):
+                for rule in kinds.listed(slot.kind, rules.get(slot.rank, [])):
                     found += _actions(session, hook, int(chain.name), slot, rule)
     return found
 

@@ -134,6 +134,10 @@ class FlowerReader(FilterReader):
 
     def read_port(self, field: str, name: str, word: Word) -> None:
         """``N``, ``N/MASK`` or ``N-M``; needs a protocol with ports."""
+        port = readers.unsigned(word, readers.U16)
+        if port and self.ip_proto in PORTED:
+            self.values[field] = (port, readers.U16)
+            return
         first, dash, second = word.partition("-")
         low = readers.unsigned(first, readers.U16)
         if low is not None and dash:

@@ -65,6 +65,17 @@ def test_labels_are_shown_by_bit_where_they_are_asked_for(world: World) -> None:
     assert "<mark>0</mark><labels><label>eth0-in</label><label>voice</label><label>far</label></labels><use>" in xml
 
 
+def test_without_names_labels_are_not_told(label_file: Path) -> None:
+    label_file.write_text("# none\n")
+    tracker, lines = Tracker(), list[str]()
+    tracker.table.watcher = EventLog(parse(["-E", "-o", "labels"]), lines.append)
+    tracker.send(udp(A, B))
+    put(tracker.entry, 8)
+    tracker.table.watcher.passed(tracker.entry, tracker.now)
+    assert len(lines) == 2
+    assert "labels" not in "".join(lines)
+
+
 def test_a_label_without_a_name_is_only_said_to_be_there(label_file: Path) -> None:
     label_file.write_text(FILE)
     tracker = Tracker()
