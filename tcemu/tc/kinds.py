@@ -86,7 +86,7 @@ def action_module(kind: str) -> Any:
 
 def listed(kind: str, rules: list[Rule]) -> list[Rule]:
     """The filters of a slot in the order of a dump: most kinds by handle."""
-    module = filter_module(kind)
+    module = shown_module(kind)
     found: list[Rule] = module.listed(rules) if hasattr(module, "listed") else sorted(rules, key=lambda rule: rule.rank & 0xFFFFFFFF)
     return found
 

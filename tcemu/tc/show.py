@@ -122,8 +122,7 @@ def _whole(rules: list[Rule], slots: list[Slot]) -> Iterator[tuple[Slot, Iterabl
     for rule in rules:
         by_slot.setdefault(rule.slot, []).append(rule)
     for slot in slots:
-        found, module = by_slot.get(slot.rank, []), kinds.shown_module(slot.kind)
-        yield slot, module.listed(found) if hasattr(module, "listed") else sorted(found, key=_by_handle)
+        yield slot, kinds.listed(slot.kind, by_slot.get(slot.rank, []))
 
 
 def show_slot(out: Writer, look: Look, place: Place, view: View, chain: Chain, slot: Slot, rules: Iterable[Filter]) -> None:
