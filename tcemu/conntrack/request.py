@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from tcemu.conntrack.linux.tcp import STATE_NAMES as TCP_STATES
+from tcemu.conntrack.linux.tcp_states import STATE_NAMES as TCP_STATES
 from tcemu.conntrack.names import DCCP_STATES, SCTP_STATES, halves, signed
 from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
 from tcemu.diagnostics import TcemuError

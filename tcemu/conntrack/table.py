@@ -36,7 +36,7 @@ from tcemu.conntrack.entry import (
 from tcemu.conntrack.expect import Expectations
 from tcemu.conntrack.hashing import Buckets, hash_reply, zone_of
 from tcemu.conntrack.helper import Helping, load
-from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, dccp, generic, gre, icmp, icmpv6, sctp, tcp, udp
+from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, dccp, generic, gre, icmp, icmpv6, sctp, tcp, tcp_states, udp
 from tcemu.conntrack.linux.icmp_error import ABOUT, NEVER, PLAIN
 from tcemu.conntrack.linux.icmp_error import judge as judge_icmp
 from tcemu.conntrack.seqadj import follow_sequence
@@ -68,7 +68,6 @@ from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, R
 NF_DROP: Final = 0  # include/uapi/linux/netfilter.h
 NF_ACCEPT: Final = 1
 
-TCP_CLOSE: Final = 8
 DAY: Final = 86_400 * SECOND
 LOOKED_AT: Final = 256  # connections whose time may be over, a packet
 EVICTION_RANGE: Final = 64  # slots that are searched for a victim: 8 lines, as NF_CT_EVICTION_RANGE is 8 chains
@@ -640,12 +639,12 @@ class Conntrack:
     def set_closing(self, entry: Entry, now: i64) -> None:
         """nf_conntrack_tcp_set_closing: a rule answers the TCP connection by a reset, so it is over."""
         before = entry.state
-        entry.state = TCP_CLOSE
-        if before == TCP_CLOSE or (entry.status & FIXED_TIMEOUT) != 0:
+        entry.state = tcp_states.CL
+        if before == tcp_states.CL or (entry.status & FIXED_TIMEOUT) != 0:
             return
         policy = entry.policy
         timeouts = policy.tcp if policy is not None else self.settings.timeouts.tcp
-        self.set_timeout(entry, timeouts[TCP_CLOSE], now)
+        self.set_timeout(entry, timeouts[tcp_states.CL], now)
 
     def unoffload(self, entry: Entry, timeout: i64, now: i64) -> None:
         """flow_offload_fixup_ct: the connection comes back from a flow table whose own timeout is ``timeout``.
@@ -723,7 +722,7 @@ def may_go(entry: Entry) -> bool:
         return True
     state = entry.state
     if entry.proto == TCP:
-        return tcp.FW <= state <= tcp.CL
+        return tcp_states.FW <= state <= tcp_states.CL
     if entry.proto == SCTP:
         return sctp.SS <= state <= sctp.SA
     return entry.proto == DCCP and dccp.CR <= state <= dccp.TW
