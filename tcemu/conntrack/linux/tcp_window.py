@@ -176,19 +176,19 @@ def learn(sender: Side, receiver: Side, ack: i64, sack: i64, end: i64, window: i
     reach = (window + sack - ack) & M32
     if reach > sender.max_window:  # not max(): mypyc would make objects of the numbers
         sender.max_window = reach
-    if before(sender.end, end):
+    if (sender.end - end) & HALF:
         sender.end = end
         sender.flags |= UNACKED
     if acknowledges:
         if (sender.flags & MAX_ACK_SET) == 0:
             sender.max_ack = ack
             sender.flags |= MAX_ACK_SET
-        elif before(sender.max_ack, ack):
+        elif (sender.max_ack - ack) & HALF:
             sender.max_ack = ack
-    if receiver.max_window != 0 and before(sender.max_end, end):
+    if receiver.max_window != 0 and (sender.max_end - end) & HALF:
         receiver.max_window = (receiver.max_window + end - sender.max_end) & M32
     edge = (sack + window) & M32
-    if before((receiver.max_end - 1) & M32, edge):
+    if (receiver.max_end - 1 - edge) & HALF:
         if window == 0:
             edge = (edge + 1) & M32
         receiver.max_end = edge
