@@ -15,9 +15,10 @@ from tcemu.conntrack.entry import CONFIRMED, EXPECTED, NAT_CLASH, OFFLOADED, Ent
 from tcemu.conntrack.expect import ADDED, CLASH, Expectations
 from tcemu.conntrack.help import HELP
 from tcemu.conntrack.record import EntryRecord, ExpectationRecord, expectation_record, from_record, to_record
-from tcemu.conntrack.request import LOAD, NAME, NO_LABELS, ComplaintError, Request, parse
+from tcemu.conntrack.request import NAME, NO_LABELS, ComplaintError, Request, parse
 from tcemu.conntrack.select import matches
 from tcemu.conntrack.stats import Stats
+from tcemu.conntrack.words import LOAD
 from tcemu.shelf import Shelf
 from tcemu.world import Reply
 
