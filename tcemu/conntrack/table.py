@@ -89,14 +89,20 @@ class Conntrack(Confirming):
             entry = self.seek(self.key, family, proto, zone, zone_dir, now)
         while True:
             way: i64 = 0
+            info: i64 = NEW
             if entry is None:
                 entry = self.begin(p, family, proto, zone, zone_dir, now)
                 if entry is None:
                     return NF_DROP if p.reason.startswith(TABLE_FULL) else self.invalid(p)
             elif self.found_reply:
                 way = 1
-            info = info_of(entry, way)
             status = entry.status
+            if way != 0:
+                info = ESTABLISHED_REPLY
+            elif (status & SEEN_REPLY) != 0:
+                info = ESTABLISHED
+            elif (status & EXPECTED) != 0:
+                info = RELATED
             if proto == TCP:
                 code = tcp.packet(s, entry, p, way, length, verify, now)
             elif proto == UDP:
@@ -295,13 +301,3 @@ class Conntrack(Confirming):
         self.stats.drop += 1
         p.reason = "conntrack: the sequence numbers cannot be adjusted"
         return False
-
-
-def info_of(entry: Entry, way: i64) -> i64:
-    """resolve_normal_ct: what the packet is to its connection."""
-    if way != 0:
-        return ESTABLISHED_REPLY
-    status = entry.status
-    if (status & SEEN_REPLY) != 0:
-        return ESTABLISHED
-    return RELATED if (status & EXPECTED) != 0 else NEW
