@@ -4,8 +4,9 @@
     python benchmarks/fuzz_tc.py [--lines 100000] [--seed 1] [--show 20]
 
 Lines come from tests/tc/fuzzing.py: walks through the parser's table and lines of tests/tc/filters.txt with words changed. Each runs in a
-session in memory, strict or friendly; every accepted filter is listed as text and as JSON, with options at random, and made again
-from its listing in a new session, whose listing and whose matches must be the same. The exit code is 1 if anything was found.
+session in memory, strict or friendly; every accepted filter is listed as text and as JSON, with options at random, and made again in
+new sessions: from the commands that the session saves (``tcemu session export --tc``), where every record must be the same, and from its
+listing, where that is input of tc's, whose listing and whose matches must be the same. The exit code is 1 if anything was found.
 """
 
 from __future__ import annotations

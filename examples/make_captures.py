@@ -9,6 +9,7 @@ addresses are those of the documentation (RFC 5737, RFC 3849) and of private net
     eth0.pcap       what a virtual machine sends, for examples/cover-letter.tc
     uplink.pcap     what comes back to it, in VXLAN, from the other end of the tunnel
     ftp.pcap        somebody in the office fetches a file by FTP, and somebody outside tries the same port
+    call.pcap       somebody in the office calls a friend by H.323; a third one sends to the port behind the agreed ones
 """
 
 from __future__ import annotations
@@ -336,11 +337,40 @@ def ftp() -> Wire:
     return wire
 
 
+FRIEND = End(ROUTER, "203.0.113.60")
+# messages of H.323 as two terminals say them, the addresses in them left out
+SETUP = "0300002e080212340528036162637e001d050000060008914a000402" + "00" * 18
+CONNECT = "03000034080212340728036162637e0023050240060008914a000400 {} 02" + "00" * 17
+OPEN_CHANNEL = "03000017030000000c6013800a04000100 {}"
+CHANNEL_OPENED = "0300001b22c000000280101c0000 {} 00 {}"
+
+
+def call() -> Wire:
+    """The friend answers with the place where its H.245 listens, and there both agree on where the voice goes."""
+    wire = Wire(6)
+    start = START + 14_400 * SECOND
+    Talk(wire, start, ANNA, FRIEND, 1720).open().send(0, bytes.fromhex(SETUP)).send(1, bytes.fromhex(CONNECT.format(_place(FRIEND, 5700))))
+    agree = Talk(wire, start + SECOND, ANNA, FRIEND, 5700).open()
+    agree.send(0, bytes.fromhex(OPEN_CHANNEL.format(_place(ANNA, 6001))))
+    agree.send(1, bytes.fromhex(CHANNEL_OPENED.format(_place(FRIEND, 7000), _place(FRIEND, 7001))))
+    for number in range(4):
+        when = start + 2 * SECOND + number * 20_000
+        for source, target, sport, dport in ((ANNA, FRIEND, 6000, 7000), (FRIEND, ANNA, 7000, 6000)):
+            voice = struct.pack("!BBHII", 0x80, 0, number, number * 160, 7) + bytes(160)
+            wire.put(when, network(wire, source, target, 60) / UDP(sport=sport, dport=dport) / Raw(voice))
+    wire.put(start + 3 * SECOND, network(wire, SHOP, ANNA, 60) / UDP(sport=7000, dport=6002) / Raw(bytes(12)))
+    return wire
+
+
+def _place(end: End, port: int) -> str:
+    return bytes(int(part) for part in end.address.split(".")).hex() + f"{port:04x}"
+
+
 def main(argv: list[str]) -> int:
     folder = Path(argv[1]) if len(argv) > 1 else Path(__file__).resolve().parent / "captures"
     folder.mkdir(parents=True, exist_ok=True)
     eth0, uplink = cover_letter()
-    for name, wire in (("office", office()), ("scan", scan()), ("eth0", eth0), ("uplink", uplink), ("ftp", ftp())):
+    for name, wire in (("office", office()), ("scan", scan()), ("eth0", eth0), ("uplink", uplink), ("ftp", ftp()), ("call", call())):
         wire.save(folder / f"{name}.pcap")
     return 0
 

@@ -368,15 +368,18 @@ def session_remove(choice: Choice, names: tuple[str, ...]) -> int:
     return 0
 
 
-@session_group.command("export", epilog="\b\nExample:\n  tcemu session export saved.jsonl")
+@session_group.command("export", epilog="\b\nExamples:\n  tcemu session export saved.jsonl\n  tcemu session export --tc batch rules.tc")
+@click.option(
+    "--tc", "form", type=click.Choice(["batch", "script"]), help="Write what tc holds as its commands: for tc -batch, or a shell script."
+)
 @click.argument("path", metavar="FILE", default="-")
 @pass_choice
-def session_export(choice: Choice, path: str) -> int:
+def session_export(choice: Choice, form: str | None, path: str) -> int:
     """Write the whole session as JSON lines to FILE (- is standard output)."""
-    from tcemu.session.transfer import export
+    from tcemu.session.transfer import export, tc_commands
 
     with choice.open() as session, click.open_file(path, "wb") as target:
-        for line in export(session):
+        for line in export(session) if form is None else tc_commands(session, form == "script"):
             target.write(line + b"\n")
     return 0
 

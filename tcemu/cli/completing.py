@@ -152,7 +152,7 @@ def tc(before: Sequence[str], begun: str, choice: Choice) -> list[str]:
 
 
 def own(rest: Sequence[str], begun: str) -> list[str]:
-    """Options and commands of one of our commands."""
+    """Options and commands of one of our commands; of an option that has them, its values."""
     import click
 
     from tcemu.cli.app import app
@@ -163,7 +163,11 @@ def own(rest: Sequence[str], begun: str) -> list[str]:
             command = command.commands[word]
     if isinstance(command, click.Group):
         return starting([*command.commands], begun)
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    for one in options:
+        if rest[-1] in one.opts and isinstance(one.type, click.Choice):
+            return starting([str(choice) for choice in one.type.choices], begun)
     if not begun.startswith("-"):
         return []
-    found = [name for one in command.params if isinstance(one, click.Option) for name in one.opts]
+    found = [name for one in options for name in one.opts]
     return starting([*found, "--help"], begun)

@@ -10,11 +10,12 @@ from tcemu.conntrack.entry import CONFIRMED, DYING, FIXED_TIMEOUT, NAT_CLASH, NA
 from tcemu.conntrack.hashing import hash_reply, zone_of
 from tcemu.conntrack.lookups import Lookups
 from tcemu.conntrack.timeouts import SECOND
-from tcemu.conntrack.tuples import GRE, UDP, UDPLITE, hash_entry
+from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, hash_entry
 from tcemu.packet.packet import IS_REPLY, Packet
 
 NF_DROP: Final = 0  # include/uapi/linux/netfilter.h
 NF_ACCEPT: Final = 1
+NO_CLASH: Final = (TCP, ICMP, ICMPV6, SCTP, DCCP, GRE)  # trackers without allow_clash
 
 
 class Confirming(Lookups):
@@ -44,7 +45,7 @@ class Confirming(Lookups):
 
     def resolve_clash(self, p: Packet, mine: Entry, other: Entry, now: i64) -> i64:
         """nf_ct_resolve_clash: join the connection that was there first, or enter under the reply tuple alone, or drop."""
-        if mine.proto in (UDP, UDPLITE, GRE):
+        if mine.proto not in NO_CLASH:
             if self.join(p, mine, other):
                 return NF_ACCEPT
             rival = self.other_of(mine, mine.reply, hash_reply(mine, hash_entry(mine, zone_of(mine, 0))), now)

@@ -30,6 +30,7 @@ FOLLOW_NOTHING: Final = 0  # what becomes of the expected connection's addresses
 FOLLOW_MASTER: Final = 1  # nf_nat_follow_master
 FOLLOW_SIP: Final = 2  # nf_nat_sip_expected
 FOLLOW_PPTP: Final = 3  # pptp_expectfn
+FOLLOW_FORWARDED: Final = 4  # ip_nat_callforwarding_expect
 
 
 class Expectation:

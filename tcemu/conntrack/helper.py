@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from tcemu.conntrack.entry import Entry
 from tcemu.conntrack.expect import Expectation
@@ -45,6 +45,15 @@ class Helping:
 
     def follow(self, table: Conntrack, entry: Entry, expected: Expectation, now: int) -> None:
         """expectfn: give a connection that was expected the translation that its master has."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Routes:
+    """What helpers ask of the host's routes."""
+
+    def same_way(self, family: i64, high: i64, low: i64, other_high: i64, other: i64) -> bool:
+        """Do packets to both addresses (halves) leave through the same device to the same next hop?"""
+        return False
 
 
 def load() -> Helping:

@@ -19,8 +19,8 @@ from mypy_extensions import i64
 
 from tcemu.conntrack.chance import Chance
 from tcemu.conntrack.confirming import NF_ACCEPT, NF_DROP, Confirming
-from tcemu.conntrack.entry import CONFIRMED, EXPECTED, FIXED_TIMEOUT, SEEN_REPLY, SEQ_ADJUST, ZONE_BOTH, Counts, Entry, Tuple
-from tcemu.conntrack.helper import Helping, load
+from tcemu.conntrack.entry import CONFIRMED, EXPECTED, FIXED_TIMEOUT, HELPER, SEEN_REPLY, SEQ_ADJUST, ZONE_BOTH, Counts, Entry, Tuple
+from tcemu.conntrack.helper import Helping, Routes, load
 from tcemu.conntrack.linux import FINISHED, IGNORED, REFUSED, REPEAT, dccp, generic, gre, icmp, icmpv6, sctp, tcp, udp
 from tcemu.conntrack.linux.icmp_error import ABOUT, NEVER, PLAIN
 from tcemu.conntrack.linux.icmp_error import judge as judge_icmp
@@ -43,6 +43,7 @@ class Conntrack(Confirming):
         super().__init__(settings)
         self.chance: Chance = Chance()
         self.helping: Helping | None = None
+        self.routes: Routes | None = None  # of the host, where there is one
         self.broadcast_mask: i64 = 0  # the packet in hand is the machine's own to all of a network with this mask
         self.other: Tuple = Tuple()  # of the packet inside an ICMP error, turned round
         self.scratch: Tuple = Tuple()
@@ -200,7 +201,9 @@ class Conntrack(Confirming):
             if expected is not None:
                 entry.status |= EXPECTED
                 entry.master = expected.master
-                entry.helper = expected.helper
+                if expected.helper != "":
+                    entry.helper = expected.helper
+                    entry.status |= HELPER
                 entry.mark = expected.master.mark
                 if expected.follow != 0:
                     self.protocols().follow(self, entry, expected, now)

@@ -361,7 +361,7 @@ def turned(word: i64) -> i64:
 
 
 class HelperValue(Value):
-    """The name of the connection's helper, sixteen bytes in two words."""
+    """The name of the helper of the connection that this one was announced in (nft_ct_get_eval), sixteen bytes in two words."""
 
     def __init__(self, word: i64) -> None:
         super().__init__()
@@ -369,14 +369,16 @@ class HelperValue(Value):
 
     def get(self, env: Env, p: Packet) -> i64:
         ct = p.ct
-        self.ok = isinstance(ct, Entry) and ct.helper != ""
-        if not isinstance(ct, Entry) or not self.ok:
+        master = ct.master if isinstance(ct, Entry) else None
+        name = master.helper if master is not None else ""
+        self.ok = name != ""
+        if not self.ok:
             return 0
         out: i64 = 0
         at: i64 = self.word * 8
         step: i64 = 0
         while step < 8:
-            byte: i64 = ord(ct.helper[at + step]) & 0xFF if at + step < len(ct.helper) else 0
+            byte: i64 = ord(name[at + step]) & 0xFF if at + step < len(name) else 0
             out = (out & 0x7FFFFFFFFFFFFF) << 8 | byte
             step += 1
         return out

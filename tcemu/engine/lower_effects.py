@@ -23,7 +23,7 @@ from tcemu.engine.effects.header import (
     VlanOp,
 )
 from tcemu.engine.effects.meta import CountedOp, CtInfoOp, MarkFromCtOp, SetMetaOp
-from tcemu.engine.effects.output import OutputOp
+from tcemu.engine.effects.output import BlockOutputOp, OutputOp
 from tcemu.engine.effects.police import PoliceOp
 from tcemu.engine.effects.track import TrackOp
 from tcemu.engine.effects.tunnel import TunnelOp
@@ -61,6 +61,10 @@ def make_quota(making: Making, effect: effects.Quota, then: Verdict, to: Chain |
 
 
 def make_output(making: Making, effect: effects.Output, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
+    if effect.block:
+        ports = making.ruleset.attachments.children(f"tc block {effect.block}")
+        devices = sorted({making.devices[port.device] for port in ports if port.device in making.devices})
+        return BlockOutputOp(then.code, to, then.number, counter or Counter(), devices, effect.ingress, effect.copy)
     device = making.devices.get(effect.device, 0)
     return OutputOp(then.code, to, then.number, counter or Counter(), device, effect.ingress, effect.copy)
 

@@ -158,7 +158,8 @@ def lookup(operand: Lookup, making: Making) -> list[Value]:
     found = search(operand.key, operand.map, making)
     if found is None:
         return []
-    return [MapValue(found, word) for word in range(max(found.table.data_words, 1))]
+    count = max(found.table.data_words, 1)
+    return [MapValue(found, word) for word in range(2 * count if found.table.spans else count)]
 
 
 # ---------------------------------------------------------------------- hashes

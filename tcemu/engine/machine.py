@@ -67,7 +67,7 @@ class Machine(Bridged):
             if port is not None and port.up and not self._is_up(tables, port.index):
                 for flows in self.program.nft_flows.values():
                     flows.clean(self.conntrack, port.index, self.now)
-        self.tables = tables
+        self.tables = self.conntrack.routes = tables
         self.placeless = self.friendly and not tables.configured
         self.settled = self.friendly and tables.configured
         self._ways()

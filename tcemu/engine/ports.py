@@ -6,6 +6,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcemu.conntrack.helper import Routes
 from tcemu.engine.policies import Asked, Policy
 from tcemu.engine.sockets import Sockets
 from tcemu.packet.fingerprint import Fingers
@@ -136,7 +137,7 @@ class Fib:
         return best
 
 
-class HostTables:
+class HostTables(Routes):
     """All of it. `route` looks the networks of each prefix length up, longest first; local addresses come before all."""
 
     def __init__(self) -> None:
@@ -203,6 +204,26 @@ class HostTables:
             if found is not None:
                 return found
         return None if mained else self.route(asked.family, asked.target_high, asked.target)
+
+    def same_way(self, family: i64, high: i64, low: i64, other_high: i64, other: i64) -> bool:
+        """callforward_do_filter: do both addresses have the same next hop and device? A neighbour is its own next hop."""
+        one, two = self.anywhere(family, high, low), self.anywhere(family, other_high, other)
+        if one is None or two is None or one.device != two.device:
+            return False
+        if one.has_via and two.has_via:
+            return one.via_high == two.via_high and one.via == two.via
+        if one.has_via:
+            return one.via_high == other_high and one.via == other
+        if two.has_via:
+            return two.via_high == high and two.via == low
+        return high == other_high and low == other
+
+    def anywhere(self, family: i64, high: i64, low: i64) -> Hop | None:
+        """The route of something that has a target alone, and leads somewhere."""
+        asked = Asked()
+        asked.family, asked.target_high, asked.target, asked.device = family, high, low, self.loopback
+        hop = self.policed(asked) if len(self.policies) > 0 else self.route(family, high, low)
+        return hop if hop is not None and hop.kind in (UNICAST, LOCAL, BROADCAST) else None
 
     def local(self, family: i64, high: i64, low: i64) -> Hop | None:
         """The local table: the machine's own addresses, broadcasts, and 127.0.0.0/8."""

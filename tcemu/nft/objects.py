@@ -28,6 +28,7 @@ HELPERS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("sip", "udp"): BOTH,
     ("RAS", "udp"): BOTH,
     ("Q.931", "tcp"): BOTH,
+    ("H.245", "udp"): BOTH,
     ("irc", "tcp"): ("ip",),
     ("netbios-ns", "udp"): ("ip",),
     ("pptp", "tcp"): ("ip",),

@@ -140,6 +140,8 @@ def judge_action(action: Object, driver: dict[str, Any]) -> Refusal | None:
         if effect.helper:
             return plain(f"a ct action with a helper ({effect.helper}) is never offloaded (tcf_ct_offload_act_setup)")
         return no("offload of ct action isn't available") if missing(driver) else None
+    if isinstance(effect, effects.Output) and effect.block:  # Source: assumed
+        return plain("mirred to a block names no device that hardware could send to")
     if isinstance(effect, effects.Output) and effect.ingress:
         return (
             no("redirect to ingress is supported only for OVS internal ports") if not effect.copy else no("Not implemented offload action")

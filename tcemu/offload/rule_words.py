@@ -71,7 +71,8 @@ def verdict_words(action: Object) -> str:
     """What an action does, in a few words."""
     effect, then = action.effect, action.then
     if isinstance(effect, effects.Output):
-        return f"{'mirror' if effect.copy else 'redirect'} to {effect.device}{' (ingress)' if effect.ingress else ''}"
+        target = f"block {effect.block}" if effect.block else effect.device
+        return f"{'mirror' if effect.copy else 'redirect'} to {target}{' (ingress)' if effect.ingress else ''}"
     if isinstance(effect, effects.Tunnel):
         return f"encapsulate (key {effect.key})" if effect.family else "decapsulate"
     if isinstance(effect, effects.Track):

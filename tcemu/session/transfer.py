@@ -1,4 +1,5 @@
-"""Whole sessions from one to another: the machine alone for a replay on a copy, everything as JSON lines for export and import."""
+"""Whole sessions from one to another: the machine alone for a replay on a copy, everything as JSON lines for export and import; what tc
+holds as commands of tc."""
 
 from __future__ import annotations
 
@@ -49,6 +50,17 @@ def export(session: Session) -> Iterator[bytes]:
         for shelf in SHELVES:
             for key, parent, rank, tag, body in store.rows(f"SELECT * FROM {shelf} ORDER BY parent, rank, key"):
                 yield msgspec.json.encode(_Row(shelf, key, msgspec.Raw(body), parent, rank, tag))
+
+
+def tc_commands(session: Session, script: bool) -> Iterator[bytes]:
+    """What tc holds as the commands that make it again: lines of ``tc -batch``, or of a shell script. Raises TcemuError, see `saved.batch_line`."""
+    from shlex import join
+
+    from tcemu.tc.saved import batch_line, commands
+
+    with session.store.reading():
+        for words in commands(session):
+            yield (f"tc {join(words)}" if script else batch_line(words)).encode(errors="surrogateescape")
 
 
 def take_over(session: Session, lines: Iterable[bytes]) -> str:

@@ -39,6 +39,9 @@ CODES: Final = {
 }
 
 
+NO_CHAIN: Final = "can't goto NULL proto/chain"
+
+
 def object_key(kind: str, index: int) -> str:
     """The key of an action."""
     return f"tc {kind} {index}"
@@ -76,6 +79,8 @@ def make(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None
     """A new action; the caller writes it."""
     module = kinds.action_module(spec.kind)
     effect = spec.effect
+    if spec.control.word == "GOTO" and not table and getattr(module, "VERDICT_FIRST", False):
+        raise RefusalError(NO_CHAIN)
     if hasattr(module, "check"):
         effect = module.check(work, spec, command)
     index = take(work.indexes(spec.kind).free, spec.index)
@@ -112,7 +117,7 @@ def verdict_of(work: Work, control: Control, table: str) -> Verdict:
         raise RefusalError("invalid control action")
     if control.word == "GOTO":
         if not table:
-            raise RefusalError("can't goto NULL proto/chain")
+            raise RefusalError(NO_CHAIN)
         return goto_target(work, table, control.number)
     return Verdict(CODES[control.word], number=control.number) if control.word == "JUMP" else PLAIN[control.word]
 
@@ -131,15 +136,19 @@ def goto_target(work: Work, table: str, number: int) -> Verdict:
 
 def unbind(work: Work, rule: Rule) -> None:
     """A filter lets go of its actions."""
-    for step in rule.steps:
-        if isinstance(step, Do) and step.obj:
-            action = work.object(step.obj)
-            if action is not None:
-                action.bound -= 1
-                if action.bound <= 0 and not unpack(ActionNote, action.note).alone:
-                    drop(work, action)
-                else:
-                    work.put("objects", action)
+    let_go(work, [step.obj for step in rule.steps if isinstance(step, Do) and step.obj])
+
+
+def let_go(work: Work, keys: list[str]) -> None:
+    """Somebody lets go of actions, which are gone when that was the last who held them."""
+    for key in keys:
+        action = work.object(key)
+        if action is not None:
+            action.bound -= 1
+            if action.bound <= 0 and not unpack(ActionNote, action.note).alone:
+                drop(work, action)
+            else:
+                work.put("objects", action)
 
 
 def drop(work: Work, action: Object) -> None:

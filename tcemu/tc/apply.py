@@ -15,7 +15,7 @@ from tcemu.ir.ruleset import Chain, Rule, Slot
 from tcemu.ir.step import Do, Masked, Match, Step
 from tcemu.ir.verdict import ACCEPT, Verdict
 from tcemu.tc import hardware, kinds
-from tcemu.tc.action_apply import bind, unbind
+from tcemu.tc.action_apply import bind, let_go, unbind
 from tcemu.tc.command import ChainCommand, FilterCommand
 from tcemu.tc.complaint import RefusalError
 from tcemu.tc.names import ETH_ALL
@@ -124,7 +124,8 @@ def _change(
     bound = [bind(work, spec, place.table, command) for spec in specs]
     old_note = unpack(RuleNote, old.note) if old is not None else None
     made = module.configure(work, command, note, old_note, unpack_template(chain_note) if chain_note.kind else "")
-    if made.nothing:
+    if made.nothing:  # before actions are looked at
+        let_go(work, bound)
         return
     made.note.police = command.police is not None
     handle = made.note.handle if made.whole or old is not None else take(note.free, command.handle)

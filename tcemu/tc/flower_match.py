@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     pass
 
 
-from tcemu.tc.flower_keys import IMPLIED, PLACE, PPP_INNER, SKIP_HW, SKIP_SW, TRANSPORT, VERBOSE, Keys
+from tcemu.tc.flower_keys import IMPLIED, PLACE, PORTED, PPP_INNER, SKIP_HW, SKIP_SW, TRANSPORT, VERBOSE, Keys
 
+PPPOE: Final = ("pppoe.sid", "ppp.proto")
 ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
 
 
@@ -63,7 +64,7 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
     texts: list[str] = []
     raw: dict[str, str] = {}
     guarded = False
-    ranges = keys.ranges if "meta.l4proto" in values else {}
+    ranges = keys.ranges if values.get("meta.l4proto", (0, 0))[0] in PORTED else {}
     for field in sorted({*values, *ranges}, key=PLACE.__getitem__):
         test: Test
         if field in ranges:
@@ -117,6 +118,9 @@ def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:
         network = ethertype
     if network == ETH_PPP_SES:
         network = PPP_INNER.get(values.get("ppp.proto", (0, 0))[0], 0)
+    else:
+        for field in PPPOE:
+            values.pop(field, None)
     if network:
         values["meta.netproto"] = (network, readers.U16)
     return _of_protocol(values, network)
@@ -130,6 +134,10 @@ def _of_protocol(values: dict[str, tuple[int, int]], network: int) -> dict[str, 
     transport = values.get("meta.l4proto", (0, 0))[0] if "meta.l4proto" not in dropped else 0
     if transport != names.IPPROTO_TCP:
         dropped.add("tcp.flags")
+    if transport not in PORTED:
+        dropped |= {"th.dport", "th.sport"}
+    if (network, transport) not in ((ETH_IP, names.IPPROTO_ICMP), (ETH_IPV6, names.IPPROTO_ICMPV6)):
+        dropped |= {"icmp.type", "icmp.code"}
     if network not in (ETH_MPLS_UC, ETH_MPLS_MC):
         dropped |= {field for field in values if field.startswith("mpls.")}
     if "meta.l4proto" in dropped:

@@ -83,7 +83,9 @@ class FlowerReader(FilterReader):
             value, mask = readers.mac(text), MAC
             if slash:
                 bits = readers.unsigned(tail, readers.U32)
-                mask = (MAC << 16 + 48 - bits & readers.U64) >> 16 if bits is not None and bits < 65 else readers.mac(tail) or 0
+                mask = (
+                    (MAC << (-bits & 63) & readers.U64) >> 16 if bits is not None and bits < 65 else readers.mac(tail) or 0
+                )  # as x86 shifts
         except ComplaintError as slip:
             raise ComplaintError(f'{slip.text}Illegal "{name}"\n') from None
         assert value is not None

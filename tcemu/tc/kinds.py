@@ -19,6 +19,9 @@ FILTERS: Final = {
     "bpf": "bpf",
 }
 
+# kinds that tc reads and that Linux 6.1 does not have (6.1.192; taken out of all kernels in 2023): nothing applies or shows them
+READ_ONLY: Final = {"tcindex": "tcindex", "rsvp": "rsvp", "rsvp6": "rsvp"}
+
 # kind of action -> module of tcemu.tc.actions with READER and `show`
 ACTIONS: Final = {
     "gact": "gact",
@@ -47,7 +50,7 @@ ACTIONS: Final = {
 @cache
 def filter_module(kind: str) -> Any:
     """The module of a kind of filter."""
-    return import_module(f"tcemu.tc.{FILTERS[kind]}")
+    return import_module(f"tcemu.tc.{FILTERS.get(kind) or READ_ONLY[kind]}")
 
 
 @cache

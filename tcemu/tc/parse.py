@@ -174,6 +174,12 @@ class Parse(ActionReductions):
     def do_lse_end(self, *_items: Any) -> None:
         self.reader.end_lse()
 
+    def do_rsvp_end(self, side: Word, address: Word, more: tuple[Word, ...] | None) -> None:
+        self.reader.end(side, address, more or ())
+
+    def do_rsvp_tunnel(self, *words: Word) -> None:
+        self.reader.tunnel(words)
+
     def do_filter_end(self, *_items: Any) -> Any:
         return self.reader.finish()
 
@@ -181,9 +187,7 @@ class Parse(ActionReductions):
         """A kind that tc has no reader for: options cannot be read, and the kernel has the last word."""
         kind = kind[:15]
         self.begin_frame(kind)
-        if rest and rest[0] == "help" and kind in OFFERED:
-            raise ComplaintError(usage(kind.removesuffix("6")))
-        if rest and kind not in OFFERED:
+        if rest:
             raise ComplaintError(f'Unknown filter "{kind}", hence option "{rest[0]}" is unparsable\n')
         handle = 0
         if self.handle is not None:
@@ -310,7 +314,6 @@ class Parse(ActionReductions):
         return ActionsCommand("flush" if verb == "flush" else "list", [], [ActionName(str(words[1]), 0)])
 
 
-OFFERED: Final = ("rsvp", "rsvp6", "tcindex")  # kinds that tc reads and the kernel here does not have; their options are not looked at
 _FRAME: Final = {
     "DEV": "_dev",
     "BLOCK": "_block",

@@ -16,7 +16,7 @@ from tcemu.capture.open import open_capture
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "examples" / "captures"
 NAMES = [
-    *("docker-eth0.pcap", "docker-web.pcap", "eth0.pcap", "ftp.pcap", "home-lan.pcap", "home-wan.pcap"),
+    *("call.pcap", "docker-eth0.pcap", "docker-web.pcap", "eth0.pcap", "ftp.pcap", "home-lan.pcap", "home-wan.pcap"),
     *("office.pcap", "scan.pcap", "server.pcap", "uplink.pcap"),
 ]
 

@@ -1,4 +1,4 @@
-"""What a shell is offered, and that bash does with the script what it should."""
+"""What a shell is offered, and that bash, zsh and fish do with their scripts what they should."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ OFFERED = (
     ("-s", []),
     ("replay --i", ["--in"]),
     ("session ex", ["export"]),
+    ("session export --tc ", ["batch", "script"]),
     ("help rep", ["replay"]),
     ("nft list ", []),
 )
@@ -68,18 +69,48 @@ def test_the_shell_can_read_its_script(shell: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+# what each shell is made to do with a line: the script's own function, with what the shell would have set
+CALLS = {
+    "bash": 'eval "$SCRIPT"; COMP_LINE=$LINE; COMP_POINT=${#LINE}; _tcemu; printf "%s\\n" "${COMPREPLY[@]}"',
+    "zsh": 'compdef() {}; compadd() { print -l -- "${(@P)2}" }; _files() { print files }; eval "$SCRIPT"; '
+    'words=("${(@s: :)LINE}"); CURRENT=$#words; _tcemu',
+    "fish": 'eval "$SCRIPT"; complete -C "$LINE"',
+}
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
-    [("tcemu filter add dev eth0 ing", ["ingress"]), ("tcemu --session=a:b fi", ["filter"]), ("tcemu-tc qdisc sh", ["show"])],
+    [
+        ("tcemu filter add dev eth0 ing", ["ingress"]),
+        ("tcemu filter add dev eth0 ingress protocol ip flower ct_", ["ct_label", "ct_mark", "ct_state", "ct_zone"]),
+        ("tcemu session export --tc ba", ["batch"]),
+        ("tcemu-tc qdisc sh", ["show"]),
+    ],
 )
-def test_bash_completes(line: str, words: list[str], home: Path, tmp_path: Path) -> None:
-    if shutil.which("bash") is None:
-        pytest.skip("no bash here")
-    program = tmp_path / "bin" / "tcemu"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m tcemu "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
-    call = f'source <(echo "$SCRIPT"); COMP_LINE="{line}"; COMP_POINT={len(line)}; _tcemu; printf "%s\\n" "${{COMPREPLY[@]}}"'
-    env = os.environ | {"SCRIPT": SCRIPTS["bash"], "PATH": f"{program.parent}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", call], capture_output=True, text=True, env=env, check=True)
-    assert done.stdout.split() == words
+@pytest.mark.parametrize("shell", CALLS)
+def test_a_shell_completes(shell: str, line: str, words: list[str], home: Path, tmp_path: Path) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    assert completed(shell, line, tmp_path).split() == words
+
+
+def test_bash_completes_behind_an_equals_sign_and_a_colon(home: Path, tmp_path: Path) -> None:
+    assert completed("bash", "tcemu --session=a:b fi", tmp_path).split() == ["filter"]
+
+
+def test_zsh_offers_files_where_no_word_may_follow(home: Path, tmp_path: Path) -> None:
+    if shutil.which("zsh") is None:
+        pytest.skip("no zsh here")
+    assert completed("zsh", "tcemu replay x", tmp_path) == "files\n"
+
+
+def completed(shell: str, line: str, folder: Path) -> str:
+    """What the shell's function says of a line."""
+    for name in ("tcemu", "tcemu-tc"):
+        program = folder / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m tcemu "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+    env = os.environ | {"SCRIPT": SCRIPTS[shell], "LINE": line, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    call = [shell, "-f", "-c"] if shell == "zsh" else [shell, "-c"]
+    return subprocess.run([*call, CALLS[shell]], capture_output=True, text=True, env=env, check=True).stdout

@@ -16,7 +16,7 @@ from tcemu.host.ip import addr, commands, link, neigh, route, route_show, tuntap
 from tcemu.tc import ematch, flow
 from tcemu.tc.actions import pedit
 from tcemu.tc.commands import COUNTED
-from tcemu.tc.kinds import ACTIONS, FILTERS
+from tcemu.tc.kinds import ACTIONS, FILTERS, READ_ONLY
 
 TC = mdoc.read("tcemu-tc.8")
 IP = mdoc.read("tcemu-ip.8")
@@ -27,6 +27,7 @@ EVERYWHERE = {"help"}  # prints the usage wherever it stands; the page says so o
 # ---------------------------------------------------------------- tc
 
 RULES = {"bpf action": "bpf_action"}
+KINDS = {*FILTERS, *READ_ONLY.values()}
 PARTS = {
     "OBJECTS": (
         ("start",),
@@ -47,7 +48,7 @@ PARTS = {
     "FILTERS/Words before the kind": (("frame",), ()),
     "ACTIONS/What happens next": (("control", "act_index"), ()),
     "ACTIONS/Behind an action": (("act",), ("act_body",)),
-    **{f"FILTERS/{kind}": ((kind,), ("action_list", "police_filter")) for kind in FILTERS},
+    **{f"FILTERS/{kind}": ((kind,), ("action_list", "police_filter")) for kind in KINDS},
     **{f"ACTIONS/{kind}": ((RULES.get(f"{kind} action", kind),), ("control", "police_verdict", "act_index")) for kind in ACTIONS},
 }
 
@@ -67,7 +68,7 @@ def test_the_page_of_tc_explains_the_words_of_the_grammar(path: str) -> None:
 
 def test_the_page_of_tc_has_a_part_for_each_kind_and_no_other() -> None:
     others = {"Words before the kind", "The filter's own policer", "What happens next", "Behind an action"}
-    assert {name.split("/")[1] for name in TC if name.startswith("FILTERS/")} - others == set(FILTERS)
+    assert {name.split("/")[1] for name in TC if name.startswith("FILTERS/")} - others == set(KINDS)
     assert {name.split("/")[1] for name in TC if name.startswith("ACTIONS/")} - others == set(ACTIONS)
 
 

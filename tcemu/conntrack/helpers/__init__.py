@@ -1,6 +1,6 @@
 """Protocols that announce other connections, one file each; loaded when the first connection has a helper.
 
-ftp tftp irc amanda sane sip pptp netbios-ns snmp. H.323 (RAS, Q.931) is known by name and looks at nothing: its messages are ASN.1.
+ftp tftp irc amanda sane sip pptp netbios-ns snmp, and H.323: RAS, Q.931 and H.245, which only Q.931 gives a connection.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from tcemu.conntrack.expect import FOLLOW_MASTER, FOLLOW_PPTP, FOLLOW_SIP
+from tcemu.conntrack.expect import FOLLOW_FORWARDED, FOLLOW_MASTER, FOLLOW_PPTP, FOLLOW_SIP
 from tcemu.conntrack.helper import Helper, Helping
 
 if TYPE_CHECKING:
@@ -29,9 +29,17 @@ KNOWN: Final = {
     ("pptp", TCP): ("pptp", "Pptp"),
     ("netbios-ns", UDP): ("broadcast", "NetbiosNames"),
     ("snmp", UDP): ("broadcast", "Snmp"),
+    ("RAS", UDP): ("h323.ras", "Ras"),
+    ("Q.931", TCP): ("h323.q931", "Q931"),
+    ("H.245", TCP): ("h323.channels", "H245"),
 }
 # what becomes of an expected connection -> module and function
-FOLLOWING: Final = {FOLLOW_MASTER: ("common", "follow_master"), FOLLOW_SIP: ("sip_nat", "follow"), FOLLOW_PPTP: ("pptp", "follow")}
+FOLLOWING: Final = {
+    FOLLOW_MASTER: ("common", "follow_master"),
+    FOLLOW_SIP: ("sip_nat", "follow"),
+    FOLLOW_PPTP: ("pptp", "follow"),
+    FOLLOW_FORWARDED: ("h323.nat", "follow_forwarded"),
+}
 
 
 class Protocols(Helping):

@@ -29,7 +29,7 @@ LONGEST_NAME: Final = 15  # NF_CT_HELPER_NAME_LEN less the end
 # name and transport protocol of the helpers that Linux has, and those of them that know IPv4 only (net/netfilter/nf_conntrack_*.c)
 HELPERS: Final = frozenset(
     [(name, "tcp") for name in ("ftp", "irc", "pptp", "sane", "sip", "Q.931")]
-    + [(name, "udp") for name in ("sip", "tftp", "amanda", "snmp", "RAS")]
+    + [(name, "udp") for name in ("sip", "tftp", "amanda", "snmp", "RAS", "H.245")]
 )
 HELPERS_OF_IPV4: Final = frozenset(("irc", "pptp", "snmp"))
 PROTOCOLS: Final = frozenset(("tcp", "udp", "icmp", "sctp", "dccp", "udplite", "gre", "esp", "ah", "ipv6-icmp"))

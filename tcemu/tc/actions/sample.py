@@ -54,6 +54,7 @@ class SampleReader(ActionReader):
 
 
 READER = SampleReader
+VERDICT_FIRST = True  # a goto without a chain is refused before the rate is looked at
 
 
 def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Log:
