@@ -139,7 +139,7 @@ def _lines(entries: list[Entry], now: int, request: Request) -> str:
 def _list(request: Request, world: Tracked) -> Reply:
     now = world.now()
     if request.table == "expect":
-        waited = [one for one in expected(world, now) if request.family in (0, one.family)]
+        waited = [one for one in expected(world, now) if (request.family or 4) == one.family]
         text = waiting.text(waited, masters(world, now) if waited else {}, now, request.output)
         return Reply(0, text, _counted(len(waited)))
     if "status" in request.given and not request.status and not request.unreplied:

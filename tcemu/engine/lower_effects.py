@@ -27,6 +27,7 @@ from tcemu.engine.effects.output import BlockOutputOp, OutputOp
 from tcemu.engine.effects.police import PoliceOp
 from tcemu.engine.effects.track import TrackOp
 from tcemu.engine.effects.tunnel import TunnelOp
+from tcemu.engine.lower_other import make_other
 from tcemu.engine.lower_tests import geneve_bytes
 from tcemu.engine.lower_values import Making, signed
 from tcemu.engine.ports import halves
@@ -246,4 +247,5 @@ EFFECTS: Final[dict[type, Callable[..., Op]]] = {
     effects.CtInfo: make_ctinfo,
     effects.Nat: make_nat,
     effects.Police: make_police,
+    effects.Other: make_other,
 }
