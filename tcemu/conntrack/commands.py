@@ -16,10 +16,11 @@ from tcemu.conntrack.expect import ADDED, CLASH, Expectations
 from tcemu.conntrack.help import HELP
 from tcemu.conntrack.labels import OF_ENTRY
 from tcemu.conntrack.record import EntryRecord, ExpectationRecord, expectation_record, from_record, to_record
-from tcemu.conntrack.request import LOAD, NAME, OWN_OPTIONS, ComplaintError, Request, parse
+from tcemu.conntrack.request import NAME, ComplaintError, Request, parse
 from tcemu.conntrack.select import matches
 from tcemu.conntrack.stats import Stats
 from tcemu.conntrack.tuples import ICMP, ICMPV6
+from tcemu.conntrack.words import LOAD, OWN_OPTIONS
 from tcemu.shelf import Shelf
 from tcemu.world import Reply
 
