@@ -49,13 +49,17 @@ class Piece:
 
     def __init__(self, field: str, value: int, bits: int) -> None:
         low = value & bits
-        self.step = Match(Load(field), Masked(low, bits), field in IMPLIED, True)
+        load = _loads.get(field)
+        if load is None:
+            load = _loads[field] = Load(field)
+        self.step = Match(load, Masked(low, bits), field in IMPLIED, True)
         self.mask = f"{field}/{hex(bits)[2:]}"
         self.text = f"{field}={hex(low)[2:]}"
         self.raw = low != value
         self.guarded = low != 0 and field in TRANSPORT
 
 
+_loads: Final[dict[str, Load]] = {}
 _pieces: Final[dict[tuple[str, int, int], Piece]] = {}
 
 

@@ -54,21 +54,19 @@ class LedgerShelf(Generic[R]):
     def put(self, record: R) -> None:
         key = record.key
         tag = record.tag
+        if key in self._dirty:
+            self._give_up(key, tag)
         if tag:
-            if key in self._dirty:
-                self._give_up(key, record)
             self._tags[record.parent, tag] = key
-        elif key in self._dirty:
-            self._give_up(key, record)
         self._known[key] = record
         self._dirty[key] = None
         if len(self._dirty) > MANY:
             self.flush()
 
-    def _give_up(self, key: str, record: R) -> None:
+    def _give_up(self, key: str, tag: str) -> None:
         """Forget the tag of what a record takes the place of; its turn comes after whoever gave up the tag that it has now."""
         old = self._known[key]
-        if old is not None and old.tag != record.tag:
+        if old is not None and old.tag != tag:
             self._tags.pop((old.parent, old.tag), None)
             del self._dirty[key]
 
