@@ -47,7 +47,7 @@ from tcemu.ir import operand as operands
 from tcemu.ir.effect import Effect, Random
 from tcemu.ir.ruleset import Attachment, Flowtable, Object, Ruleset
 from tcemu.ir.ruleset import Rule as RuleRecord
-from tcemu.ir.stats import Stats
+from tcemu.ir.stats import OF_OLD, Stats
 from tcemu.ir.step import Do, Masked, Match, Member, Unsupported
 from tcemu.ir.verdict import GOTO, JUMP, STEP, Verdict
 from tcemu.offload.nft_flows import FlowTable
@@ -370,6 +370,7 @@ class Lowering:
         if shared is not None:
             effect = shared.effect if shared.effect is not None else step.effect
             then = shared.then if step.effect is None else step.then
+            self.making.created = -1 if OF_OLD in shared.stats.extra else shared.stats.installed
             return self._make(effect, then, shared.otherwise, self._counter(shared))
         counter: Counter | None = None
         stats = getattr(step.effect, "stats", None) if not isinstance(step.effect, effects.Limit) else stats_of(step.effect)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import json
+
 from tcemu.clock import SECOND
 from tcemu.conntrack.nat import PERSISTENT, PROTO_OFFSET, PROTO_RANDOM, PROTO_RANDOM_FULLY, NatRange
-from tcemu.engine.effects.basics import CountOp, LimitOp, QuotaOp, RandomOp, VerdictOp
+from tcemu.engine.effects.basics import CountOp, LimitOp, QuotaOp, RandomOp, RefusedOp, VerdictOp
 from tcemu.engine.effects.edit import CongestionOp, EditKey, EditOp, StatelessNatOp
+from tcemu.engine.effects.gate import FAR, GateEntry, GateOp
 from tcemu.engine.effects.header import (
     DEC_TTL,
     MAC_PUSH,
@@ -213,16 +216,39 @@ def make_checksum(making: Making, effect: effects.Checksum, then: Verdict, to: C
     return ChecksumOp(then.code, to, then.number, counter, effect.flags)
 
 
+ATM: Final = 2  # include/uapi/linux/pkt_sched.h TC_LINKLAYER_ATM
+
+
 def make_police(making: Making, effect: effects.Police, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
     op = PoliceOp(then.code, to, then.number, counter, making.program.bucket(counter))
     if effect.conform is not None:
         op.conform, op.conform_number = effect.conform.code, effect.conform.number
         op.conform_to = making.program.chains.get(effect.conform.to) if effect.conform.to else None
     op.rate, op.peak, op.packet_rate, op.overhead = effect.rate, effect.peak, effect.packet_rate, effect.overhead
+    op.atm = effect.linklayer == ATM
     op.burst = effect.burst * SECOND // effect.rate if effect.rate else 0
     op.mtu = effect.mtu or 0xFFFFFFFF
-    op.peak_burst = effect.mtu * SECOND // effect.peak if effect.peak else 0
+    op.peak_burst = op.wire(effect.mtu) * SECOND // effect.peak if effect.peak else 0
     op.packet_burst = effect.packet_burst * SECOND // effect.packet_rate if effect.packet_rate else 0
+    return op
+
+
+def make_other(making: Making, effect: effects.Other, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
+    """gate runs; ife, bpf and xt are listed only."""
+    if effect.kind != "gate":
+        return RefusedOp(effect.kind)
+    given = json.decode(bytes(effect.params))
+    first: GateEntry | None = None
+    total = 0
+    for opened, interval, _priority, octets in reversed(given["entries"]):
+        entry = GateEntry(bool(opened), interval, octets)
+        entry.next = first
+        first = entry
+        total += interval
+    op = GateOp(then.code, to, then.number, counter, making.program.bucket(counter), first, making.created)
+    op.total = max(total, 1)
+    op.base = min(max(given.get("base_time", 0), -FAR), FAR)
+    op.cycle = min(max(given.get("cycle_time", 0), 1), FAR)
     return op
 
 
@@ -246,4 +272,5 @@ EFFECTS: Final[dict[type, Callable[..., Op]]] = {
     effects.CtInfo: make_ctinfo,
     effects.Nat: make_nat,
     effects.Police: make_police,
+    effects.Other: make_other,
 }

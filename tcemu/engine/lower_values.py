@@ -42,6 +42,7 @@ class Making:
         self.nft = False  # the rule is nft's, and an absent header ends it
         self.key = ""  # the rule's
         self.place = 0  # the step's
+        self.created = -1  # when the action at hand was made (ns), -1: not known
         self.transport = False  # a guard in front has settled which transport protocol it is
         self.table: Callable[[str], SetTable | None] = lambda _key: None  # the run-time form of a set
         self.object_op: Callable[[str], Op | None] = lambda _key: None

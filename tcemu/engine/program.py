@@ -102,7 +102,7 @@ class Observer:
 
 
 class Bucket:
-    """What a policer remembers between packets; rules that share the action share it. Tokens are nanoseconds."""
+    """What a policer remembers between packets; rules that share the action share it. Tokens are nanoseconds. A gate keeps its own in it."""
 
     def __init__(self) -> None:
         self.checked: i64 = -1
