@@ -15,7 +15,7 @@ from typing import Final
 from tcemu.diagnostics import TcemuError
 from tcemu.host import profile
 from tcemu.tc import action_apply, apply, classes, friendly, qdisc, show
-from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand
+from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand, RecordCommand
 from tcemu.tc.complaint import REFUSED, USAGE, ComplaintError, RefusalError, incomplete
 from tcemu.tc.ledger import Ledger
 from tcemu.tc.parse import parse
@@ -171,6 +171,10 @@ def perform(wanted: Command, world: World, out: Writer, said: list[str]) -> None
             classes.listing(out, world, wanted)
         else:
             classes.modify(world, wanted)
+    elif isinstance(wanted, RecordCommand):
+        from tcemu.tc.monitor_file import tell
+
+        tell(wanted.path, world, out, said)
     else:
         perform_actions(wanted, world, out, said)
 

@@ -20,6 +20,7 @@ from tcemu.tc.command import (
     ChainCommand,
     Command,
     FilterCommand,
+    RecordCommand,
 )
 from tcemu.tc.complaint import USAGE, ComplaintError, duplicate, incomplete, invalid
 from tcemu.tc.names import ETH_ALL
@@ -267,8 +268,11 @@ class Parse(ActionReductions):
         raise ComplaintError(usage("actions"), USAGE)
 
     def do_monitor(self, _monitor: Word, *words: Word) -> Command:
-        from tcemu.tc.monitor import refuse
+        from tcemu.tc.monitor import recorded, refuse
 
+        path = recorded(words)
+        if path is not None:
+            return RecordCommand(path)
         reply = refuse(words)
         raise ComplaintError(reply.stderr, reply.exit_code)
 
