@@ -130,6 +130,7 @@ class Parse(ActionReductions):
 
     # ------------------------------------------------------------ kinds of filters
     def do_filter_head(self, word: Word) -> None:
+        self.kind_place = word.place
         self.begin_kind(str(word))
 
     def begin_kind(self, kind: str) -> None:
@@ -232,6 +233,8 @@ class Parse(ActionReductions):
             self.check_get("")
         if self.handle is None:
             raise ComplaintError('Must specify filter "handle"\n', USAGE)
+        if self.kind and self.kind_place + 1 < len(self.words):  # options are read, and then not wanted
+            raise ComplaintError(f'Garbage instead of arguments "{self.words[self.kind_place + 1]} ...". Try "tc filter help".\n', USAGE)
         return self.command(verb)
 
     def do_filter_list(self, *_items: Any) -> Command:
