@@ -370,6 +370,8 @@ class FlowerReader(FilterReader):
         """Tunnel options with masks."""
         found = tunnel_options.with_masks(kind, word)
         if found is None:
+            if kind == "erspan" and word.partition("/")[0].count(":") > 3:
+                raise ComplaintError(f'Unknown "geneve_opts" type\nIllegal "{name}"\n')  # as tc says here, too
             self.illegal(name)
         self.tunnel = (kind, *found)
 
