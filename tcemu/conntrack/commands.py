@@ -14,12 +14,15 @@ from tcemu.conntrack import formats, make, show
 from tcemu.conntrack.entry import CONFIRMED, EXPECTED, NAT_CLASH, OFFLOADED, Entry
 from tcemu.conntrack.expect import ADDED, CLASH, Expectations
 from tcemu.conntrack.help import HELP
+from tcemu.conntrack.labels import OF_ENTRY
 from tcemu.conntrack.record import EntryRecord, ExpectationRecord, expectation_record, from_record, to_record
-from tcemu.conntrack.request import LOAD, NAME, NO_LABELS, ComplaintError, Request, parse
+from tcemu.conntrack.request import LOAD, NAME, ComplaintError, Request, parse
 from tcemu.conntrack.select import matches
 from tcemu.conntrack.stats import Stats
 from tcemu.shelf import Shelf
 from tcemu.world import Reply
+
+OUT_OF_RANGE: Final = "Numerical result out of range"
 
 
 class Tracked(Protocol):
@@ -121,22 +124,23 @@ def told(count: int, done: str) -> str:
 
 def _lines(entries: list[Entry], now: int, request: Request) -> str:
     """Connections in the format that -o names; `save` writes what undoes or repeats a -D or -U."""
+    labels = request.label_map if request.command != "D" else None  # what was deleted is told without
     if "xml" in request.output:
-        body = "".join(formats.xml(entry, now) + "\n" for entry in entries)
+        body = "".join(formats.xml(entry, now, labels) + "\n" for entry in entries)
         return formats.XML_HEAD + body + formats.XML_TAIL if entries else ""
     if "save" in request.output:
         letter = {"D": "-D", "U": "-U"}.get(request.command, "-A")
         return "".join(formats.save(entry, now, letter) + "\n" for entry in entries)
-    output = show.Output("extended" in request.output, "id" in request.output, "ktimestamp" in request.output)
+    output = show.Output("extended" in request.output, "id" in request.output, "ktimestamp" in request.output, labels)
     return "".join(show.line(entry, now, output) + "\n" for entry in entries)
 
 
 def _list(request: Request, world: Tracked) -> Reply:
     now = world.now()
     if request.table == "expect":
-        waited = [one for one in expected(world, now) if request.family in (0, one.family)]
+        waited = [one for one in expected(world, now) if (request.family or 4) == one.family]
         text = waiting.text(waited, masters(world, now) if waited else {}, now, request.output)
-        return Reply(0, text, _labelless(request) + _counted(len(waited)))
+        return Reply(0, text, _counted(len(waited)))
     if "status" in request.given and not request.status and not request.unreplied:
         raise ComplaintError("Operation failed: invalid parameters", 1)
     found = [entry for entry in alive(world, now) if matches(request, entry, now)] if request.table == "conntrack" else []
@@ -145,11 +149,7 @@ def _list(request: Request, world: Tracked) -> Reply:
         for entry in found:
             entry.orig_packets = entry.orig_bytes = entry.reply_packets = entry.reply_bytes = 0
             world.connections.put(to_record(entry))
-    return Reply(0, text, _labelless(request) + told(len(found), "shown"))
-
-
-def _labelless(request: Request) -> str:
-    return NO_LABELS if "labels" in request.output else ""
+    return Reply(0, text, told(len(found), "shown"))
 
 
 def _counted(count: int) -> str:
@@ -209,7 +209,7 @@ def _get(request: Request, world: Tracked) -> Reply:
     found = make.find(alive(world, now), wanted)
     if found is None:
         raise ComplaintError("Operation failed: such conntrack doesn't exist", 1)
-    if not found.has_orig(wanted.orig):
+    if not found.has_orig(wanted.orig) or not matches(request, found, now):
         return Reply(1, "", told(0, "shown"))  # found by its reply tuple, which the tool then compares with the original one
     return Reply(0, _lines([found], now, request), told(1, "shown"))
 
@@ -234,6 +234,8 @@ def _create(request: Request, world: Tracked) -> Reply:
         raise ComplaintError("Operation failed: invalid parameters", 1)
     if request.status & EXPECTED:
         raise ComplaintError("Operation failed: Device or resource busy", 1)
+    if request.labels.get("label-add", 0) >> OF_ENTRY:
+        raise ComplaintError(f"Operation failed: {OUT_OF_RANGE}", 1)
     entries = alive(world, now)
     entry = make.entry_of(request)
     if make.find(entries, entry) is not None:
@@ -257,15 +259,20 @@ def _is_on(world: Tracked, name: str) -> bool:
 def _update(request: Request, world: Tracked) -> Reply:
     now = world.now()
     found = [entry for entry in alive(world, now) if matches(make.filter_of(request), entry, now)]
-    if "status" in request.given and not request.status:
-        found = []
+    found = [entry for entry in found if make.changes(entry, request, now)]
     if found and not request.family:  # the tool sends no family then, and the kernel wants one
-        failed = "Operation failed: Operation not supported"
-        return Reply(1, "", f"{failed}\n{NAME}: {failed}\n")
+        return _failed("Operation not supported")
+    if found and request.labels.get("label-add", 0) >> OF_ENTRY:
+        return _failed(OUT_OF_RANGE)
     for entry in found:
         make.change(entry, request, now)
         world.connections.put(to_record(entry))
     return Reply(0 if found else 1, _lines(found, now, request), told(len(found), "updated"))
+
+
+def _failed(why: str) -> Reply:
+    """What -U says of the first connection that the kernel would not change."""
+    return Reply(1, "", f"Operation failed: {why}\n{NAME}: Operation failed: {why}\n")
 
 
 def _flush(request: Request, world: Tracked) -> Reply:
@@ -273,7 +280,7 @@ def _flush(request: Request, world: Tracked) -> Reply:
         for row in list(world.expectations):
             world.expectations.delete(row.key)
         return Reply(0, "", f"{NAME}: expectation table has been emptied.\n")
-    ended = [record for record in world.connections if not request.family or record.family == request.family]
+    ended = list(world.connections)  # -f does not matter: the tool's messages are of version 0, with which the kernel does not look at it
     for record in ended:
         world.connections.delete(record.key)
     _forget(world, {record.rank for record in ended})

@@ -34,10 +34,14 @@ from tcemu.fields import (
     IP_SADDR,
     IP_TOS,
     L4PROTO,
+    NETPROTO,
 )
 from tcemu.packet.edit import replace
+from tcemu.packet.network import skip_extensions
 from tcemu.packet.packet import UNTRACKED, Packet
+from tcemu.packet.protocols import ETH_P_IP, IPPROTO_AH, IPPROTO_FRAGMENT, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP
 from tcemu.packet.rewrite import fragment_header, reassembled4, reassembled6
+from tcemu.packet.tags import net_offset
 
 WHOLE: Final = 0
 HELD: Final = 1
@@ -74,7 +78,7 @@ class Defrag:
         if p.ct is not None or p.ctinfo == UNTRACKED:
             return WHOLE
         if (groups & G_FRAG) == 0:
-            if (groups & G_IP6) != 0 and p.l4 < 0 and user >= 0:
+            if (groups & G_IP6) != 0 and user >= 0 and (p.l4 < 0 or is_cut_ah(p)):
                 p.reason = p.broken or "the chain of IPv6 headers is broken"
                 return BAD  # tcf_ct_ipv6_is_fragment: -EPROTO
             return WHOLE
@@ -204,9 +208,12 @@ class Defrag:
     # ------------------------------------------------------------------ IPv6
 
     def add6(self, p: Packet, user: i64) -> i64:
-        """nf_ct_frag6_gather, nf_ct_frag6_queue. What is wrong with an IPv6 fragment shows to nobody: it counts as held."""
+        """nf_ct_frag6_gather, nf_ct_frag6_queue. What is wrong with a fragment drops it; with the whole packet, it counts as held."""
         place = fragment_header(p)
         if place < 0:
+            return WHOLE
+        if is_thin(p, place >> 16):
+            p.reason = "fragment: the first one does not hold all headers; it passes as it is"
             return WHOLE
         f = p.f
         at = place >> 16
@@ -230,24 +237,26 @@ class Defrag:
         size = f[IP6_PLEN] - (at + 8 - p.l3 - 40)
         end = offset + size
         if end > MAX_LENGTH or size < 0:
-            return self.hold(p, f"it reaches past 65535 bytes ({end})")
+            return self.lose(p, f"it reaches past 65535 bytes ({end})")
         if (field & MF6) == 0:
             if not queue.ends_at(end):
-                return self.hold(p, f"another end was seen ({queue.length}, and now {end})")
+                return self.lose(p, f"another end was seen ({queue.length}, and now {end})")
         else:
             if (end & 7) != 0:
                 self.forget(key)
                 p.reason = f"fragment: its length {size} is no multiple of eight; the packet passes as it is"
                 return WHOLE  # -EPROTO
             if not queue.reaches(end):
-                return self.hold(p, f"it reaches past the end ({end} of {queue.length} bytes)")
-        if size == 0 or at + 8 + size > p.end + max(p.wire - (p.end - p.start), 0):
-            return self.hold(p, f"it is empty or cut (offset {offset}, end {end})")
+                return self.lose(p, f"it reaches past the end ({end} of {queue.length} bytes)")
+        if size == 0:
+            return self.lose(p, f"it is empty (offset {offset}, end {end})")
+        if at + 8 + size > p.end + max(p.wire - (p.end - p.start), 0):
+            return self.hold(p, f"it is cut (offset {offset}, end {end})")
         placed = queue.insert(Piece(offset, size, slice_of(p, at + 8, size)))
         if placed != FITS:
             if placed == OVERLAP:
                 self.forget(key)
-                return self.hold(p, f"bytes {offset} to {end} overlap another")
+                return self.lose(p, f"bytes {offset} to {end} overlap another")
             return self.hold(p, f"bytes {offset} to {end} were seen before")
         queue.ecn |= 1 << (f[IP_TOS] & 3)
         self.account(queue, size)
@@ -283,6 +292,11 @@ class Defrag:
         p.reason = f"fragment: {why}; the packet is given up"
         return BAD
 
+    def lose(self, p: Packet, why: str) -> i64:
+        """The fragment is dropped; what is held stays."""
+        p.reason = f"fragment: {why}"
+        return BAD
+
     def hold(self, p: Packet, why: str) -> i64:
         """The fragment is lost without a word."""
         p.reason = f"fragment: {why}"
@@ -306,3 +320,28 @@ def slice_of(p: Packet, at: i64, size: i64) -> bytes:
     """Data of the packet, as far as the capture has it."""
     end = min(at + size, p.end)
     return p.data[at:end]
+
+
+def is_cut_ah(p: Packet) -> bool:
+    """An authentication header that says it is longer than the packet (recorded: tc ct drops it, as it does with other extension headers)."""
+    at = p.l4
+    return p.f[L4PROTO] == IPPROTO_AH and (p.l3_end - at < 2 or at + (p.data[at + 1] + 2) * 4 > p.l3_end)
+
+
+def is_thin(p: Packet, at: i64) -> bool:
+    """ipv6frag_thdr_truncated: a first fragment whose transport header is not all there (RFC 8200, 4.5); ``at`` is its fragment header."""
+    found = skip_extensions(p.data, at, p.end, IPPROTO_FRAGMENT)
+    if found < 0:
+        return False
+    proto: i64 = found & 0xFF
+    size: i64 = 20 if proto == IPPROTO_TCP else 8 if proto in (IPPROTO_UDP, IPPROTO_ICMPV6) else 1
+    return (found >> 8) + size > p.end + max(p.wire - (p.end - p.start), 0)
+
+
+def is_odd_fragment(p: Packet) -> bool:
+    """A header whose length field is too small for a header: ip_defrag does not look at that, and keeps what says it is a fragment."""
+    at = net_offset(p)
+    if p.f[NETPROTO] != ETH_P_IP or (p.data[at + 6] & 0x3F == 0 and p.data[at + 7] == 0):
+        return False
+    p.reason = "fragment: its header is broken; it is held, and never whole"
+    return True

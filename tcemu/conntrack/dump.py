@@ -58,7 +58,7 @@ def dump_expectations(expectations: Expectations, now: int) -> list[dict[str, An
 def _expectation(one: Expectation, now: int) -> dict[str, Any]:
     family, proto = one.family, PROTOCOLS.get(one.proto, one.proto)
     full = -1 if family == 6 else 0xFFFFFFFF
-    empty = 0 if one.any_source else full
+    source = (0, 0) if one.any_source else (one.source_mask_high, one.source_mask)
     t = one.tuple
     out: dict[str, Any] = {
         "tuple": {
@@ -69,7 +69,7 @@ def _expectation(one: Expectation, now: int) -> dict[str, Any]:
             "dport": t.dport,
         },
         "mask": {
-            "src": address(family, empty, empty),
+            "src": address(family, *source),
             "dst": address(family, full, full),
             "proto": proto,
             "sport": 0 if one.any_sport else one.sport_mask,

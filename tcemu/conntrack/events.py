@@ -51,6 +51,7 @@ class EventLog(Watcher):
         self.known: dict[int, Known] = {}
         self.now = 0
         self.xml = "xml" in request.output
+        self.labels = request.label_map
         if self.xml:
             emit(formats.XML_HEAD)
 
@@ -60,7 +61,7 @@ class EventLog(Watcher):
             self.known.pop(entry.id, None)
         else:
             self.known[entry.id] = _known(entry)
-        self._tell(kind, entry, now, True)
+        self._tell(kind, entry, now, True, kind != EVENT_DESTROY)
 
     def passed(self, entry: Entry, now: int) -> None:
         fresh = _known(entry)
@@ -68,7 +69,7 @@ class EventLog(Watcher):
         if fresh != told:
             self.known[entry.id] = fresh
             self.now = now
-            self._tell(EVENT_UPDATE, entry, now, told is None or fresh.state != told.state)
+            self._tell(EVENT_UPDATE, entry, now, told is None or fresh.state != told.state, told is None or fresh.labels != told.labels)
 
     def judged(self, p: Packet, valid: bool) -> None:
         if self.reasons:
@@ -83,18 +84,20 @@ class EventLog(Watcher):
             self.emit(formats.XML_TAIL)
         return f"{NAME}: {self.seen} flow events have been shown.\n"
 
-    def _tell(self, kind: int, entry: Entry, now: int, protocol: bool) -> None:
+    def _tell(self, kind: int, entry: Entry, now: int, protocol: bool, labelled: bool) -> None:
+        """labelled: the message has the connection's labels, which without them has none to select by."""
         request = self.request
-        if self.muted or WORDS[kind] not in self.kinds or not matches(request, entry, now):
+        if self.muted or WORDS[kind] not in self.kinds or not matches(request, entry, now) or ("label" in request.labels and not labelled):
             return
         self.seen += 1
+        labels = self.labels if labelled else None
         if self.xml:
             when = _when(now) if "timestamp" in request.output else ""
-            self.emit(formats.xml_event(entry, now, WORDS[kind].lower(), protocol, when) + "\n")
+            self.emit(formats.xml_event(entry, now, WORDS[kind].lower(), protocol, when, labels) + "\n")
         elif "save" in request.output:
             self.emit(f"{self._stamp(now)}{formats.save(entry, now, SAVED[kind], protocol)}\n")
         else:
-            output = show.Output("extended" in request.output, "id" in request.output, "ktimestamp" in request.output)
+            output = show.Output("extended" in request.output, "id" in request.output, "ktimestamp" in request.output, labels)
             text = show.event_line(entry, now, output, kind == EVENT_DESTROY, protocol)
             self.emit(f"{self._stamp(now)}{f'[{WORDS[kind]}]':>9} {text}\n")
 

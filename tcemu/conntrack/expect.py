@@ -42,7 +42,8 @@ class Expectation:
         self.proto: i64 = proto
         self.tuple: Tuple = Tuple()
         self.any_source: bool = False  # the source address does not matter
-        self.source_mask: i64 = 0xFFFFFFFF  # IPv4: the bits of it that do
+        self.source_mask_high: i64 = -1  # else: the bits of it that do
+        self.source_mask: i64 = 0xFFFFFFFF if family == 4 else -1
         self.any_sport: bool = True
         self.sport_mask: i64 = 0xFFFF  # else: the bits of the source port that matter
         self.zone: i64 = master.zone
@@ -64,19 +65,17 @@ class Expectation:
             return False
         if t.dst != mine.dst or t.dst_high != mine.dst_high or t.dport != mine.dport:
             return False
-        if not self.any_source:
-            if t.src_high != mine.src_high:
-                return False
-            if t.src != mine.src and (family == 6 or ((t.src ^ mine.src) & self.source_mask) != 0):
-                return False
+        low, high = (t.src ^ mine.src) & self.source_mask, (t.src_high ^ mine.src_high) & self.source_mask_high
+        if not self.any_source and (low != 0 or high != 0):
+            return False
         return self.any_sport or ((t.sport ^ mine.sport) & self.sport_mask) == 0
 
     def same(self, other: Expectation) -> bool:
         """expect_matches: the same tuple under the same masks."""
         a, b = self.tuple, other.tuple
-        if self.any_source != other.any_source or self.any_sport != other.any_sport or self.source_mask != other.source_mask:
+        if self.any_source != other.any_source or self.any_sport != other.any_sport or self.sport_mask != other.sport_mask:
             return False
-        if self.sport_mask != other.sport_mask:
+        if self.source_mask != other.source_mask or self.source_mask_high != other.source_mask_high:
             return False
         if a.src != b.src or a.src_high != b.src_high or a.sport != b.sport:
             return False
@@ -90,9 +89,7 @@ class Expectation:
         if a.dst != b.dst or a.dst_high != b.dst_high or a.dport != b.dport:
             return False
         if not self.any_source and not other.any_source:
-            if a.src_high != b.src_high:
-                return False
-            if self.family == 6 and a.src != b.src:
+            if ((a.src_high ^ b.src_high) & self.source_mask_high & other.source_mask_high) != 0:
                 return False
             if ((a.src ^ b.src) & self.source_mask & other.source_mask) != 0:
                 return False

@@ -125,7 +125,9 @@ def made(request: Request, master: Entry, now: int) -> Expectation:
     mask = request.addresses["mask-src"]
     with_ports = has_ports(new.proto)
     new.any_source = not (mask.low or mask.high)
-    new.source_mask = mask.low if new.family == 4 else 0xFFFFFFFF
+    new.source_mask = mask.low
+    if new.family == 6:
+        new.source_mask_high = mask.high
     new.sport_mask = request.waited_ports.get("mask-sport", 0) if with_ports else 0
     new.any_sport = not new.sport_mask
     t.sport = request.waited_ports.get("tuple-sport", 0) if with_ports else 0
@@ -170,7 +172,7 @@ def _full(family: int) -> str:
 def _source_mask(one: ExpectationRecord) -> str:
     if one.any_source:
         return address(one.family, 0, 0)
-    return _full(6) if one.family == 6 else address(4, 0, one.source_mask)
+    return address(one.family, one.source_mask_high, one.source_mask)
 
 
 def _sport_mask(one: ExpectationRecord) -> int:

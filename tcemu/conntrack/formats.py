@@ -5,6 +5,8 @@ Sources: libnetfilter_conntrack src/conntrack/snprintf_xml.c, conntrack-tools 1.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tcemu.conntrack.entry import (
     ASSURED,
     DST_NAT,
@@ -24,17 +26,21 @@ from tcemu.conntrack.show import left, uses
 from tcemu.conntrack.timeouts import SECOND
 from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, has_ports
 
+if TYPE_CHECKING:
+    from tcemu.conntrack.labels import LabelMap
+
 XML_HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<conntrack>\n'
 XML_TAIL = "</conntrack>\n"
 
 
-def xml(entry: Entry, now: int) -> str:
+def xml(entry: Entry, now: int, labels: LabelMap | None = None) -> str:
     """One flow element. (The tool shows no ICMP type and calls SCTP states by TCP's names; so do we.)"""
     rows = [_xml_direction(entry, entry.orig, "original"), _xml_direction(entry, entry.reply, "reply")]
     own = ""
     if state(entry):
         own += f"<state>{TCP_STATES[entry.state] if entry.proto == SCTP else state(entry)}</state>"
     own += f"<timeout>{left(entry, now)}</timeout><mark>{entry.mark}</mark>"
+    own += labels.xml(entry) if labels is not None else ""
     if entry.zone and entry.zone_dir == ZONE_BOTH:
         own += f"<zone>{entry.zone}</zone>"
     own += f"<use>{uses(entry)}</use><id>{entry.id}</id>"
@@ -45,7 +51,7 @@ def xml(entry: Entry, now: int) -> str:
     return f'<flow>{"".join(rows)}<meta direction="independent">{own}</meta></flow>'
 
 
-def xml_event(entry: Entry, now: int, kind: str, protocol_too: bool, when: str) -> str:
+def xml_event(entry: Entry, now: int, kind: str, protocol_too: bool, when: str, labels: LabelMap | None = None) -> str:
     """One flow element of `conntrack -E`, which has only what the message had."""
     ended = kind == "destroy"
     rows = [_xml_direction(entry, entry.orig, "original", ended), _xml_direction(entry, entry.reply, "reply", ended)]
@@ -55,6 +61,7 @@ def xml_event(entry: Entry, now: int, kind: str, protocol_too: bool, when: str) 
     if left(entry, now) or not ended:
         own += f"<timeout>{left(entry, now)}</timeout>"
     own += f"<mark>{entry.mark}</mark>" if entry.mark else ""
+    own += labels.xml(entry) if labels is not None else ""
     if entry.zone and entry.zone_dir == ZONE_BOTH:
         own += f"<zone>{entry.zone}</zone>"
     own += f"<id>{entry.id}</id>"

@@ -54,7 +54,7 @@ ROWS: Final = {
     "C": Row((), ALL),
     "S": Row((), ALL),
     "V": Row((), ALL),
-    "h": Row((), ALL),
+    "h": Row((), _only("protonum")),
 }
 _PLACES: Final = ("src", "dst", "reply-src", "reply-dst", "protonum")
 EXPECT_ROWS: Final = {
@@ -84,7 +84,7 @@ def check(request: Request) -> None:
     for side in ("src", "dst"):
         if not expects and f"mask-{side}" in request.given and side not in request.given:
             raise ComplaintError(f"Can't use --mask-{side} without --{side}")
-    proto = request.proto
+    proto = request.own
     if proto in OWN_OPTIONS:
         names = _own_names(proto)
         row = _expect_row(proto, names, command) if expects else _own_row(proto, names, command)
@@ -93,8 +93,6 @@ def check(request: Request) -> None:
             _ports(request, proto)
     if "zero" in request.given and request.given.keys() - {"zero", "output", "family"}:
         raise ComplaintError("Can't use -z with filtering parameters")
-    if "save" in request.output and len(request.output) > 1:
-        raise ComplaintError("cannot combine save output with any other output type, use -o save only", 1)
 
 
 def _compare(row: Row, order: tuple[str, ...], given: dict[str, None]) -> None:

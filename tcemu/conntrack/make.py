@@ -117,6 +117,24 @@ def change(entry: Entry, request: Request, now: int) -> None:
         entry.state = request.state
     entry.vtag_orig = request.vtags.get("vtag-orig", int(entry.vtag_orig))
     entry.vtag_reply = request.vtags.get("vtag-reply", int(entry.vtag_reply))
+    if request.labels.keys() & {"label-add", "label-del"}:
+        from tcemu.conntrack import labels
+
+        labels.put(entry, (labels.mask_of(entry) | request.labels.get("label-add", 0)) & ~request.labels.get("label-del", 0))
+
+
+def changes(entry: Entry, request: Request, now: int) -> bool:
+    """Whether -U would ask the kernel for anything new (update_cb in src/conntrack.c leaves out what is so already, but for labels)."""
+    if request.labels.keys() & {"label-add", "label-del"}:
+        return True
+    if request.status & ~int(entry.status) or (request.timeout is not None and entry.expires != now + request.timeout * SECOND):
+        return True
+    if request.mark is not None and entry.mark & ~request.mark[1] & 0xFFFFFFFF ^ request.mark[0] != entry.mark:
+        return True
+    if request.state is not None and request.state != entry.state:
+        return True
+    wanted = (request.vtags.get("vtag-orig", entry.vtag_orig), request.vtags.get("vtag-reply", entry.vtag_reply))
+    return wanted != (entry.vtag_orig, entry.vtag_reply)
 
 
 def filter_of(request: Request) -> Request:
@@ -124,4 +142,5 @@ def filter_of(request: Request) -> Request:
     out = Request()
     out.command, out.family, out.proto, out.id = request.command, request.family, request.proto, request.id
     out.addresses, out.ports, out.nat, out.vtags = request.addresses, request.ports, request.nat, request.vtags
+    out.labels = {"label": request.labels["label"]} if "label" in request.labels else {}
     return out

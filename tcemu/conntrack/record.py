@@ -62,6 +62,7 @@ class ExpectationRecord(Record):
     master: int = 0
     any_source: bool = False
     source_mask: int = 0xFFFFFFFF
+    source_mask_high: int = -1
     any_sport: bool = True
     sport_mask: int = 0xFFFF
     zone: int = 0
@@ -83,6 +84,7 @@ def expectation_record(one: Expectation, rank: int) -> ExpectationRecord:
         master=one.master.id,
         any_source=one.any_source,
         source_mask=one.source_mask,
+        source_mask_high=one.source_mask_high,
         any_sport=one.any_sport,
         sport_mask=one.sport_mask,
         zone=one.zone,
@@ -98,8 +100,8 @@ def expectation_of(record: ExpectationRecord, master: Entry) -> Expectation:
     """The expectation of a row."""
     one = Expectation(master, record.family, record.proto)
     _fill_tuple(one.tuple, record.tuple)
-    one.any_source, one.source_mask, one.any_sport = record.any_source, record.source_mask, record.any_sport
-    one.sport_mask = record.sport_mask
+    one.any_source, one.source_mask, one.source_mask_high = record.any_source, record.source_mask, record.source_mask_high
+    one.any_sport, one.sport_mask = record.any_sport, record.sport_mask
     one.zone, one.flags, one.kind, one.helper, one.expires = record.zone, record.flags, record.kind, record.helper, record.expires
     one.follow, one.saved_high, one.saved, one.saved_port, one.saved_way = record.saved[:5]
     return one

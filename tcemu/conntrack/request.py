@@ -6,15 +6,17 @@ were taken from runs of it. Numbers are read as strtoul does: what is none count
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tcemu.conntrack.linux.tcp import STATE_NAMES as TCP_STATES
 from tcemu.conntrack.names import DCCP_STATES, SCTP_STATES, halves, signed
 from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
 from tcemu.diagnostics import TcemuError
 
+if TYPE_CHECKING:
+    from tcemu.conntrack.labels import LabelMap
+
 NAME: Final = "conntrack v1.4.7 (conntrack-tools)"
-NO_LABELS: Final = "nfct_labelmap_new: No such file or directory\n"  # there is no /etc/xtables/connlabel.conf
 TRY_HELP: Final = "Try `conntrack -h' or 'conntrack --help' for more information.\n"
 
 
@@ -52,6 +54,8 @@ class Request:
         self.given: dict[str, None] = {}
         self.family = 0
         self.proto: int | None = None
+        self.own: int = 0  # the protocol that -p named last, if it has options of its own
+        self.options: dict[str, str] = {}  # these, and those of earlier ones
         self.addresses: dict[str, Address] = {}  # src, dst, reply-src, reply-dst, mask-src, mask-dst, tuple-src, tuple-dst
         self.ports: dict[str, int] = {}  # sport, dport, reply-sport, reply-dport; ICMP: type, code, id
         self.waited_ports: dict[str, int] = {}  # of expectations: mask-sport, mask-dport, tuple-sport, tuple-dport, as they were given
@@ -67,6 +71,19 @@ class Request:
         self.id: int | None = None
         self.nat: dict[str, Nat] = {}  # src-nat, dst-nat, any-nat
         self.output: set[str] = set()
+        self.labels: dict[str, int] = {}  # label, label-add, label-del: bits
+        self.label_map: LabelMap | None = None  # read when a word wants it
+
+    def known_labels(self) -> LabelMap:
+        """The names of labels. That there are none is said each time."""
+        if self.label_map is not None:
+            return self.label_map
+        from tcemu.conntrack.labels import LabelMap
+
+        found = LabelMap()
+        self.warnings += found.complaint
+        self.label_map = found if found.bits else None
+        return found
 
 
 COMMANDS: Final = {
@@ -177,15 +194,83 @@ STATUS_WORDS: Final = {
 }
 EVENT_WORDS: Final = {"ALL": {"NEW", "UPDATE", "DESTROY"}, "NEW": {"NEW"}, "UPDATES": {"UPDATE"}, "DESTROY": {"DESTROY"}}
 OUTPUT_WORDS: Final = ("xml", "extended", "timestamp", "id", "ktimestamp", "labels", "userspace", "save")
-# protocols that only /etc/protocols names; the others have words of their own
-MORE_PROTOCOLS: Final = {"ip": 0, "igmp": 2, "ipip": 4, "esp": 50, "ah": 51, "ospf": 89, "pim": 103, "vrrp": 112, "l2tp": 115}
+# Protocols that /etc/protocols names (netbase 6.4), and how it writes them besides. The tool has words of its own for eight others.
+MORE_PROTOCOLS: Final = {
+    "ip": 0,
+    "hopopt": 0,
+    "igmp": 2,
+    "ggp": 3,
+    "ipencap": 4,
+    "st": 5,
+    "egp": 8,
+    "igp": 9,
+    "pup": 12,
+    "hmp": 20,
+    "xns-idp": 22,
+    "rdp": 27,
+    "iso-tp4": 29,
+    "xtp": 36,
+    "ddp": 37,
+    "idpr-cmtp": 38,
+    "ipv6": 41,
+    "ipv6-route": 43,
+    "ipv6-frag": 44,
+    "idrp": 45,
+    "rsvp": 46,
+    "esp": 50,
+    "ah": 51,
+    "skip": 57,
+    "ipv6-icmp": 58,
+    "ipv6-nonxt": 59,
+    "ipv6-opts": 60,
+    "rspf": 73,
+    "vmtp": 81,
+    "eigrp": 88,
+    "ospf": 89,
+    "ax.25": 93,
+    "ipip": 94,
+    "etherip": 97,
+    "encap": 98,
+    "pim": 103,
+    "ipcomp": 108,
+    "vrrp": 112,
+    "l2tp": 115,
+    "isis": 124,
+    "fc": 133,
+    "mobility-header": 135,
+    "mpls-in-ip": 137,
+    "manet": 138,
+    "hip": 139,
+    "shim6": 140,
+    "wesp": 141,
+    "rohc": 142,
+    "ethernet": 143,
+    "mptcp": 262 & 0xFF,  # more than the tool's eight bits
+}
+# the second name, where it is not the first one in capitals ("" : there is none)
+SECOND_NAMES: Final = {
+    "ipencap": "IP-ENCAP",
+    "ipv6": "IPv6",
+    "ipv6-route": "IPv6-Route",
+    "ipv6-frag": "IPv6-Frag",
+    "esp": "IPSEC-ESP",
+    "ipv6-icmp": "IPv6-ICMP",
+    "ipv6-nonxt": "IPv6-NoNxt",
+    "ipv6-opts": "IPv6-Opts",
+    "rspf": "CPHB",
+    "ospf": "OSPFIGP",
+    "mobility-header": "Mobility-Header",
+    "mpls-in-ip": "MPLS-in-IP",
+    "manet": "",
+    "shim6": "Shim6",
+    "ethernet": "Ethernet",
+}
 OWN_PROTOCOLS: Final = {
     "tcp": TCP,
     "udp": UDP,
     "udplite": UDPLITE,
     "icmp": ICMP,
     "icmpv6": ICMPV6,
-    "ipv6-icmp": ICMPV6,
     "sctp": SCTP,
     "dccp": DCCP,
     "gre": GRE,
@@ -220,7 +305,7 @@ def _long(request: Request, word: str, words: list[str]) -> None:
         device, _, path = (value if equals else _argument(word, words)).partition("=")
         request.inputs.setdefault(device, []).append(path)
         return
-    own = OWN_OPTIONS.get(request.proto or 0, {})
+    own = request.options
     known = {text: letter for letter, texts in COMMANDS.items() for text in texts}
     known |= {text: names[0] for _, names, _ in OPTIONS for text in names}
     candidates = [name] if name in known or name in own else [text for text in (*known, *own) if text.startswith(name)]
@@ -284,17 +369,17 @@ def _option(request: Request, name: str, value: str | None, word: str, words: li
     kind = next(argument for _, names, argument in OPTIONS if names[0] == name)
     if kind == MUST_HAVE and value is None:
         value = _argument(word, words)
-    elif kind == MAY_HAVE and value is None and words and not words[0].startswith("-"):
-        value = words.pop(0)
+    elif kind == MAY_HAVE:  # what is attached to it is not looked at
+        value = words.pop(0) if value is None and words and not words[0].startswith(("-", "!")) else None
     request.given[name] = None
     if name in ("src", "dst", "reply-src", "reply-dst", "mask-src", "mask-dst", "tuple-src", "tuple-dst"):
         _address_option(request, name, value or "")
     elif name in ("src-nat", "dst-nat", "any-nat"):
-        request.nat[name] = _nat(request, value)
+        request.nat[name] = Nat() if value is None else _nat(request, name, value)
     elif name in ("zone", "orig-zone", "reply-zone"):
         request.zones[name] = number(value or "") & 0xFFFF
     elif name == "protonum":
-        request.proto = _protocol(value or "")
+        _protocol(request, value or "")
     elif name == "family":
         _set_family(request, _family(value or ""))
     elif name == "mark":
@@ -305,32 +390,42 @@ def _option(request: Request, name: str, value: str | None, word: str, words: li
         if request.mark is not None:  # so does the tool
             request.mark = (request.status, request.mark[1])
     elif name == "output":
-        parts = (value or "").split(",")
-        request.output |= {_prefixed(part, OUTPUT_WORDS, ",".join(parts[place:])) for place, part in enumerate(parts)}
+        _output(request, value or "")
     elif name == "timeout":
         request.timeout = number(value or "")
     elif name == "id":
         request.id = number(value or "") & 0xFFFFFFFF
     elif name == "event-mask":
-        for part in (value or "").split(","):
-            request.events |= EVENT_WORDS[_prefixed(part, tuple(EVENT_WORDS))]
+        parts = (value or "").split(",")
+        for place, part in enumerate(parts):
+            request.events |= EVENT_WORDS[_prefixed(part, tuple(EVENT_WORDS), ",".join(parts[place:]))]
     elif name in ("label", "label-add", "label-del"):
-        request.warnings += NO_LABELS
-        if value is not None:
-            raise ComplaintError(f"unknown label '{value}'")
+        _labels(request, name, value)
     elif name == "nat-range":
         request.warnings += "WARNING: ignoring -a, deprecated option.\n"
         del request.given[name]
+
+
+def _labels(request: Request, name: str, value: str | None) -> None:
+    """Names, or of --label-del none: all."""
+    known = request.known_labels()
+    if value is None:
+        request.labels[name] = -1
+        return
+    for part in value.split(","):
+        if part not in known.bits:
+            raise ComplaintError(f"unknown label '{part}'")
+        request.labels[name] = request.labels.get(name, 0) | 1 << known.bits[part]
 
 
 def _own(request: Request, name: str, meaning: str, value: str) -> None:
     """An option of the protocol that -p named."""
     request.given[SAME.get(name, name)] = None
     if meaning == "state":
-        kind, states = STATE_WORDS[request.proto or TCP]
+        kind, states = STATE_WORDS[request.own or TCP]
         value = {"LISTEN": "SYN_SENT2"}.get(value, value) if kind == "TCP" else value
         if value not in states:
-            raise ComplaintError(f"unknown {kind} state `{value}'")
+            raise ComplaintError(f"{'Unknown' if kind == 'DCCP' else 'unknown'} {kind} state `{value}'")
         request.state = states.index(value)
     elif meaning.startswith("vtag"):
         request.vtags[meaning] = number(value) & 0xFFFFFFFF
@@ -342,23 +437,29 @@ def _own(request: Request, name: str, meaning: str, value: str) -> None:
 
 
 def _address_option(request: Request, name: str, value: str) -> None:
-    text, slash, length = value.partition("/")
-    if slash and name in ("reply-src", "reply-dst", "mask-src", "mask-dst"):
+    found, length = _address_and_mask(request, value)
+    if length is not None and name in ("reply-src", "reply-dst", "mask-src", "mask-dst"):
         raise ComplaintError(f"CIDR notation unavailable for `--{name}'")
-    found = address(text)
-    if found is None:
-        raise ComplaintError(f"Invalid IP address `{text or value}'")
-    _set_family(request, found.family)
     request.addresses[name] = found
-    if slash and name in ("src", "dst", "tuple-src", "tuple-dst"):
+    if length is not None:
         width = 32 if found.family == 4 else 128
-        if not (length.isdigit() or not length) or int(length or 0) > width:
+        if length and not (_is_decimal(length) and int(length) <= width):
             raise ComplaintError("Invalid netmask")
         bits = ((1 << int(length or 0)) - 1) << (width - int(length or 0))
         high, low = halves(bits) if found.family == 6 else (0, bits)
         mask = f"mask-{name.removeprefix('tuple-')}"
         request.addresses[mask] = Address(found.family, high, low)
         request.given[mask] = None
+
+
+def _address_and_mask(request: Request, value: str) -> tuple[Address, str | None]:
+    """An address, which decides on the family, and what stands behind its slash; None without one."""
+    text, slash, length = value.partition("/")
+    found = address(text)
+    if found is None:
+        raise ComplaintError(f"Invalid IP address `{value}'")
+    _set_family(request, found.family)
+    return found, length if slash else None
 
 
 def _set_family(request: Request, family: int) -> None:
@@ -373,23 +474,46 @@ def _family(word: str) -> int:
     return int(word[-1])
 
 
-def _protocol(word: str) -> int:
-    lower = word.lower()
-    if lower in OWN_PROTOCOLS:
-        return OWN_PROTOCOLS[lower]
-    if lower in MORE_PROTOCOLS:
-        return MORE_PROTOCOLS[lower]
-    if word.isdigit() and int(word) < 256:
-        return int(word)
-    raise ComplaintError(f"`{word}' unsupported protocol")
+def _protocol(request: Request, word: str) -> None:
+    """A word of the tool's own in any case; a name of /etc/protocols, which brings no options; a number (findproto in src/conntrack.c)."""
+    proto = OWN_PROTOCOLS.get(word.lower())
+    if proto is None:
+        named = word if word in MORE_PROTOCOLS else _second_name(word)
+        if named:
+            request.proto, request.own = MORE_PROTOCOLS[named], 0
+            return
+        if not _is_number(word) or not 0 <= number(word) < 256:
+            raise ComplaintError(f"`{word}' unsupported protocol")
+        proto = number(word)
+    request.proto, request.own = proto, proto if proto in OWN_OPTIONS else 0
+    request.options = request.options | OWN_OPTIONS.get(proto, {})
+
+
+def _second_name(word: str) -> str:
+    return next((name for name in MORE_PROTOCOLS if word and SECOND_NAMES.get(name, name.upper()) == word), "")
 
 
 def _status(request: Request, value: str) -> None:
-    for part in value.split(","):
-        if part.upper() == "UNREPLIED":
+    parts = value.split(",")
+    for place, part in enumerate(parts):
+        ignored = next((word for word in ("SRC_NAT", "DST_NAT") if part and word.startswith(part.upper())), "")
+        if ignored:
+            request.warnings += f"WARNING: ignoring {ignored}, use --{ignored.lower().replace('_', '-')} instead\n"
+        elif part.upper() == "UNREPLIED":
             request.unreplied = True
         else:
-            request.status |= STATUS_WORDS[_prefixed(part, tuple(STATUS_WORDS))]
+            request.status |= STATUS_WORDS[_prefixed(part, tuple(STATUS_WORDS), ",".join(parts[place:]))]
+
+
+def _output(request: Request, value: str) -> None:
+    parts = value.split(",")
+    for place, part in enumerate(parts):
+        word = _prefixed(part, OUTPUT_WORDS, ",".join(parts[place:]))
+        request.output.add(word)
+        if word == "labels":
+            request.known_labels()
+    if "save" in request.output and len(request.output) > 1:
+        raise ComplaintError("cannot combine save output with any other output type, use -o save only", 1)
 
 
 def _prefixed(part: str, words: tuple[str, ...], rest: str = "") -> str:
@@ -400,20 +524,26 @@ def _prefixed(part: str, words: tuple[str, ...], rest: str = "") -> str:
     return found
 
 
-def _nat(request: Request, value: str | None) -> Nat:
-    """``[address][:port]``."""
-    if value is None:
-        return Nat()
-    if value.startswith(":"):
-        raise ComplaintError("Invalid IP address `'")
-    text, colon, port = value.rpartition(":") if value.count(":") == 1 else (value, "", "")
-    found = None
-    if text:
-        found = address(text)
-        if found is None:
-            raise ComplaintError(f"Invalid IP address `{text}'")
-        _set_family(request, found.family)
-    return Nat(found, number(port) & 0xFFFF if colon else None)
+def _nat(request: Request, name: str, value: str) -> Nat:
+    """``address``, ``address:port`` or ``[address]:port`` (split_address_and_port and nat_parse in src/conntrack.c)."""
+    text, colon, port = value, "", ""
+    if value.startswith("["):
+        text, closed, after = value[1:].partition("]")
+        if not closed:
+            raise ComplaintError("No closing ']' around IPv6 address")
+        if not after.startswith(":"):
+            raise ComplaintError(f"Invalid IP address `{value}'")
+        colon, port = ":", after[1:]
+    elif value.count(":") == 1:
+        text, colon, port = value.partition(":")
+    if colon and not port:
+        raise ComplaintError("No port specified after `:'")
+    found, mask = _address_and_mask(request, text)
+    if mask is not None:
+        raise ComplaintError(f"CIDR notation unavailable for `--{name}'")
+    if colon and not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ComplaintError(f"Invalid port `{port}'")
+    return Nat(found, int(port) if colon else None)
 
 
 def address(text: str) -> Address | None:
@@ -439,3 +569,16 @@ def number(text: str) -> int:
     digits = found[2]
     value = int(digits, 16) if digits[:2].lower() == "0x" else int(digits, 8) if digits[0] == "0" else int(digits)
     return -value if found[1] == "-" else value
+
+
+def _is_number(text: str) -> bool:
+    """Whether strtol with base 0 reads all of it."""
+    from re import fullmatch
+
+    return fullmatch(r"\s*[+-]?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)", text) is not None
+
+
+def _is_decimal(text: str) -> bool:
+    from re import fullmatch
+
+    return fullmatch(r"\s*\+?[0-9]+", text) is not None

@@ -24,6 +24,7 @@ def matches(request: Request, entry: Entry, now: int) -> bool:
         and _tags(request, entry)
         and _nat(request, entry)
         and _timeout(request, entry, now)
+        and _labels(request, entry)
     )
 
 
@@ -88,6 +89,15 @@ def _timeout(request: Request, entry: Entry, now: int) -> bool:
     if request.timeout is None or request.command != "D" or not COMPARING & request.given.keys():
         return True
     return left(entry, now) == request.timeout
+
+
+def _labels(request: Request, entry: Entry) -> bool:
+    wanted = request.labels.get("label")
+    if wanted is None:
+        return True
+    from tcemu.conntrack.labels import mask_of
+
+    return mask_of(entry) & wanted == wanted
 
 
 def _nat(request: Request, entry: Entry) -> bool:

@@ -7,12 +7,15 @@ net/netfilter/nf_conntrack_standalone.c ct_seq_show. Times are whole seconds tha
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tcemu.conntrack.entry import ASSURED, CONFIRMED, HW_OFFLOADED, OFFLOADED, SEEN_REPLY, ZONE_BOTH, ZONE_ORIGINAL, Entry, Tuple
 from tcemu.conntrack.names import address, protocol, raw, state
 from tcemu.conntrack.timeouts import SECOND
 from tcemu.conntrack.tuples import GRE, ICMP, ICMPV6, has_ports
+
+if TYPE_CHECKING:
+    from tcemu.conntrack.labels import LabelMap
 
 
 class Output(NamedTuple):
@@ -21,6 +24,7 @@ class Output(NamedTuple):
     extended: bool = False
     id: bool = False
     ktimestamp: bool = False
+    labels: LabelMap | None = None  # their names, where they are to be shown
 
 
 PLAIN = Output()
@@ -47,6 +51,8 @@ def line(entry: Entry, now: int, output: Output = PLAIN) -> str:
     words.append(f"use={uses(entry)}")
     if output.id:
         words.append(f"id={entry.id}")
+    if output.labels is not None:
+        words += filter(None, (output.labels.text(entry),))
     return " ".join(words)
 
 
@@ -72,6 +78,8 @@ def event_line(entry: Entry, now: int, output: Output, ended: bool, protocol_too
         words.append(f"helper={entry.helper}")
     if output.id:
         words.append(f"id={entry.id}")
+    if output.labels is not None:
+        words += filter(None, (output.labels.text(entry),))
     return " ".join(words)
 
 

@@ -70,6 +70,7 @@ NF_DROP: Final = 0  # include/uapi/linux/netfilter.h
 NF_ACCEPT: Final = 1
 
 TCP_CLOSE: Final = 8
+NO_CLASH: Final = (TCP, ICMP, ICMPV6, SCTP, DCCP, GRE)  # trackers without allow_clash
 DAY: Final = 86_400 * SECOND
 LOOKED_AT: Final = 256  # connections whose time may be over, a packet
 EVICTION_RANGE: Final = 64  # slots that are searched for a victim: 8 lines, as NF_CT_EVICTION_RANGE is 8 chains
@@ -420,7 +421,7 @@ class Conntrack:
 
     def resolve_clash(self, p: Packet, mine: Entry, other: Entry, now: i64) -> i64:
         """nf_ct_resolve_clash: join the connection that was there first, or enter under the reply tuple alone, or drop."""
-        if mine.proto in (UDP, UDPLITE, GRE):
+        if mine.proto not in NO_CLASH:
             if self.join(p, mine, other):
                 return NF_ACCEPT
             rival = self.other_of(mine, mine.reply, hash_reply(mine, hash_entry(mine, zone_of(mine, 0))), now)

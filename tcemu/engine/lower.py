@@ -11,9 +11,11 @@ from itertools import groupby, pairwise
 from typing import Any, Final
 from zlib import crc32
 
+from tcemu.engine import lower_u32
 from tcemu.engine.effects.basics import CountedVerdictOp, CountOp, LastOp, LimitOp, QuotaOp, RandomOp, RefusedOp, VerdictOp
 from tcemu.engine.effects.divert import LogOp
 from tcemu.engine.effects.synproxy import SynProxyOp
+from tcemu.engine.effects.u32 import Place
 from tcemu.engine.lower_effects import EFFECTS
 from tcemu.engine.lower_nft import EFFECTS as NFT_EFFECTS
 from tcemu.engine.lower_sets import Sets, sync_sets
@@ -47,7 +49,7 @@ from tcemu.ir import operand as operands
 from tcemu.ir.effect import Effect, Random
 from tcemu.ir.ruleset import Attachment, Flowtable, Object, Ruleset
 from tcemu.ir.ruleset import Rule as RuleRecord
-from tcemu.ir.stats import OF_OLD, Stats
+from tcemu.ir.stats import Stats
 from tcemu.ir.step import Do, Masked, Match, Member, Unsupported
 from tcemu.ir.verdict import GOTO, JUMP, STEP, Verdict
 from tcemu.offload.nft_flows import FlowTable
@@ -61,6 +63,9 @@ TRACKING: Final = (effects.Translate, effects.ConnLimit, effects.Offload, effect
 CT_OBJECTS: Final = ("ct helper", "ct timeout", "ct expectation", "synproxy")
 
 PURE: Final = (CountOp, VerdictOp, LimitOp, QuotaOp, RandomOp, LastOp, LogOp, VerdictMapOp)  # ops that change nothing which a guard can see
+LOOK_ON: Final = frozenset(
+    ("basic", "bpf", "flow", "fw", "route", "u32")
+)  # kinds of filters whose continue leads to the next of the same prio
 RUN: Final = 16 if COMPILED else 4  # so many rules alike are worth an index
 
 
@@ -227,6 +232,8 @@ class Lowering:
         self.ruleset = ruleset
         self.program = Program()
         self.drafts: dict[str, list[Draft]] = {}  # by chain
+        self.tables: lower_u32.Tables | None = None  # of the u32 slot with links that is being lowered
+        self.place = Place()  # of all u32 slots without
         self.devices = {device.key: device.rank for device in host.devices}
         self.making = Making(ruleset, self.devices, self.program)
         updated = {part.set for rule in ruleset.rules for part in parts(rule.steps) if isinstance(part, effects.UpdateSet)}
@@ -287,7 +294,8 @@ class Lowering:
         """All rules of a chain: made, guarded, linked, and runs of like ones indexed."""
         chain = self.program.chains[key]
         self.making.nft = family != ""
-        made = [self._rule(record, family) for record in self.ruleset.rules.children(key)]
+        records = self.ruleset.rules.children(key)
+        made = self._drafts(records) if family == "" else [self._rule(record, family) for record in records]
         choose_guards(made)
         rules = [draft.rule for draft in made]
         for here, behind in pairwise([*rules, None]):
@@ -300,10 +308,40 @@ class Lowering:
                     earlier.next_slot = rule
                 waiting = []
             waiting.append(rule)
+        kinds = {slot.rank: slot.kind for slot in self.ruleset.slots.children(key)}
+        for rule in rules:
+            rule.go_on = rule.next if kinds.get(int(rule.slot)) in LOOK_ON else rule.next_slot
         index_runs(made)
         index_sets(made)
         self.drafts[key] = made
         chain.first = rules[0] if rules else None
+
+    def _drafts(self, records: list[RuleRecord]) -> list[Draft]:
+        """The rules of a tc chain; a u32 slot with links is one."""
+        linked = {record.slot for record in records if lower_u32.links(record)}
+        made = []
+        for slot, group in groupby(records, key=lambda record: record.slot):
+            if slot in linked:
+                made.append(self._tables(list(group)))
+            else:
+                made += [self._rule(record, "") for record in group]
+        return made
+
+    def _tables(self, records: list[RuleRecord]) -> Draft:
+        """A u32 slot with links: the guard that all its filters begin with, and an op that goes through its tables."""
+        guards = [step for step in records[0].steps[:1] if isinstance(step, Match) and step.implied]
+        draft = self._rule(RuleRecord(key=records[0].key.rpartition("/")[0], slot=records[0].slot, steps=list(guards)), "")
+        self.program.rules.pop()  # it stands for many
+        self.tables = lower_u32.Tables(self.ruleset, self._node)
+        draft.rule.ops = draft.rule.short = self.tables.root(records)
+        draft.rule.ops.name = "u32"
+        draft.pure = False
+        self.tables = None
+        return draft
+
+    def _node(self, record: RuleRecord) -> Rule:
+        """A node of a hash table; the protocol that its slot is for was asked before."""
+        return self._rule(record, "").rule
 
     def again(self, record: RuleRecord) -> Rule:
         """A rule made anew from other steps, linked to nothing; whoever tries what another rule would do takes its guards and ops."""
@@ -324,9 +362,14 @@ class Lowering:
         if record.hardware == "only":
             draft.tests.append(HardwareTest())
         last_op: Op | None = None
+        count, acting = 0, False
         for place, step in enumerate(record.steps):
             making.place = place
-            if isinstance(step, Match):
+            if isinstance(step, Match) and step.ends:
+                made: list[Op] = [lower_u32.word(step, rule, self.place if self.tables is None else self.tables.place)]
+            elif isinstance(step, Match):
+                if self.tables is not None and step.implied and place == 0:
+                    continue
                 if is_blind(step, record):
                     draft.tests.append(NeverTest())
                     continue
@@ -336,12 +379,15 @@ class Lowering:
                     rule.need |= need
                     draft.tests += tests
                     continue
-                made: list[Op] = [Guard(test) for test in ([GroupTest(need)] if need else []) + tests]
+                made = [Guard(test) for test in ([GroupTest(need)] if need else []) + tests]
             else:
+                if isinstance(step, Do) and step.obj and not acting:
+                    rule.lead, acting = count, True
                 made = [self._op(step, record, place)]
                 draft.pure = draft.pure and isinstance(made[0], PURE)
                 if isinstance(made[0], SynProxyOp):
                     self.program.proxied.update(LAYERS.get(family, (family,)))
+            count += len(made)
             for op in made:
                 if last_op is None:
                     rule.ops = op
@@ -366,11 +412,12 @@ class Lowering:
     def _op(self, step: Do | Unsupported, record: RuleRecord, index: int) -> Op:
         if isinstance(step, Unsupported):
             return RefusedOp(step.text)
+        if isinstance(step.effect, effects.Descend) and self.tables is not None:
+            return self.tables.descend(step.effect)
         shared: Object | None = self.ruleset.objects.get(step.obj) if step.obj else None
         if shared is not None:
             effect = shared.effect if shared.effect is not None else step.effect
             then = shared.then if step.effect is None else step.then
-            self.making.created = -1 if OF_OLD in shared.stats.extra else shared.stats.installed
             return self._make(effect, then, shared.otherwise, self._counter(shared))
         counter: Counter | None = None
         stats = getattr(step.effect, "stats", None) if not isinstance(step.effect, effects.Limit) else stats_of(step.effect)

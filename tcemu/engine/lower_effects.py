@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from msgspec import json
-
 from tcemu.clock import SECOND
 from tcemu.conntrack.nat import PERSISTENT, PROTO_OFFSET, PROTO_RANDOM, PROTO_RANDOM_FULLY, NatRange
-from tcemu.engine.effects.basics import CountOp, LimitOp, QuotaOp, RandomOp, RefusedOp, VerdictOp
+from tcemu.engine.effects.basics import CountOp, LimitOp, QuotaOp, RandomOp, VerdictOp
 from tcemu.engine.effects.edit import CongestionOp, EditKey, EditOp, StatelessNatOp
-from tcemu.engine.effects.gate import FAR, GateEntry, GateOp
 from tcemu.engine.effects.header import (
     DEC_TTL,
     MAC_PUSH,
@@ -30,6 +27,7 @@ from tcemu.engine.effects.output import BlockOutputOp, OutputOp
 from tcemu.engine.effects.police import PoliceOp
 from tcemu.engine.effects.track import TrackOp
 from tcemu.engine.effects.tunnel import TunnelOp
+from tcemu.engine.lower_other import make_other
 from tcemu.engine.lower_tests import geneve_bytes
 from tcemu.engine.lower_values import Making, signed
 from tcemu.engine.ports import halves
@@ -230,25 +228,6 @@ def make_police(making: Making, effect: effects.Police, then: Verdict, to: Chain
     op.mtu = effect.mtu or 0xFFFFFFFF
     op.peak_burst = op.wire(effect.mtu) * SECOND // effect.peak if effect.peak else 0
     op.packet_burst = effect.packet_burst * SECOND // effect.packet_rate if effect.packet_rate else 0
-    return op
-
-
-def make_other(making: Making, effect: effects.Other, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
-    """gate runs; ife, bpf and xt are listed only."""
-    if effect.kind != "gate":
-        return RefusedOp(effect.kind)
-    given = json.decode(bytes(effect.params))
-    first: GateEntry | None = None
-    total = 0
-    for opened, interval, _priority, octets in reversed(given["entries"]):
-        entry = GateEntry(bool(opened), interval, octets)
-        entry.next = first
-        first = entry
-        total += interval
-    op = GateOp(then.code, to, then.number, counter, making.program.bucket(counter), first, making.created)
-    op.total = max(total, 1)
-    op.base = min(max(given.get("base_time", 0), -FAR), FAR)
-    op.cycle = min(max(given.get("cycle_time", 0), 1), FAR)
     return op
 
 

@@ -61,6 +61,7 @@ class Sets:
         table.forms = [tuple(record.effects)]
         elements = self.ruleset.elements.children(key)
         table.data_words = data_words(record, elements)
+        table.spans = any(element.data_high is not None for element in elements)
         self.fill(table, [element for element in elements if element.low])
         for element in elements:
             if not element.low:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tcemu.engine import keys
+from tcemu.engine.effects.classic import BpfValue
 from tcemu.engine.generators import CountingValue, HashValue, Part, RandomValue, State, SymmetricValue
 from tcemu.engine.headers import PRESENT, ChunkValue, ExtensionValue, IpOptionValue, PayloadValue, TcpOptionValue
 from tcemu.engine.keys import BOTH, CtValue, FibValue, FingerValue, HelperValue, MetaValue, PortValue, RouteValue, SocketValue
@@ -18,6 +19,7 @@ from tcemu.engine.sets import MapValue, Search, SetTable
 from tcemu.engine.values import BitsValue, ConstValue, SlotValue, Value
 from tcemu.fields import BY_NAME, IIF, OIF
 from tcemu.ir.operand import Bits, Concat, Const, Hash, Key, Load, Lookup, Number, Operand, Raw
+from tcemu.packet.cbpf import Classic
 from tcemu.packet.fingerprint import LOOSE, SKIP, STRICT
 
 if TYPE_CHECKING:
@@ -42,7 +44,6 @@ class Making:
         self.nft = False  # the rule is nft's, and an absent header ends it
         self.key = ""  # the rule's
         self.place = 0  # the step's
-        self.created = -1  # when the action at hand was made (ns), -1: not known
         self.transport = False  # a guard in front has settled which transport protocol it is
         self.table: Callable[[str], SetTable | None] = lambda _key: None  # the run-time form of a set
         self.object_op: Callable[[str], Op | None] = lambda _key: None
@@ -159,7 +160,8 @@ def lookup(operand: Lookup, making: Making) -> list[Value]:
     found = search(operand.key, operand.map, making)
     if found is None:
         return []
-    return [MapValue(found, word) for word in range(max(found.table.data_words, 1))]
+    count = max(found.table.data_words, 1)
+    return [MapValue(found, word) for word in range(2 * count if found.table.spans else count)]
 
 
 # ---------------------------------------------------------------------- hashes
@@ -430,6 +432,16 @@ def absent(args: Args, making: Making) -> list[Value]:
     return [MetaValue(keys.ABSENT, 0) for _ in range(2 if args[-1].startswith("ip6") else 1)]
 
 
+def classic(text: str) -> Classic:
+    """A program out of the text that tc lists it by: ``N,code jt jf k,…``."""
+    return Classic([int(word) for instruction in text.split(",")[1:] for word in instruction.split()])
+
+
+def bpf(args: Args, making: Making) -> list[Value]:
+    """The number that a classic BPF program returns."""
+    return [BpfValue(classic(args[0]))]
+
+
 KEYS: Final[dict[str, Callable[[Args, Making], list[Value]]]] = {
     "meta": meta,
     "ct": ct,
@@ -439,4 +451,5 @@ KEYS: Final[dict[str, Callable[[Args, Making], list[Value]]]] = {
     "socket": socket,
     "osf": osf,
     "ipsec": absent,
+    "bpf": bpf,
 }

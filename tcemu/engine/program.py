@@ -102,7 +102,7 @@ class Observer:
 
 
 class Bucket:
-    """What a policer remembers between packets; rules that share the action share it. Tokens are nanoseconds. A gate keeps its own in it."""
+    """What a policer remembers between packets; rules that share the action share it. Tokens are nanoseconds."""
 
     def __init__(self) -> None:
         self.checked: i64 = -1
@@ -284,7 +284,8 @@ class Rule:
         self.miss: Rule | None = None  # where failed tests behind a good guard lead: `next`, or past what of its run cannot match
         self.over: Rule | None = None  # where a body leads that yields no verdict: `miss` if it changes nothing that guards see
         self.back: Rule | None = None  # where a return from the chain that it jumps to leads: `over` if nothing there changes anything
-        self.next_slot: Rule | None = None  # where tc's continue leads
+        self.next_slot: Rule | None = None  # the first rule of another prio slot
+        self.go_on: Rule | None = None  # where tc's continue leads: there, or to `next` where the kind looks on
         self.index: Index | None = None  # of the run that starts here
         self.need: i64 = G_META  # groups that must be there
         self.guard_slot: i64 = 0
@@ -294,6 +295,7 @@ class Rule:
         self.tests: Test | None = None
         self.ops: Op | None = None
         self.short: Op | None = None  # the same in fewer, where nobody watches
+        self.lead: i64 = 0  # how many ops stand before the first action
         self.hits: i64 = 0
         self.hardware: bool = False  # a backend has the rule in hardware
         self.hw_packets: i64 = 0  # of the hits, those that happened there

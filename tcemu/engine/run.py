@@ -9,7 +9,7 @@ from __future__ import annotations
 from mypy_extensions import i64
 
 from tcemu.engine.program import JUMP_DEPTH, JUMP_TTL, Chain, Env, Observer, Rule
-from tcemu.ir.verdict import ACCEPT, CONTINUE, DROP, GOTO, JUMP, MISS, PIPE, RETURN, STEP
+from tcemu.ir.verdict import ACCEPT, CONTINUE, DROP, GOTO, JUMP, LEAVE, MISS, PIPE, RETURN, STEP
 from tcemu.packet.packet import Packet
 
 
@@ -77,7 +77,7 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
                 watch.step(rule.key, rule.place_of(op), op.name, code)
             if code != PIPE:
                 if code == STEP:
-                    code = _steps(env, p, rule, op.number, watch)
+                    code = jump_ahead(env, p, rule, op.number, watch)
                 break
             op = op.next
         if in_hardware:
@@ -95,7 +95,7 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
         if code <= MISS:
             rule = rule.over if watch is None else rule.next
         elif code == CONTINUE:
-            rule = rule.next_slot
+            rule = rule.go_on
         elif code == JUMP:
             if depth >= JUMP_DEPTH:  # nft_do_chain: NF_DROP with a warning
                 p.reason = "jumps nest deeper than 16"
@@ -115,6 +115,8 @@ def evaluate(env: Env, p: Packet, entry: Chain) -> i64:
                 return entry.end
             depth -= 1
             rule = stack.pop().back if watch is None else stack.pop().next
+        elif code == LEAVE:
+            rule = rule.next_slot
         else:  # RECLASSIFY
             if restarts >= entry.max_restarts:
                 p.reason = "reclassify restarted classification more than 16 times"
@@ -143,14 +145,14 @@ def _enter(env: Env, watch: Observer | None) -> Rule | None:
     return target.first
 
 
-def _steps(env: Env, p: Packet, rule: Rule, number: i64, watch: Observer | None) -> i64:
+def jump_ahead(env: Env, p: Packet, rule: Rule, number: i64, watch: Observer | None) -> i64:
     """tc "jump N": the action list again from its start, N actions skipped (tcf_action_exec).
 
     It ends in TC_ACT_OK when there are not that many, or after 32 jumps.
     """
     ttl: i64 = JUMP_TTL - 1
     while number > 0 and ttl > 0:
-        op = rule.op_at(number)
+        op = rule.op_at(rule.lead + number)
         if op is None:
             return ACCEPT
         code: i64 = PIPE

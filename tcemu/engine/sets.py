@@ -207,6 +207,7 @@ class SetTable:
         self.timeout: i64 = 0
         self.dynamic: bool = False
         self.data_words: int = 0
+        self.spans: bool = False  # a map of ranges: the words of the upper end stand behind those of the lower one
         self.live: i64 = 0  # elements that packets have not deleted; those that timed out count until the next tidying
         self.template: Op | None = None  # statements that each new element gets
         self.forms: list[object] = [()]  # the statements of elements that packets make, as records; the first are the set's own

@@ -54,6 +54,7 @@ from tcemu.fields import (
     G_PPPOE,
     G_TCP,
     G_UDP,
+    G_UDPLITE,
     G_VLAN,
     ICMP_TYPE,
     IP6_DADDR,
@@ -70,14 +71,14 @@ from tcemu.fields import (
     PRIORITY,
 )
 from tcemu.ir.verdict import ACCEPT, DROP, STOLEN
-from tcemu.packet.checksum import checksum, verify_header
+from tcemu.packet.checksum import checksum, udplite_verifies, verify_header
 from tcemu.packet.edit import be16, be32, get16
 from tcemu.packet.packet import (
     HOST,
     OTHERHOST,
     Packet,
 )
-from tcemu.packet.protocols import IP_DF
+from tcemu.packet.protocols import IP_DF, IPPROTO_TCP
 from tcemu.packet.reply import reject_verifies
 from tcemu.packet.respond import echo_reply4, echo_reply6
 from tcemu.packet.rewrite import decrement_ttl, set_bytes, trim_to_ip
@@ -91,6 +92,7 @@ DEST_UNREACH6: Final = 1  # ICMPv6
 TOO_BIG6: Final = 2
 TIME_EXCEEDED6: Final = 3
 LEAST_MTU6: Final = 1280
+TCP_HEADER: Final = 20
 RECORD_ROUTE: Final = 7  # IPv4 options
 LSRR: Final = 131
 SSRR: Final = 137
@@ -165,6 +167,9 @@ class Stack(Elsewhere):
         code = self.run_stages(p, self.hooks4.prerouting, PF_IPV4, port.index, 0)
         if code != ACCEPT:
             return code
+        pieces = p.pieces
+        if pieces is not None and p.f[L4PROTO] == IPPROTO_TCP and pieces[0] < TCP_HEADER:
+            p.pieces = None  # tcp_v4_early_demux pulls the whole header into the first piece, and the pieces no longer suit
         return self.route4(p, port)
 
     def receive6(self, p: Packet, port: Port) -> i64:
@@ -365,10 +370,10 @@ class Stack(Elsewhere):
             return
         if (groups & G_UDP) != 0:
             if not is_short(p, four) and not self.heard(p) and reject_verifies(p):
-                if four:
-                    self.icmp4(p, DEST_UNREACH, 3, 0, True)
-                else:
-                    self.icmp6(p, DEST_UNREACH6, 4, 0)
+                self.refuse_port(p, four)
+        elif (groups & G_UDPLITE) != 0:
+            if udplite_verifies(p):
+                self.refuse_port(p, four)
         elif (groups & G_TCP) != 0:
             if not self.heard(p):
                 self.reset(p, False)
@@ -377,6 +382,13 @@ class Stack(Elsewhere):
                 self.icmp4(p, DEST_UNREACH, 2, 0, True)
             elif p.l4 >= 0:
                 self.icmp6(p, 4, 1, 6)
+
+    def refuse_port(self, p: Packet, four: bool) -> None:
+        """Nobody listens there: port unreachable."""
+        if four:
+            self.icmp4(p, DEST_UNREACH, 3, 0, True)
+        else:
+            self.icmp6(p, DEST_UNREACH6, 4, 0)
 
     def heard(self, p: Packet) -> bool:
         """Is there a local socket for the packet?"""

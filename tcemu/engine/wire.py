@@ -53,6 +53,7 @@ from tcemu.packet.rewrite import fragment, vlan_pop, vlan_push
 XMIT_DROP: Final = 1  # NET_XMIT_DROP
 ENETDOWN: Final = -100
 ENODEV: Final = -19
+EMSGSIZE: Final = -90
 ETH_HLEN: Final = 14
 ABOVE: Final = G_META | G_ETH | G_VLAN | G_CVLAN | G_MPLS | G_PPPOE | G_IP4 | G_IP6 | G_CT  # groups of headers above the transport's
 NO_PROTOCOL: Final = 255
@@ -363,9 +364,15 @@ class Wire(Env):
         return self.send(p, port)
 
     def cut_again(self, p: Packet, port: Port) -> i64:
-        """A packet that tc ct put together leaves as fragments."""
+        """A packet that tc ct put together leaves as fragments, no larger than it came in nor than the device takes (sch_fragment)."""
         code: i64 = 0
-        for piece in fragment(p, p.mru, self.hash):
+        mtu = p.mru
+        if port.mtu < mtu:
+            if (p.groups & G_IP6) != 0:
+                p.reason = f"longer than the MTU of {port.name}"
+                return EMSGSIZE
+            mtu = port.mtu
+        for piece in fragment(p, mtu, self.hash):
             part = self.copied(p)
             size: i64 = len(piece)
             part.data, part.start, part.end, part.mru = piece, 0, size, 0

@@ -117,6 +117,24 @@ class Output(Struct, frozen=True, tag="output", omit_defaults=True):
     block: int = 0
 
 
+class Descend(Struct, frozen=True, tag="descend", omit_defaults=True):
+    """tc u32's link: on in another hash table (its rule's key) of so many ``buckets``, with offsets that count from further on.
+
+    The bucket is the word at ``hash_at`` under ``hash_mask``. ``plus`` bytes, and as many as the 16 bits at ``at`` say
+    (under ``mask``, ``shift`` to the right), are what `Raw` of base u32+ counts from, or, with ``eat``, all.
+    """
+
+    table: str
+    buckets: int
+    hash_at: int = 0
+    hash_mask: int = 0
+    plus: int | None = None
+    at: int | None = None
+    mask: int = 0
+    shift: int = 0
+    eat: bool = False
+
+
 class Tunnel(Struct, frozen=True, tag="tunnel", omit_defaults=True):
     """tc tunnel_key set (family 4 or 6) and unset (family 0)."""
 
@@ -353,7 +371,7 @@ class Helper(Struct, frozen=True, tag="helper", omit_defaults=True):
 
 
 class Other(Struct, frozen=True, tag="other", omit_defaults=True):
-    """A kind that lists but does nothing to packets here (bpf, gate, ife …): parameters as its file wants them."""
+    """A kind with a bag of parameters, as its file wants them (tc bpf, gate, ife, xt)."""
 
     kind: str
     params: Raw = Raw(b"{}")
@@ -371,6 +389,7 @@ Effect = (
     | Checksum
     | Nat
     | Output
+    | Descend
     | Tunnel
     | Vlan
     | Mpls

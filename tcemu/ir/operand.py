@@ -18,7 +18,10 @@ class Load(Struct, frozen=True, tag="load"):
 
 
 class Raw(Struct, frozen=True, tag="raw"):
-    """Bits of the packet itself: ``base`` is ll, nh, th or ih, offset and length in bits."""
+    """Bits of the packet itself: ``base`` is ll, nh, th or ih, offset and length in bits.
+
+    tc u32 counts from where its links have led it: u32, and u32+ behind the header that the last link measured.
+    """
 
     base: str
     offset: int

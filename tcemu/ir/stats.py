@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from msgspec import Struct
-
-OF_OLD: Final = "of_old"  # in Stats.extra: made before the capture's time began, nobody knows how long
 
 
 class Stats(Struct, omit_defaults=True):

@@ -70,13 +70,14 @@ Test = Masked | AnyBit | Range | Member | Compare | SameAs | AnyOf | Not
 class Match(Struct, frozen=True, tag="match", omit_defaults=True):
     """A guard. ``implied`` guards run and are not printed.
 
-    ``zero``: an absent header reads zero (flower) instead of failing the match (nft).
+    ``zero``: an absent header reads zero (flower) instead of failing the match (nft). ``ends``: it ends the whole slot (tc u32).
     """
 
     left: Operand
     test: Test
     implied: bool = False
     zero: bool = False
+    ends: bool = False
 
 
 class Do(Struct, frozen=True, tag="do", omit_defaults=True):

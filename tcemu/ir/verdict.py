@@ -8,7 +8,7 @@ from msgspec import Struct
 
 PIPE: Final = 0  # on to the next step
 MISS: Final = 1  # the guard failed: on to the next rule (nft: NFT_BREAK)
-CONTINUE: Final = 2  # tc TC_ACT_UNSPEC: on to the next prio slot
+CONTINUE: Final = 2  # tc TC_ACT_UNSPEC: on to the next prio slot, or to the next filter where the kind looks on
 ACCEPT: Final = 3
 DROP: Final = 4
 STOLEN: Final = 5  # somebody else owns the packet now (redirected, held by defragmentation, queued)
@@ -20,6 +20,7 @@ JUMP: Final = 10
 RETURN: Final = 11
 RECLASSIFY: Final = 12
 STEP: Final = 13  # tc "jump N": on with the list's action number N (act_api.c TC_ACT_JUMP)
+LEAVE: Final = 14  # on to the next prio slot, whatever the kind of this one does with CONTINUE
 
 NAMES: Final = (
     "pipe",
@@ -36,6 +37,7 @@ NAMES: Final = (
     "return",
     "reclassify",
     "step",
+    "leave",
 )
 
 

@@ -6,7 +6,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from tcemu.fields import BY_NAME
-from tcemu.ir.effect import ConnLimit, Limit, Quota, UpdateSet
+from tcemu.ir.effect import ConnLimit, Descend, Limit, Quota, UpdateSet
 from tcemu.ir.operand import Bits, Concat, Hash, Key, Load, Lookup, Number, Operand, Raw
 from tcemu.ir.step import AnyBit, AnyOf, Compare, Do, Masked, Match, Member, Not, Range, SameAs, Step, Test, Unsupported
 from tcemu.lint.space import DOMAINS, Box, Values, both, domain, join, less, meet, whole
@@ -34,7 +34,8 @@ KEY_BITS: Final = {
     "meta broute": 8,
 }
 RANDOM: Final = ("random", "cpu", "time", "hour", "day")  # keys that differ from one look to the next
-UNSURE: Final = (Limit, Quota, ConnLimit, UpdateSet)  # effects that may end the rule
+UNSURE: Final = (Limit, Quota, ConnLimit, UpdateSet, Descend)  # effects that may end the rule
+UNSURE_ACTIONS: Final = ("tc bpf ", "tc gate ", "tc ife ")  # of tc, by the start of their keys; the others do what they say
 
 
 class Members:
@@ -100,7 +101,10 @@ def boxes_of(steps: list[Step], members: Members) -> list[Box]:
             found = [box._replace(exact=False) for box in found]
         elif isinstance(step, Do):
             if isinstance(step.effect, UNSURE) or (
-                step.obj and step.effect is None and "/counter " not in step.obj and not step.obj.startswith("tc ")
+                step.obj
+                and step.effect is None
+                and "/counter " not in step.obj
+                and (not step.obj.startswith("tc ") or step.obj.startswith(UNSURE_ACTIONS))
             ):
                 found = [box._replace(exact=False) for box in found]
             if step.then.code:

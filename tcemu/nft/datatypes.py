@@ -66,6 +66,11 @@ class Datatype:
             return len(self.parts) == len(other.parts) and all(a.same(b) for a, b in zip(self.parts, other.parts, strict=True))
         return self.name == other.name
 
+    @property
+    def worded(self) -> bool:
+        """Of a bitmask: does each bit have a word of its own, or a number as labels of connections have?"""
+        return bool(self.table) or self.name == "ct_label"
+
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
@@ -436,6 +441,8 @@ def _show_day(dtype: Datatype, value: int, out: Any) -> str:
 
 def bits_of(dtype: Datatype, value: int, out: Any, separator: str = ",") -> str:
     """A bitmask as its words; bits without a word make it a number."""
+    if dtype.name == "ct_label" and value:
+        return separator.join(_show_label(dtype, 1 << place, out) for place in range(value.bit_length()) if value >> place & 1)
     if not dtype.table:
         return f"0x{value:x}"
     words = []

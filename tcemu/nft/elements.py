@@ -36,7 +36,7 @@ def part_form(dtype: Datatype, bits: int, low: int, high: int) -> Form:
     if dtype.root == "string":
         return ["v", dtype.name, string_of(low, high, bits)]
     if low == high:
-        if dtype.root == "bitmask" and dtype.table and low & (low - 1):
+        if dtype.root == "bitmask" and dtype.worded and low & (low - 1):
             return ["flags", dtype.name, low]
         return ["v", dtype.name, low]
     if dtype.prefix:

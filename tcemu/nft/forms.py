@@ -47,7 +47,7 @@ def form(expr: Expr) -> Form:
 def value_form(expr: Value) -> Form:
     """A value; several bits of a bitmask as bits with bars."""
     dtype = expr.dtype
-    if dtype is not None and dtype.root == "bitmask" and dtype.table and isinstance(expr.value, int) and expr.value & (expr.value - 1):
+    if dtype is not None and dtype.root == "bitmask" and dtype.worded and isinstance(expr.value, int) and expr.value & (expr.value - 1):
         return ["flags", dtype.name, expr.value]
     return ["v", _name(expr), expr.value]
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from tcemu.host.model import Host
+
+LABELS: Final = "/etc/connlabel.conf"
+LONGEST: Final = 511
+_LABEL: Final = re.compile(r"(?:0x([0-9a-fA-F]+)|(\d+))\s+(\S+)")
 
 
 class Names:
@@ -15,6 +20,7 @@ class Names:
         self.host = host
         self._by_index: dict[int, str] | None = None
         self._hosts: dict[str, str] | None = None
+        self._labels: list[tuple[int, str]] | None = None
 
     def device_index(self, name: str) -> int | None:
         """The index of a device of the host."""
@@ -76,10 +82,28 @@ class Names:
         except (KeyError, OverflowError):
             return None
 
-    def label(self, _name: str) -> int | None:
-        """The bit of a named conntrack label (connlabel.conf is not read: its bits are the machine's, not the ruleset's)."""
-        return None
+    def label(self, name: str) -> int | None:
+        """The bit of a named conntrack label."""
+        return next((bit for bit, known in self.labels() if known == name), None)
 
-    def label_name(self, _bit: int) -> str | None:
+    def label_name(self, bit: int) -> str | None:
         """The name of a conntrack label's bit."""
-        return None
+        return next((name for known, name in self.labels() if known == bit), None)
+
+    def labels(self) -> list[tuple[int, str]]:
+        """Bits and names of /etc/connlabel.conf, up to a line that is not one (src/rt.c rt_symbol_table_init)."""
+        if self._labels is None:
+            self._labels = []
+            try:
+                with open(LABELS, encoding="utf-8", errors="replace") as file:
+                    for line in file:
+                        text = line.lstrip(" \t").rstrip("\n")
+                        if not text or text[0] == "#":
+                            continue
+                        found = _LABEL.match(text)
+                        if found is None:
+                            break
+                        self._labels.append((int(found[1], 16) if found[1] else int(found[2]), found[3][:LONGEST]))
+            except OSError:
+                pass
+        return self._labels

@@ -92,7 +92,7 @@ def value(dtype: Datatype, number: int | str, out: Out) -> Any:
         return _bare(datatypes.show(dtype, number, out))
     if dtype.name in NUMBERS:
         if dtype.name == "ct_label" and number and not number & (number - 1):
-            return number.bit_length() - 1
+            return out.names.label_name(number.bit_length() - 1) or number.bit_length() - 1
         if dtype.name in ("uid", "gid"):
             named = _bare(datatypes.show(dtype, number, out))
             return number if named.isdigit() else named

@@ -216,6 +216,19 @@ def _verify_part(p: Packet, proto: i64, at: i64, end: i64) -> bool:
     return fold(pseudo(p, proto, end - at) + sum_bytes(p.data, first, at + reach)) == 0xFFFF
 
 
+def udplite_verifies(p: Packet) -> bool:
+    """udplite_checksum_init and udp_lib_checksum_complete: the coverage is possible, and what it covers sums up (RFC 3828)."""
+    room = p.l3_end - p.l4
+    if room < 8 or p.f[UDP_CSUM] == 0:
+        return False
+    reach = p.f[UDP_LEN]
+    if reach == 0:
+        reach = room
+    elif reach < 8 or reach > room:
+        return False
+    return fold(pseudo(p, IPPROTO_UDPLITE, room) + sum_bytes(p.data, p.l4, p.l4 + reach)) == 0xFFFF
+
+
 def _fill_crc_table() -> None:
     for byte in range(256):
         crc = byte

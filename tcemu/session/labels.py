@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tcemu.tc.u32_read import u32_handle
+
 if TYPE_CHECKING:
     from tcemu.session.session import Session
 
 TOO_MANY: Final = 2000  # rules beyond which no listing is made only to name them
 _TC_HEAD: Final = re.compile(r"^filter .*?pref (\d+) (\w+)(?: chain (\d+))? (?:handle|fh) (\S+)")
+_INLINE: Final = re.compile(r"\blink \S+|\bbytecode '.*'")  # of u32 and bpf: what the head line says besides
 _NFT_RULE: Final = re.compile(r"^\t\t(.*) # handle (\d+)$")
 
 
@@ -51,9 +54,9 @@ def _tc_texts(session: Session, table: str) -> dict[str, str]:
     for line in session.tc(["filter", "show", *table.removeprefix("tc ").split()]).stdout.split("\n"):
         head = _TC_HEAD.match(line)
         if head is not None:
-            handle = int(head[4].removeprefix("0x").replace(":", ""), 16) if re.fullmatch(r"(0x)?[0-9a-f:]+", head[4]) else 0
-            key = f"{table}/{head[3] or 0}/{head[1]}/{handle:08x}"
-            words = [head[2]]
+            key = f"{table}/{head[3] or 0}/{head[1]}/{_handle(head[4]):08x}"
+            inline = _INLINE.search(line)
+            words = [head[2], inline[0]] if inline is not None else [head[2]]
         elif line.startswith("filter "):
             key = ""
         elif key and (line.startswith(("  ", "\taction order"))):
@@ -63,6 +66,13 @@ def _tc_texts(session: Session, table: str) -> dict[str, str]:
         if key:
             found[key] = " ".join(words)
     return found
+
+
+def _handle(text: str) -> int:
+    """A filter's handle as a listing has it; u32's is table, bucket and node."""
+    if ":" in text:
+        return u32_handle(text) or 0
+    return int(text, 16) if re.fullmatch(r"(0x)?[0-9a-f]+", text) else 0
 
 
 def _nft_texts(session: Session) -> dict[str, str]:

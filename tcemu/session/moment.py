@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tcemu.ir.stats import OF_OLD
 from tcemu.session.session import CLOCK
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ def enter_capture_time(session: Session, first: int, wall: int) -> None:
         for action in list(session.ruleset.objects):
             if action.stats.installed:
                 action.stats.installed += shift
-                if action.kind == "gate":  # its schedule is under way when the capture begins
-                    action.stats.extra = action.stats.extra | {OF_OLD: 1}
                 session.ruleset.objects.put(action)
         for element in list(session.ruleset.elements):
             if element.expires:

@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.ir.step import Do
+from tcemu.session.dumped import Place, lost
+from tcemu.tc import kinds
 
 if TYPE_CHECKING:
     from tcemu.ir.ruleset import Rule, Slot
@@ -25,12 +27,14 @@ class RuleState:
     def __init__(self, session: Session, tc: bool, nft: bool) -> None:
         self.session, self.tc, self.nft = session, tc, nft
         self._hooks: list[str] = []
+        self._lost: dict[str, set[Place]] = {}
         self._old_tc: dict[TcKey, Counts] = {}
         self._old_nft: dict[tuple[str, str], Any] = {}
 
     def restart(self) -> None:
         """Find the hooks anew and count from here."""
         self._hooks = self.find_hooks() if self.tc else []
+        self._lost = {hook: lost(self.session, hook) for hook in self._hooks}
         self.delta()
 
     def find_hooks(self) -> list[str]:
@@ -50,7 +54,7 @@ class RuleState:
         """What moved since the last look."""
         out: list[dict[str, Any]] = []
         if self.tc:
-            new = {key: counts for hook in self._hooks for key, counts in tc_counters(self.session, hook)}
+            new = {key: counts for hook in self._hooks for key, counts in tc_counters(self.session, hook, self._lost[hook])}
             out += _tc_delta(self._old_tc, new)
             self._old_tc = new
         if self.nft:
@@ -60,17 +64,17 @@ class RuleState:
         return out
 
 
-def tc_counters(session: Session, hook: str) -> list[tuple[TcKey, Counts]]:
-    """The counters of every action of every filter behind a hook, in the order of a dump."""
+def tc_counters(session: Session, hook: str, unseen: set[Place]) -> list[tuple[TcKey, Counts]]:
+    """The counters of every action of every filter behind a hook, in the order of a dump; but for those that the dump leaves out."""
     ruleset = session.ruleset
     found: list[tuple[TcKey, Counts]] = []
     for chain in ruleset.chains.children(f"tc {hook}"):
         rules: dict[int, list[Rule]] = {}
-        for rule in ruleset.rules.children(chain.key):
+        for rule in ruleset.rules.children(chain.key) + ruleset.rules.children(f"{chain.key}/u32"):
             rules.setdefault(rule.slot, []).append(rule)
         for slot in ruleset.slots.children(chain.key):
-            if slot.kind in WITH_ACTIONS:
-                for rule in sorted(rules.get(slot.rank, []), key=lambda rule: rule.key):
+            if slot.kind in WITH_ACTIONS and (int(chain.name), slot.rank, slot.kind) not in unseen:
+                for rule in kinds.listed(slot.kind, rules.get(slot.rank, [])):
                     found += _actions(session, hook, int(chain.name), slot, rule)
     return found
 

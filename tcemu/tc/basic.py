@@ -10,7 +10,8 @@ import errno
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tcemu.ir.ruleset import Rule
-from tcemu.ir.step import Step, Unsupported
+from tcemu.ir.step import Do, Step
+from tcemu.ir.verdict import MISS, Verdict
 from tcemu.syntax.words import Word
 from tcemu.tc import ematch
 from tcemu.tc.command import FilterCommand
@@ -112,5 +113,5 @@ def configure_cgroup(work: Work, command: FilterCommand, slot: SlotNote, old: Ru
         raise RefusalError("", errno.EEXIST)
     if not command.handle:
         raise RefusalError()
-    steps: list[Step] = [Unsupported("cgroup", "packets have no control group here")]
+    steps: list[Step] = [Do(None, Verdict(MISS), implied=True)]  # packets from a wire have the class id 0, which matches nothing
     return Filter(steps, RuleNote(command.handle, 0, 0, "", "", {"terms": ematch.listed(options.terms)}), whole=True)

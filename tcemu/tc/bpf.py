@@ -1,4 +1,4 @@
-"""bpf: match by a program. Bytecode is checked and listed; a packet that meets it is refused.
+"""bpf: match by a program, classic bytecode that runs on the frame.
 
 Source: iproute2 6.1 tc/f_bpf.c, man tc-bpf(8); net/sched/cls_bpf.c.
 """
@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from msgspec import Raw
+from msgspec.json import encode
+
+from tcemu.ir.effect import Other
+from tcemu.ir.operand import Key
 from tcemu.ir.ruleset import Rule
-from tcemu.ir.step import Step, Unsupported
+from tcemu.ir.step import Compare, Do, Match, Step
 from tcemu.syntax.words import Word
 from tcemu.tc import bytecode
 from tcemu.tc.command import FilterCommand
@@ -27,12 +32,13 @@ NO_PROGRAM = "Unable to parse bpf command line\n"
 
 
 class Options(NamedTuple):
-    """Class id, program, flags."""
+    """Class id, program, flags; ``direct``: the program's number is the verdict."""
 
     classid: int
     program: list[tuple[int, int, int, int]]
     flags: int
     given: bool
+    direct: bool
 
 
 class BpfReader(FilterReader):
@@ -44,6 +50,7 @@ class BpfReader(FilterReader):
         super().__init__(parse)
         self.program: list[tuple[int, int, int, int]] = []
         self.flags = 0
+        self.direct = False
         self.object = False  # an object file is to be loaded, which nothing here does
 
     def on_bytecode(self, word: Word) -> None:
@@ -76,12 +83,14 @@ class BpfReader(FilterReader):
         self.given = True
         if name == "SKIP_HW":
             self.flags |= SKIP_HW
+        elif name in ("DIRECT_ACTION", "DA"):
+            self.direct = True
 
     def finish(self) -> Options:
         if self.object:
             raise ComplaintError("Cannot initialize ELF context!\nUnable to load program\n")
-        self.options = Options(self.classid, self.program, self.flags, not self.empty)
-        return Options(self.classid, self.program, self.flags, not self.empty)
+        self.options = Options(self.classid, self.program, self.flags, not self.empty, self.direct)
+        return Options(self.classid, self.program, self.flags, not self.empty, self.direct)
 
 
 READER = BpfReader
@@ -96,8 +105,11 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     slot.made += old is None
     order = -slot.made if old is None else old.extra.get("order", -1)
     text = bytecode.text(options.program)
-    steps: list[Step] = [Unsupported(f"bytecode '{text}'", "programs do not run")]
+    steps: list[Step] = [Match(Key("bpf", (text,)), Compare("!=", 0))]
     extra: dict[str, Any] = {"text": text, "order": order}
+    if options.direct:
+        steps = [Do(Other("bpf", Raw(encode({"bytecode": text, "direct": True}))), implied=True)]
+        extra["direct"] = True
     return Filter(steps, RuleNote(command.handle, options.classid, options.flags, "", "", extra), order)
 
 
@@ -112,6 +124,8 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
         out.string("handle", "handle %s ", f"0x{note.handle:x}")
     if note.classid:
         out.string("flowid", "flowid %s ", classid_text(note.classid))
+    if note.extra.get("direct"):
+        out.flag("direct-action", "direct-action ")
     if note.flags & SKIP_HW:
         out.flag("skip_hw", "skip_hw ")
     out.flag("not_in_hw", "not_in_hw ")

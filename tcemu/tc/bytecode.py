@@ -1,6 +1,6 @@
-"""Classic BPF programs as tc takes them: ``N,code jt jf k,…``; checked as the kernel checks them. They list and do not run.
+"""Classic BPF programs as tc takes them: ``N,code jt jf k,…``; checked as the kernel checks them.
 
-Source: iproute2 6.1 lib/bpf_legacy.c bpf_ops_parse; Linux 6.1 net/core/filter.c bpf_check_classic, chk_code_allowed.
+Source: iproute2 6.1 lib/bpf_legacy.c bpf_ops_parse; Linux 6.1 net/core/filter.c bpf_check_classic, chk_code_allowed, check_load_and_stores.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ JUMP: Final = 0x05
 DIVISIONS: Final = (0x34, 0x94)  # by a constant
 SHIFTS: Final = (0x64, 0x74)
 MEMORY: Final = (0x60, 0x61, 0x02, 0x03)
+STORES: Final = (0x02, 0x03)
+ABSOLUTE: Final = (0x20, 0x28, 0x30)  # loads
+EXTENSIONS: Final = range(0xFFFFF000, 0xFFFFF040, 4)  # SKF_AD_OFF: what absolute loads find beside the packet
+ALL: Final = 0xFFFF  # of the 16 words of memory
 ALLOWED: Final = frozenset(
     bytes.fromhex("040c141c242c343c949c545c444ca4ac646c747c842028308040480050006001")
     + bytes.fromhex("81b16102030787061605151d353d252d454d")
@@ -52,19 +56,38 @@ def parse(text: str) -> list[tuple[int, int, int, int]] | str:
 
 
 def check(program: list[tuple[int, int, int, int]]) -> None:
-    """The kernel's verifier: known codes, no division by zero, jumps inside, a return at the end."""
+    """The kernel's verifier: known codes, no division by zero, jumps inside, a return at the end, no word of memory read unwritten."""
     last = len(program) - 1
     for place, (code, yes, no, value) in enumerate(program):
         bad = code not in ALLOWED
         bad |= code in DIVISIONS and value == 0
         bad |= code in SHIFTS and value >= 32
         bad |= code in MEMORY and value >= 16
+        bad |= code in ABSOLUTE and value >= EXTENSIONS.start and value not in EXTENSIONS
         bad |= code == JUMP and value >= last - place
         bad |= code & 7 == 5 and code != JUMP and place + 1 + max(yes, no) > last
         if bad:
             raise RefusalError()
-    if not program or program[-1][0] not in RETURNS:
+    if not program or program[-1][0] not in RETURNS or not _written_first(program):
         raise RefusalError()
+
+
+def _written_first(program: list[tuple[int, int, int, int]]) -> bool:
+    """Is each word of memory written, on every way, before it is read? Jumps only lead forward."""
+    known = [ALL] * (len(program) + 1)
+    here = 0
+    for place, (code, yes, no, value) in enumerate(program):
+        here &= known[place]
+        if code in STORES:
+            here |= 1 << value
+        elif code in MEMORY:
+            if not here >> value & 1:
+                return False
+        elif code & 7 == JUMP:
+            for jump in (value,) if code == JUMP else (yes, no):
+                known[place + 1 + jump] &= here
+            here = ALL
+    return True
 
 
 def text(program: list[tuple[int, int, int, int]]) -> str:

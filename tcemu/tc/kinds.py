@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tcemu.ir.ruleset import Rule
 
 # kind of filter -> module of tcemu.tc with READER (what reads its keys) and KIND (what applies and shows it)
 FILTERS: Final = {
@@ -57,6 +60,13 @@ def filter_module(kind: str) -> Any:
 def action_module(kind: str) -> Any:
     """The module of a kind of action."""
     return import_module(f"tcemu.tc.actions.{ACTIONS[kind]}")
+
+
+def listed(kind: str, rules: list[Rule]) -> list[Rule]:
+    """The filters of a slot in the order of a dump: most kinds by handle."""
+    module = filter_module(kind)
+    found: list[Rule] = module.listed(rules) if hasattr(module, "listed") else sorted(rules, key=lambda rule: rule.rank & 0xFFFFFFFF)
+    return found
 
 
 def filter_reader(kind: str) -> Any:

@@ -131,7 +131,8 @@ def _flow(_rule: Rule, note: RuleNote, _acts: bool) -> list[str]:
 
 
 def _bpf(_rule: Rule, note: RuleNote, _acts: bool) -> list[str]:
-    return ["bytecode", note.extra["text"], *_classid(note, False), *_skips(note)]
+    direct = ["direct-action"] if note.extra.get("direct") else []
+    return ["bytecode", note.extra["text"], *_classid(note, False), *direct, *_skips(note)]
 
 
 KINDS: Final[dict[str, Callable[[Rule, RuleNote, bool], list[str]]]] = {

@@ -125,8 +125,7 @@ def show_slot(out: Writer, look: Look, place: Place, view: View, chain: Chain, s
     show_head(out, place, view, chain, slot)
     out.newline()
     out.close()
-    module = kinds.filter_module(slot.kind)
-    for rule in module.listed(rules) if hasattr(module, "listed") else sorted(rules, key=lambda rule: rule.rank & 0xFFFFFFFF):
+    for rule in kinds.listed(slot.kind, rules):
         show_filter(out, look, place, view, chain, slot, rule)
 
 

@@ -1,33 +1,29 @@
 """u32: compare words of the packet.
 
 A slot has a root hash table (800:) of one bucket; ``divisor`` makes more tables, ``link`` leads into them. Tables and nodes are both Rules:
-a table has no node number. Nodes of the root table run; a packet that meets a link is refused, nodes behind links only list.
+a table has no node number.
 Source: iproute2 6.1 tc/f_u32.c, man tc-u32(8); net/sched/cls_u32.c (u32_change, u32_classify, u32_walk).
 """
 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
-from tcemu.ir.effect import Count
+from tcemu.ir.effect import Count, Descend
 from tcemu.ir.operand import Load, Raw
 from tcemu.ir.ruleset import Rule
 from tcemu.ir.stats import Stats
-from tcemu.ir.step import Do, Masked, Match, Step, Unsupported
-from tcemu.ir.verdict import CONTINUE, Verdict
+from tcemu.ir.step import Do, Masked, Match, Step
+from tcemu.ir.verdict import MISS, Verdict
 from tcemu.tc import readers
 from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import RefusalError
 from tcemu.tc.flower_keys import SKIP_SW
 from tcemu.tc.notes import RuleNote, SlotNote, give, pack, take, unpack
+from tcemu.tc.u32_read import Options, U32Reader
 from tcemu.tc.u32_show import show, show_indev
 from tcemu.tc.work import Filter, Work
-
-if TYPE_CHECKING:
-    pass
-
-from tcemu.tc.u32_read import Options, U32Reader, handle_text
 
 ROOT: Final = 0xFFF00000
 TERMINAL: Final = 1
@@ -78,7 +74,7 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     if given["flags"] & SKIP_SW:
         raise RefusalError("", errno.EOPNOTSUPP)
     if old is not None:
-        return _node(work, options, old.handle, _parent(work, slot, old.handle))
+        return _node(work, slot, options, old.handle, _parent(work, slot, old.handle))
     if "divisor" in given:
         return _table(work, command, given["divisor"])
     root = slot.extra["root"]
@@ -93,14 +89,7 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     handle = _new_handle(work, command.handle, htid, slot)
     if not options.keys and "match" not in given and "mark" not in given:
         raise RefusalError("cls_u32: Selector not specified")
-    link = given.get("link", 0)
-    if link:
-        down = find_table(work, link)
-        if down is None:
-            raise RefusalError("cls_u32: Link hash table not found")
-        if link & ROOT == root:
-            raise RefusalError("cls_u32: Not linking to root node")
-    return _node(work, options, handle, _parent(work, slot, handle))
+    return _node(work, slot, options, handle, _parent(work, slot, handle))
 
 
 NOTHING: Final = Filter([], RuleNote(), nothing=True)
@@ -145,26 +134,52 @@ def _new_handle(work: Work, wanted: int, htid: int, slot: SlotNote) -> int:
     return htid | node
 
 
-def _node(work: Work, options: Options, handle: int, parent: str) -> Filter:
+def _node(work: Work, slot: SlotNote, options: Options, handle: int, parent: str) -> Filter:
     """A node: what it compares, and the books of what tc lists."""
     given = options.given
     steps: list[Step] = [Do(Count(Stats()), implied=True)]
     if given.get("mark"):
         value, mask = given["mark"]
-        steps.append(Match(Load("meta.mark"), Masked(value, mask)))
-    for offset, _behind, value, mask in options.keys:
-        steps += [Match(Raw("nh", 8 * offset, 32), Masked(value, mask)), Do(Count(Stats()), implied=True)]
+        steps += [Match(Load("meta.mark"), Masked(value, mask)), Do(Count(Stats()), implied=True)]
+    root = parent == work.chain_key
+    for offset, behind, value, mask in options.keys:
+        base = "u32+" if behind else "nh" if root else "u32"
+        steps += [Match(Raw(base, 8 * offset, 32), Masked(value, mask), ends=True), Do(Count(Stats()), implied=True)]
     if given.get("link"):
-        steps.append(Unsupported(f"link {handle_text(given['link'])}", "hash tables behind links do not run"))
-    elif not given.get("terminal"):
-        steps.append(Do(None, Verdict(CONTINUE), implied=True))
+        steps.append(Do(_descend(work, slot, given), implied=True))
+    if not given.get("terminal"):
+        steps.append(Do(None, Verdict(MISS), implied=True))
     if given.get("indev"):
         steps.append(Match(Load("meta.iif"), Masked(work.device_index(given["indev"]), readers.U32)))
+    steps.append(Do(Count(Stats()), implied=True))
     extra = {name: given[name] for name in ("mark", "link", "terminal", "offset", "hash") if given.get(name)}
     extra["keys"] = [list(key) for key in options.keys]
     extra["protocol"] = work.protocol
     note = RuleNote(handle, given["classid"], given["flags"], given.get("indev", ""), "", extra)
     return Filter(steps, note, whole=True, parent=parent)
+
+
+def _descend(work: Work, slot: SlotNote, given: dict[str, Any]) -> Descend:
+    """Where a link leads, and how what lies there counts its offsets (parse_offset, parse_hashkey)."""
+    table = find_table(work, given["link"])
+    if table is None:
+        raise RefusalError("cls_u32: Link hash table not found")
+    if given["link"] & ROOT == slot.extra["root"]:
+        raise RefusalError("cls_u32: Not linking to root node")
+    buckets: int = unpack(RuleNote, table.note).extra["divisor"]
+    moved, hashed = given.get("offset", {}), given.get("hash", {})
+    varies = not moved.keys().isdisjoint(("at", "mask", "shift"))
+    return Descend(
+        table.key,
+        buckets,
+        hashed.get("at", 0),
+        hashed.get("mask", 0),
+        moved.get("plus"),
+        moved.get("at", 0) if varies else None,
+        moved.get("mask", 0),
+        moved.get("shift", 0),
+        moved.get("eat", False),
+    )
 
 
 def released(slot: SlotNote, note: RuleNote) -> None:

@@ -54,15 +54,16 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
 def _show_body(out: Writer, rule: Rule, note: RuleNote) -> None:
     extra = note.extra
     hits = [step.effect.stats.packets for step in rule.steps if isinstance(step, Do) and isinstance(step.effect, Count)]
+    marked = hits.pop(1) if extra.get("mark") and len(hits) == len(extra["keys"]) + 3 else 0  # older sessions do not count it
     if out.stats:
         out.number("rule_hit", "(rule hit %u ", hits[0])
-        out.number("success", "success %u)", hits[-1] if extra.get("terminal") and not extra.get("link") else 0)
+        out.number("success", "success %u)", hits[-1] if extra.get("terminal") else 0)
     if extra.get("mark"):
         value, mask = extra["mark"]
         out.newline()
         out.string("fwmark_value", f"  mark 0x{value:04x} ", _alternate(value))
         out.string("fwmark_mask", f"0x{mask:04x} ", _alternate(mask))
-        out.number("fwmark_success", "(success %d)", 0)
+        out.number("fwmark_success", "(success %d)", marked)
     for place, (offset, behind, value, mask) in enumerate(extra["keys"]):
         _show_key(out, extra.get("protocol", 0), offset, behind, value, mask)
         if out.stats:

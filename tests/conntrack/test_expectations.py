@@ -239,3 +239,25 @@ def test_a_registration_is_expected_for_three_minutes_and_inactive() -> None:
         "    [NEW] 180 proto=17 src=10.0.0.2 dst=10.0.0.1 sport=0 dport=5060 mask-src=255.255.255.255 mask-dst=255.255.255.255 sport=0 dport=65535 "
         "master-src=10.0.0.1 master-dst=10.0.0.2 sport=40000 dport=5060 PERMANENT,INACTIVE class=0 helper=sip\n"
     ]
+
+
+WIDE = "-p tcp -s ::1 -d ::1 --sport 40000 --dport 21"
+WIDE_MASKS = "--mask-src ffff:ffff:ffff:ffff:: --mask-dst ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --mask-port-src 0 --mask-port-dst 65535"
+
+
+def test_a_part_of_an_ipv6_source_may_be_expected() -> None:
+    """run: listed with -f ipv6 only, and the like of it exists."""
+    made = World()
+    assert made.run(f"-I {WIDE} -t 400 --state ESTABLISHED").exit_code == 0
+    for record in list(made.connections):
+        record.helper = "ftp"
+        made.connections.put(record)
+    line = f"-I expect {WIDE} -t 60 --tuple-src fd00:1::%s --tuple-dst ::1 --tuple-port-src 0 --tuple-port-dst 1700 {WIDE_MASKS}"
+    assert made.run(line % "5").exit_code == 0
+    assert made.run("-L expect").stderr == f"{NAME}: 0 expectations have been shown.\n"
+    assert "src=fd00:1::5 dst=::1 sport=0 dport=1700 mask-src=ffff:ffff:ffff:ffff:: mask-dst=" in made.run("-L expect -f ipv6").stdout
+    assert "<mask><src>ffff:ffff:ffff:ffff::</src>" in made.run("-L expect -f ipv6 -o xml").stdout
+    assert made.run(line % "").stderr == f"{NAME}: Operation failed: File exists\n"
+    get = "-G expect -p tcp -s %s -d ::1 --sport 7 --dport 1700 --reply-port-src 1700 --reply-port-dst 7"
+    assert made.run(get % "fd00:1::9").exit_code == 0
+    assert made.run(get % "fd00:2::9").exit_code == 1

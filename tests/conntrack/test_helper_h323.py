@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from tcemu.conntrack.expect import PERMANENT
 from tcemu.conntrack.helper import Routes
+from tcemu.conntrack.helpers.common import announce
 from tcemu.conntrack.reasons import typed
+from tcemu.fields import DPORT
 
 from . import h323_messages as h323
 from .builder import A, B, tcp, udp
@@ -269,3 +271,45 @@ def test_mutated_messages_are_judged(name: str, proto: int, public: int, said: l
         assert talk.say(way, changed(message, changes)) in ("new", "est", "est-reply", "drop", "inv")
         assert len(talk.heard) == len(changed(message, changes))
         assert len(talk.expected()) <= helper.limits[0]
+
+
+# ---------------------------------------------------------------------- ports that are taken
+
+
+def taken(talk: Talk, ports: list[int], proto: int) -> None:
+    """Somebody else's expectations at the address that the far end knows."""
+    other = Talk("ftp", public=PUB)
+    other.open()
+    for port in ports:
+        new = announce(other.entry, proto, (0, B), (0, PUB), port)
+        talk.table.expectations.all.append(new)
+
+
+def test_media_ports_that_are_taken_give_way_to_the_next_pair() -> None:
+    talk = h245_talk(PUB)
+    taken(talk, [6001, 6002], 17)
+    talk.say(0, h323.control(h323.opening(h323.olc(h323.channel(at245(CLIENT, 6000), at245(CLIENT, 6001))))))
+    assert [port for _, _, port, _ in talk.expected()[2:]] == [6004, 6005]
+    assert talk.heard.count(bytes((192, 0, 2, 1)) + (6004).to_bytes(2, "big")) == 1
+    assert talk.heard.count(bytes((192, 0, 2, 1)) + (6005).to_bytes(2, "big")) == 1
+    assert talk.pass_through(udp(B, PUB, sport=7000, dport=6004), helper=False) == "rel"
+    assert (talk.addresses, talk.packet.f[DPORT]) == ((B, A), 6000)
+
+
+@pytest.mark.parametrize(("port", "least"), [(1503, 1504), (65533, 65534)], ids=["free-ones-behind", "one-behind"])
+def test_a_port_that_is_taken_gives_way_to_a_higher_one(port: int, least: int) -> None:
+    talk = h245_talk(PUB)
+    taken(talk, [port], 6)
+    talk.say(0, h323.control(h323.opening(h323.t120(at245(CLIENT, port)))))
+    found = talk.expected()[1:]
+    assert all(least <= got <= 0xFFFF for _, _, got, _ in found)
+    assert bool(found) == (bytes((192, 0, 2, 1)) in talk.heard)
+
+
+def test_without_a_port_the_message_goes_as_it_is() -> None:
+    talk = h245_talk(PUB)
+    taken(talk, [65535], 6)
+    message = h323.control(h323.opening(h323.t120(at245(CLIENT, 65535))))
+    assert talk.say(0, message) == "est"
+    assert talk.heard == message
+    assert len(talk.expected()) == 1

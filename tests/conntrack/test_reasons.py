@@ -49,7 +49,7 @@ def written() -> dict[str, str]:
                     out |= dict.fromkeys(texts(node.value), path.name)
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "drop":
                 out |= dict.fromkeys(texts(node.args[0]), path.name)
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("hold", "give_up"):
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("hold", "lose", "give_up"):
                 end = GIVEN_UP if node.func.attr == "give_up" else ""
                 out |= {f"fragment: {text}{end}": path.name for text in texts(node.args[-1])}
     return {text: name for text, name in out.items() if text not in ("", "fragment: *", f"fragment: *{GIVEN_UP}")}

@@ -24,6 +24,7 @@ WORLDS = {
     "a policer of a filter's own": [f"{FRAME} u32 match u8 0 0 at 0 police rate 1mbit burst 10k mtu 2k peakrate 2mbit drop flowid 1:1"],
     "a gate": [f"{FRAME} matchall action gate clockid MONOTONIC priority 3 sched-entry open 200ms 3 8000b sched-entry close 1s drop"],
     "realms of a device": [f"{FRAME} route fromif eth1 to 7 classid 1:1"],
+    "a program that is the verdict": [f"{FRAME} bpf direct-action bytecode '1,6 0 0 2' flowid 1:1"],
     "the oldest of filters that go in front": [
         f"{FRAME} pref 7 basic match 'u32(u16 0x1122 0xffff at 4)' classid 1:{n}" for n in (1, 2, 3)
     ],

@@ -56,3 +56,11 @@ def test_nodes_are_numbered_within_their_bucket() -> None:
     listing = world.ok("filter show dev eth0 ingress")
     assert "fh 1:4:800 order 2048" in listing
     assert "fh 1:5:800 order 2048" in listing
+
+
+def test_a_link_that_leads_nowhere_is_refused() -> None:
+    world = ingress()
+    world.ok("filter add dev eth0 ingress protocol ip prio 5 u32 match ip tos 1 0xff flowid 1:1")
+    for link, said in (("7:", "Link hash table not found"), ("800:", "Not linking to root node")):
+        reply = world.tc(f"filter add dev eth0 ingress protocol ip prio 5 u32 match ip tos 2 0xff link {link}")
+        assert reply.exit_code == 2 and f"cls_u32: {said}" in reply.stderr

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tcemu.conntrack.chance import scale
 from tcemu.conntrack.entry import NAT_MASK, Entry, Tuple
-from tcemu.conntrack.expect import ADDED, FOLLOW_MASTER, REASONS, Expectation
+from tcemu.conntrack.expect import ADDED, CLASH, FOLLOW_MASTER, REASONS, Expectation
 from tcemu.conntrack.nat import DST, SRC, NatRange, setup
 from tcemu.conntrack.seqadj import move
 from tcemu.conntrack.timeouts import SECOND
@@ -98,21 +99,27 @@ def try_relate(helper: Helper, table: Conntrack, p: Packet, new: Expectation, sh
 
 
 def relate_somewhere(helper: Helper, table: Conntrack, p: Packet, new: Expectation, port: int) -> int:
-    """nf_nat_exp_find_port: the expectation under that port, or under another one that is free; the port, or 0."""
-    least, size = (1, 1023) if port < 1024 else (1024, 64_512)
+    """`find_port`, with the packet's reason where there is none."""
+    code, found = find_port(helper, table, p, new, port)
+    if code == CLASH:
+        p.reason = f"{new.master.helper} helper: all ports in use"
+    elif code != ADDED:
+        p.reason = f"{new.master.helper} helper: cannot add expectation: {REASONS[code]}"
+    return found
+
+
+def find_port(helper: Helper, table: Conntrack, p: Packet, new: Expectation, port: int) -> tuple[int, int]:
+    """nf_nat_exp_find_port: the expectation under that port, or by chance under a higher one; how it went, and the port or 0."""
+    behind = 0xFFFF - port
     new.tuple.dport = port
-    offset = int(table.chance.short()) if _taken(table, new) else 0
-    for attempt in range(MOST_ATTEMPTS):
-        if attempt:
-            new.tuple.dport = least + (offset + attempt) % size
-        if not _taken(table, new):
-            return int(new.tuple.dport) if relate(helper, table, p, new) else 0
-    p.reason = f"{new.master.helper} helper: all ports in use"
-    return 0
-
-
-def _taken(table: Conntrack, new: Expectation) -> bool:
-    return any(old.clashes(new) and not (old.same(new) and old.master is new.master) for old in table.expectations.all)
+    for _ in range(min(behind, MOST_ATTEMPTS)):
+        code = try_relate(helper, table, p, new)
+        if code != CLASH:
+            break
+        new.tuple.dport = port + scale(table.chance.word(), behind)
+    else:
+        code = try_relate(helper, table, p, new)
+    return code, int(new.tuple.dport) if code == ADDED else 0
 
 
 def follow(new: Expectation, way: int, port: int) -> None:
@@ -161,6 +168,6 @@ def dotted(address: int) -> str:
 
 
 __all__ = [
-    "NF_ACCEPT", "NF_DROP", "TCP", "UDP", "announce", "dotted", "follow", "follow_master", "give_up", "is_talking",
+    "NF_ACCEPT", "NF_DROP", "TCP", "UDP", "announce", "dotted", "find_port", "follow", "follow_master", "give_up", "is_talking",
     "is_translated", "payload", "relate", "relate_somewhere", "rewrite", "sequence", "side", "source_of", "target_of", "try_relate",
 ]  # fmt: skip

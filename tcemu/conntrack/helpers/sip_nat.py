@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tcemu.conntrack.entry import REPLY, Entry
 from tcemu.conntrack.expect import ADDED, CLASH, FOLLOW_SIP, Expectation
 from tcemu.conntrack.helpers import sip_text
-from tcemu.conntrack.helpers.common import NF_ACCEPT, NF_DROP, TCP, payload, side, source_of, target_of, try_relate
+from tcemu.conntrack.helpers.common import NF_ACCEPT, NF_DROP, TCP, find_port, payload, side, source_of, target_of, try_relate
 from tcemu.conntrack.names import address as spell
 from tcemu.conntrack.nat import DST, SRC, NatRange, setup
 from tcemu.fields import G_IP6, IP6_DADDR, IP_DADDR
@@ -194,20 +194,13 @@ def _content_length(m: Message) -> bool:
 
 
 def expect_call(m: Message, new: Expectation, contact: sip_text.Uri) -> int:
-    """nf_nat_sip_expect: calls come to the address that the far end knows, on the same port or on the next that is free."""
+    """nf_nat_sip_expect: calls come to the address that the far end knows, on the same port or on one that is free."""
     mine, back = side(m.ct, m.way), side(m.ct, 1 - m.way)
     place = new.tuple
     wanted = int(place.dport)
     first = int(back.dport) if wanted == (m.memory[FORCED_PORT] or mine.sport) else wanted
     _lead(m, new)
-    for port in range(first, 0x10000):
-        place.dport = port
-        code = try_relate(m.helper, m.table, m.p, new)
-        if code == ADDED:
-            break
-        if code != CLASH:
-            return m.drop("sip helper: all ports in use for SIP")
-    else:
+    if not find_port(m.helper, m.table, m.p, new, first)[1]:
         return m.drop("sip helper: all ports in use for SIP")
     if (target_of(place), place.dport) == ((new.saved_high, new.saved), new.saved_port):
         return NF_ACCEPT

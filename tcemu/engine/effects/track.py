@@ -6,6 +6,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcemu.conntrack.defrag import is_odd_fragment
 from tcemu.conntrack.entry import CONFIRMED, EXPECTED, HELPER, Entry
 from tcemu.conntrack.nat import NatRange, act_nat
 from tcemu.conntrack.seqadj import make_room
@@ -164,6 +165,8 @@ class TrackOp(Op):
             if held < 0 or not trim_to_ip(p):
                 p.reason = p.reason or "ct: bad fragment or length"
                 return self.drop(env)
+        elif is_odd_fragment(p):
+            return STOLEN
         # else conntrack finds the header broken, and the packet invalid
         code = self._track(env, p)
         if code < 0:

@@ -1,4 +1,4 @@
-"""bpf as an action: listed, not run.
+"""bpf as an action: a program whose number is the verdict.
 
 Source: iproute2 6.1 tc/m_bpf.c, man tc-bpf(8); net/sched/act_bpf.c.
 """

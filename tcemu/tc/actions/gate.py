@@ -1,4 +1,4 @@
-"""gate: let packets through by a cyclic schedule. Listed; what it would do to a packet depends on the machine's clock.
+"""gate: let packets through by a cyclic schedule, in capture time.
 
 Source: iproute2 6.1 tc/m_gate.c, man tc-gate(8); net/sched/act_gate.c.
 """

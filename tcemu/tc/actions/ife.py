@@ -1,4 +1,4 @@
-"""ife: carry metadata between machines in a header of its own. Listed; packets are not wrapped.
+"""ife: carry metadata between machines in a header of its own.
 
 Source: iproute2 6.1 tc/m_ife.c, man tc-ife(8); net/sched/act_ife.c.
 """

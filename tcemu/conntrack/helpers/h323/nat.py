@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.conntrack.entry import Entry
 from tcemu.conntrack.expect import ADDED, CLASH, FOLLOW_FORWARDED, Expectation
-from tcemu.conntrack.helpers.common import follow, relate_somewhere, side, source_of, target_of, try_relate
+from tcemu.conntrack.helpers.common import find_port, follow, side, source_of, target_of, try_relate
 from tcemu.conntrack.helpers.h323.signal import CHANNELS, LOOPBACK, MEDIA, SIGNAL, Message, Place
 from tcemu.conntrack.nat import DST, SRC, NatRange, setup
 
@@ -63,9 +63,7 @@ def expect_stream(m: Message, place: Place, new: Expectation, port: int) -> int 
 
 
 def _take(m: Message, place: Place, new: Expectation, port: int) -> int | None:
-    reason = m.p.reason
-    found = relate_somewhere(m.helper, m.table, m.p, new, port)
-    m.p.reason = reason
+    _, found = find_port(m.helper, m.table, m.p, new, port)
     if found and not m.replace(place, target_of(m.back), found):
         m.table.expectations.remove(new)
         return None

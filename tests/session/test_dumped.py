@@ -1,0 +1,35 @@
+"""What a small netlink buffer sees of a hook's filters (source: recordings of Linux 6.1, where a matchall filter was missing in a dump)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tcemu.session.dumped import lost
+from tcemu.session.session import Session
+
+# a flower filter with an eth_type and one gact takes 244 bytes, its slot 56; the first message holds 3776
+FLOWER = "filter add dev d0 ingress prio {} chain 0 proto ip flower action pass"
+MATCHALL = "filter add dev d0 ingress prio {} chain 0 proto ip matchall action pass"
+
+
+def hook(flowers: int, more: str = "") -> Session:
+    session = Session(strict=True)
+    session.ip("link add d0 type dummy")
+    session.tc("qdisc add dev d0 ingress")
+    for number in range(flowers):
+        assert session.tc(FLOWER.format(number + 1)).exit_code == 0
+    assert session.tc(MATCHALL.format(flowers + 1) + more).exit_code == 0
+    return session
+
+
+@pytest.mark.parametrize("flowers", range(8, 16))
+def test_a_matchall_filter_is_lost_only_where_the_first_message_ends(flowers: int) -> None:
+    gone = lost(hook(flowers), "dev d0 ingress")
+    assert gone == ({(0, flowers + 1, "matchall")} if flowers == 12 else set())
+
+
+def test_nothing_is_lost_where_the_size_of_a_filter_is_not_known() -> None:
+    session = hook(12)
+    assert session.tc("filter add dev d0 ingress prio 1 chain 1 proto ip u32 match u32 0 0 action pass").exit_code == 0
+    assert session.tc("filter add dev d0 ingress prio 2 chain 1 proto ip matchall action pass").exit_code == 0
+    assert lost(session, "dev d0 ingress") == {(0, 13, "matchall")}
