@@ -13,9 +13,11 @@ dictionaries; in a session it is one SQLite table (`tcemu.session.store`). Both 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from functools import cache
+from typing import Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.json import Decoder, encode
 
 
 class Record(Struct, omit_defaults=True, kw_only=True):
@@ -28,6 +30,9 @@ class Record(Struct, omit_defaults=True, kw_only=True):
 
 
 R = TypeVar("R", bound=Record)
+N = TypeVar("N", bound=Struct)
+LOWEST: Final = -(1 << 63)  # ranks
+HIGHEST: Final = (1 << 63) - 1
 
 
 class Shelf(Protocol[R]):
@@ -51,6 +56,9 @@ class Shelf(Protocol[R]):
     def between(self, parent: str, low: int, high: int) -> list[R]:
         """The children with ``low <= rank <= high``, in rank order."""
 
+    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> Iterator[N]:
+        """`between`, one after the other, with no more of each than a narrower Struct asks for, which has some of a record's fields."""
+
     def last(self, parent: str) -> R | None:
         """The child of highest rank."""
 
@@ -67,6 +75,12 @@ class Shelf(Protocol[R]):
         """All records, by parent, rank and key."""
 
     def __len__(self) -> int: ...
+
+
+@cache
+def narrow(kind: type[N]) -> Decoder[N]:
+    """What decodes records as a narrower Struct."""
+    return Decoder(kind)
 
 
 class TagError(AssertionError):
@@ -128,6 +142,10 @@ class MemoryShelf(Generic[R]):
 
     def between(self, parent: str, low: int, high: int) -> list[R]:
         return [record for record in self.children(parent) if low <= record.rank <= high]
+
+    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> Iterator[N]:
+        decode = narrow(kind).decode
+        return (decode(encode(record)) for record in self.between(parent, low, high))
 
     def last(self, parent: str) -> R | None:
         found = self._lasts.get(parent)

@@ -10,9 +10,10 @@ import msgspec
 
 from tcemu.diagnostics import StateError
 from tcemu.session.store import Store
-from tcemu.shelf import Record, TagError
+from tcemu.shelf import HIGHEST, LOWEST, Record, TagError, narrow
 
 R = TypeVar("R", bound=Record)
+N = TypeVar("N", bound=msgspec.Struct)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -44,7 +45,10 @@ class TableShelf(Generic[R]):
         try:
             return self._decoder.decode(body)
         except msgspec.MsgspecError as slip:
-            raise StateError(f"session {self._store.path} is damaged: a row of {self._table} does not read ({slip})") from slip
+            raise self._damaged(slip) from slip
+
+    def _damaged(self, slip: msgspec.MsgspecError) -> StateError:
+        return StateError(f"session {self._store.path} is damaged: a row of {self._table} does not read ({slip})")
 
     def _one(self, row: tuple[bytes] | None) -> R | None:
         return self.decode(row[0]) if row else None
@@ -71,6 +75,14 @@ class TableShelf(Generic[R]):
     def children(self, parent: str) -> list[R]:
         decode = self.decode
         return [decode(body) for (body,) in self._store.rows(self._children, (parent,)).fetchall()]
+
+    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> Iterator[N]:
+        decode = narrow(kind).decode
+        try:
+            for (body,) in self._store.rows(self._between, (parent, low, high)):
+                yield decode(body)
+        except msgspec.MsgspecError as slip:
+            raise self._damaged(slip) from slip
 
     def between(self, parent: str, low: int, high: int) -> list[R]:
         decode = self.decode

@@ -22,6 +22,7 @@ from tcemu.diagnostics import StateError
 
 IN_MEMORY: Final = ":memory:"
 APPLICATION_ID: Final = 0x74636D75  # "tcmu", so that file(1) and tcemu know the file
+MAPPED: Final = 1 << 30  # bytes of the file that are read where they lie in memory, which spares copying them page by page
 PATIENCE: Final = 30.0  # seconds that a command waits for another process's transaction
 FIRST: Final = (
     "tables",
@@ -70,6 +71,7 @@ class Store:
         self._lost: StateError | None = None
         try:
             self._db = sqlite3.connect(path, timeout=patience, isolation_level=None, cached_statements=512)
+            self._db.execute(f"PRAGMA mmap_size = {MAPPED}")
         except sqlite3.Error as slip:
             raise explain(slip, path) from slip
         try:

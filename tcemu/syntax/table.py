@@ -12,10 +12,12 @@ from __future__ import annotations
 import marshal
 import os
 import re
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tcemu.diagnostics import StateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMAT: Final = 4  # raise when the dictionary changes, so that stale tables are seen
 
@@ -108,7 +110,14 @@ _loaded: dict[str, Table] = {}
 def load(name: str) -> Table:
     """The table of ``grammar/<name>.lark``, loaded once per process; StateError when there is none that fits."""
     if name not in _loaded:
-        _loaded[name] = _find(name, Path(__file__).resolve().parents[1])
+        package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+        if os.path.exists(os.path.join(os.path.dirname(package), "grammar")):
+            from pathlib import Path  # takes 3 ms, which an installed package can save
+
+            _loaded[name] = _find(name, Path(package))
+        else:
+            shipped = os.path.join(package, "data", f"{name}.table")
+            _loaded[name] = _given(_read(shipped), shipped)
     return _loaded[name]
 
 
@@ -143,16 +152,17 @@ def _find(name: str, package: Path) -> Table:
     return write_table(grammar, shipped)
 
 
-def _given(table: Table | None, shipped: Path) -> Table:
+def _given(table: Table | None, shipped: str | Path) -> Table:
     if table is None:
         raise StateError(f"parse table {shipped} is missing or unreadable; reinstall tcemu or run python -m tcemu.syntax.build")
     return table
 
 
-def _read(path: Path) -> Table | None:
+def _read(path: str | Path) -> Table | None:
     """A table file, or None if it is not there, broken or of another format."""
     try:
-        data = marshal.loads(path.read_bytes())
+        with open(path, "rb") as file:
+            data = marshal.loads(file.read())
         return Table(data) if data["format"] == FORMAT else None
     except (OSError, ValueError, EOFError, TypeError, KeyError):
         return None

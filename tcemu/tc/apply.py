@@ -137,6 +137,7 @@ def _change(
     if twin is not None and old is None:
         raise RefusalError("", errno.EEXIST)
     made.note.handle = handle
+    made.note.acts = bound
     steps: list[Step] = []
     if slot.protocol != ETH_ALL:
         steps.append(Match(Load("meta.protocol"), Masked(slot.protocol, 0xFFFF), True))

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 from tcemu.diagnostics import TcemuError
 from tcemu.host import profile
-from tcemu.tc import action_apply, apply, classes, friendly, qdisc, show
+from tcemu.tc import action_apply, apply, classes, friendly, qdisc, show, show_actions
 from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand, RecordCommand
 from tcemu.tc.complaint import REFUSED, USAGE, ComplaintError, RefusalError, incomplete
-from tcemu.tc.ledger import Ledger
 from tcemu.tc.parse import parse
 from tcemu.tc.parse_state import Names
 from tcemu.tc.usage import usage
 from tcemu.tc.writer import Options, Writer
 from tcemu.world import Reply, World
+
+if TYPE_CHECKING:
+    from tcemu.tc.ledger import Ledger
 
 TALKING: Final = "We have an error talking to the kernel\n"
 
@@ -144,7 +147,7 @@ def command(words: Sequence[str], options: Options, world: World) -> Reply:
 def printer(options: Options, world: World) -> Writer:
     """A writer that knows which devices there are."""
     out = Writer(options)
-    out.exists = lambda name: world.host.devices.get(name) is not None
+    out.exists = cache(lambda name: world.host.devices.get(name) is not None)
     out.zones = profile.of(world).zones
     return out
 
@@ -208,7 +211,7 @@ def perform_actions(wanted: ActionsCommand, world: World, out: Writer, said: lis
     elif wanted.verb in ("delete", "get"):
         try:
             if wanted.verb == "get":
-                show.action_get(out, world, wanted.names)
+                show_actions.action_get(out, world, wanted.names)
             else:
                 action_apply.delete(world, wanted)
         except RefusalError as slip:
@@ -219,7 +222,7 @@ def perform_actions(wanted: ActionsCommand, world: World, out: Writer, said: lis
         except RefusalError as slip:
             raise ComplaintError(f"{slip.text}We have an error flushing\n", 1) from None
     else:
-        show.action_list(out, world, wanted.names[0].kind)
+        show_actions.action_list(out, world, wanted.names[0].kind)
 
 
 # ---------------------------------------------------------------- batches
@@ -234,6 +237,8 @@ def batch(settings: Settings, stdin: str, world: World) -> Reply:
                 text = file.read()
         except OSError as slip:
             return Reply(1, "", f'Cannot open file "{name}" for reading: {slip.strerror}\n')
+    from tcemu.tc.ledger import Ledger
+
     out: list[str] = []
     err: list[str] = []
     collecting = gc.isenabled()

@@ -107,3 +107,10 @@ IP_PROTOS: Final = (
     ("icmp", names.IPPROTO_ICMP, ETH_IP),
     ("icmpv6", names.IPPROTO_ICMPV6, ETH_IPV6),
 )
+
+
+def given(mask: str, values: list[int] | None, raw: dict[str, str]) -> dict[str, int]:
+    """Values as they were given, bits outside the mask and all, of a note (`tcemu.tc.notes.RuleNote`): those in which they may differ."""
+    if values is None:
+        return {field: int(text, 16) for field, text in raw.items()}
+    return {part.rpartition("/")[0]: value for part, value in zip(mask.split(","), values, strict=False)}

@@ -44,12 +44,16 @@ ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
 
 
 class Built(NamedTuple):
-    """A filter's match: steps, digests of mask and key, and values as given where bits lie outside the mask."""
+    """A filter's match: steps, digests of mask and key, values as given (``raw``: those with bits outside the mask).
+
+    ``values`` are those of the fields in ``mask``; None where these say less than the steps (ranges, options of tunnels, MPLS).
+    """
 
     steps: list[Step]
     mask: str
     key: str
     raw: dict[str, str]
+    values: list[int] | None
 
 
 def build(keys: Keys, protocol: int, iif: int) -> Built:
@@ -63,6 +67,7 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
     masks: list[str] = []
     texts: list[str] = []
     raw: dict[str, str] = {}
+    given: list[int] = []
     guarded = False
     ranges = keys.ranges if values.get("meta.l4proto", (0, 0))[0] in PORTED else {}
     for field in sorted({*values, *ranges}, key=PLACE.__getitem__):
@@ -73,6 +78,7 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
         else:
             value, bits = values[field]
             low = value & bits
+            given.append(value)
             test, mask, text = Masked(low, bits), f"{bits:x}", f"{field}={low:x}"
             if low != value:
                 raw[field] = f"{value:x}"
@@ -94,7 +100,9 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
         steps.append(Match(Key(f"{kind}_opts", (key, mask)), Masked(1, 1), False, True))
         masks.append(f"{kind}/{mask}")
         texts.append(f"{kind}={key}")
-    return Built(steps, ",".join(masks), ",".join(texts), raw)
+    mask = ",".join(masks)
+    plain = not ranges and keys.options is None and "mpls." not in mask
+    return Built(steps, mask, ",".join(texts), raw, given if plain else None)
 
 
 def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:
@@ -172,8 +180,8 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
         raise RefusalError("cls_flower: Mask does not fit the template")
     if old is not None and old.mask != built.mask:
         raise RefusalError()
-    extra: dict[str, Any] = {"raw": built.raw} if built.raw else {}
-    note = RuleNote(command.handle, keys.classid, keys.flags & ~VERBOSE, keys.indev, built.mask, extra)
+    extra: dict[str, Any] = {"raw": built.raw} if built.raw and built.values is None else {}
+    note = RuleNote(command.handle, keys.classid, keys.flags & ~VERBOSE, keys.indev, built.mask, extra, values=built.values)
     if old is None:
         order, users = slot.masks.get(built.mask, (slot.made, 0))
         slot.made = max(slot.made, order + 1)

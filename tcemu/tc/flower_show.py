@@ -1,4 +1,4 @@
-"""flower printed from its steps, in tc's order.
+"""flower printed in tc's order: from the values in its note, or from its steps where these say more.
 
 Source: iproute2 6.1 tc/f_flower.c (flower_print_opt); net/sched/cls_flower.c (fl_dump_key).
 """
@@ -18,6 +18,7 @@ from tcemu.tc.hardware import show_place
 from tcemu.tc.names import CT_STATES, ETH_ARP, ETH_IP, ETH_IPV6, ETH_RARP
 from tcemu.tc.notes import RuleNote
 from tcemu.tc.printers import address_text, classid_text, mac_text, mask_length, masked
+from tcemu.tc.reading import FilterRow, steps_of
 from tcemu.tc.writer import Writer
 
 if TYPE_CHECKING:
@@ -27,8 +28,59 @@ if TYPE_CHECKING:
 from tcemu.tc.flower_keys import IP_PROTOS, LSE, PLACE, PPP_PROTOS, SKIP_HW, SKIP_SW, TC_BASE, TC_MAX
 from tcemu.tc.flower_newer import ENC_FLAGS
 
+NOTED: Final = True  # the note says all that a listing prints, but where keys have ranges, options or labels
+KNOWN: Final = 1024  # values of a key whose text is remembered
+MASKS: Final = 256  # and masks
 
-def show(out: Writer, rule: Rule, note: RuleNote) -> None:
+
+class Shown:
+    """A key of a mask: which of the filter's values it is, how it is printed, and what was printed of values before."""
+
+    __slots__ = ("known", "mask", "name", "place", "printer")
+
+    def __init__(self, place: int, field: str, mask: int) -> None:
+        self.place = place
+        self.printer, self.name = SHOW[field]
+        self.mask = mask
+        self.known: dict[int, str] = {}
+
+
+_shown: Final[dict[str, list[Shown]]] = {}
+
+
+def keys_of(mask: str, oneline: bool) -> list[Shown]:
+    """The keys of a mask (`tcemu.tc.notes.RuleNote.mask`) that tc prints, in order. ``oneline``: texts depend on it."""
+    kept = f"\\{mask}" if oneline else mask
+    found = _shown.get(kept)
+    if found is None:
+        fields = [part.rpartition("/") for part in mask.split(",")] if mask else []
+        network = any(field in NETWORKS for field, _, _ in fields)  # tc tells addresses by the ethertype
+        found = [
+            Shown(place, field, int(bits, 16))
+            for place, (field, _, bits) in enumerate(fields)
+            if field in SHOW and (network or field not in ADDRESSES)
+        ]
+        if len(_shown) >= MASKS:
+            _shown.clear()
+        _shown[kept] = found
+    return found
+
+
+def show_values(out: Writer, mask: str, values: list[int]) -> None:
+    """Print keys by mask and values."""
+    for key in keys_of(mask, out.oneline):
+        value = values[key.place]
+        text = key.known.get(value) if not out.json else None
+        if text is not None:
+            out.put(text)
+            continue
+        mark = out.mark()
+        key.printer(out, key.name, value, key.mask)
+        if not out.json and len(key.known) < KNOWN:
+            key.known[value] = out.since(mark)
+
+
+def show(out: Writer, rule: Rule | FilterRow, note: RuleNote) -> None:
     """Print handle, class id, keys and flags."""
     if note.handle:
         out.number("handle", "handle 0x%x ", note.handle)
@@ -39,7 +91,10 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
         out.string("indev", "  indev %s", note.indev)
     out.open("keys")
     if not out.options.brief:
-        show_keys(out, rule.steps, note.extra.get("raw", {}))
+        if note.values is not None:
+            show_values(out, note.mask, note.values)
+        else:
+            show_keys(out, steps_of(rule), note.extra.get("raw", {}))
     out.close()
     show_flags(out, note.flags)
 
@@ -79,7 +134,7 @@ def show_keys(out: Writer, steps: list[Step], raw: dict[str, str]) -> None:
     """The keys, in the order of the steps, which is tc's."""
     mpls = False
     ranges: list[tuple[str, Range]] = []
-    network = any(isinstance(step, Match) and step.left in NETWORK for step in steps)
+    network = any(isinstance(step, Match) and isinstance(step.left, Load) and step.left.field in NETWORKS for step in steps)
     steps = _with_options_first(steps)
     for step in steps:
         if not isinstance(step, Match) or step.implied:
@@ -135,7 +190,7 @@ def _show_ranges(out: Writer, ranges: list[tuple[str, Range]]) -> None:
     ranges.clear()
 
 
-NETWORK: Final = (Load("meta.netproto"), Load("vlan.type"), Load("cvlan.type"))
+NETWORKS: Final = frozenset(("meta.netproto", "vlan.type", "cvlan.type"))
 ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
 
 

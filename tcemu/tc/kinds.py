@@ -22,6 +22,8 @@ FILTERS: Final = {
     "bpf": "bpf",
 }
 
+# kinds whose listing is a module of its own, so that what lists need not load what reads and applies
+SHOWN: Final = {"flower": "flower_show"}
 # kinds that tc reads and that Linux 6.1 does not have (6.1.192; taken out of all kernels in 2023): nothing applies or shows them
 READ_ONLY: Final = {"tcindex": "tcindex", "rsvp": "rsvp", "rsvp6": "rsvp"}
 
@@ -57,6 +59,12 @@ def filter_module(kind: str) -> Any:
 
 
 @cache
+def shown_module(kind: str) -> Any:
+    """The module that lists a kind of filter."""
+    return import_module(f"tcemu.tc.{SHOWN.get(kind, FILTERS[kind])}")
+
+
+@cache
 def action_module(kind: str) -> Any:
     """The module of a kind of action."""
     return import_module(f"tcemu.tc.actions.{ACTIONS[kind]}")
@@ -64,7 +72,7 @@ def action_module(kind: str) -> Any:
 
 def listed(kind: str, rules: list[Rule]) -> list[Rule]:
     """The filters of a slot in the order of a dump: most kinds by handle."""
-    module = filter_module(kind)
+    module = shown_module(kind)
     found: list[Rule] = module.listed(rules) if hasattr(module, "listed") else sorted(rules, key=lambda rule: rule.rank & 0xFFFFFFFF)
     return found
 

@@ -11,13 +11,16 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from typing import Any, Final, Generic, TypeVar
 
+from msgspec import Struct
+
 from tcemu.host import profile
 from tcemu.host.model import Host
 from tcemu.ir.ruleset import Ruleset
-from tcemu.shelf import Record, Shelf
+from tcemu.shelf import HIGHEST, LOWEST, Record, Shelf
 from tcemu.world import World
 
 R = TypeVar("R", bound=Record)
+N = TypeVar("N", bound=Struct)
 MANY: Final = 20_000  # records held back at most
 
 
@@ -98,6 +101,9 @@ class LedgerShelf(Generic[R]):
 
     def between(self, parent: str, low: int, high: int) -> list[R]:
         return self._whole().between(parent, low, high)
+
+    def read(self, parent: str, kind: type[N], low: int = LOWEST, high: int = HIGHEST) -> Iterator[N]:
+        return self._whole().read(parent, kind, low, high)
 
     def last(self, parent: str) -> R | None:
         return self._whole().last(parent)

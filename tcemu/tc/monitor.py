@@ -21,9 +21,11 @@ from tcemu.shelf import Record
 from tcemu.tc import qdisc
 from tcemu.tc.commands import Settings, printer, read_options
 from tcemu.tc.complaint import USAGE, ComplaintError
+from tcemu.tc.look import Look
 from tcemu.tc.notes import ActionNote, ChainNote, QdiscNote, RuleNote, unpack
 from tcemu.tc.places import Place
-from tcemu.tc.show import Look, View, show_action, show_chain, show_filter, show_head
+from tcemu.tc.show import View, show_chain, show_filter, show_head
+from tcemu.tc.show_actions import show_action
 from tcemu.tc.usage import usage
 from tcemu.tc.writer import Options
 from tcemu.world import Reply, World
@@ -42,17 +44,16 @@ class Seen(NamedTuple):
     actions: dict[str, Object]
 
 
-class _Then(Look):
+class _Then:
     """The world as it was at a look, for the listing of what went."""
 
-    __slots__ = ("seen",)
+    __slots__ = ("look", "seen", "world")
 
     def __init__(self, world: World, seen: Seen) -> None:
-        super().__init__(world)
+        self.world = world
         self.seen = seen
-
-    def action(self, key: str) -> Object | None:
-        return self.seen.actions.get(key)
+        self.look = Look(world)
+        self.look.know(seen.actions)
 
 
 def asked(argv: Sequence[str]) -> Settings | None:
@@ -206,7 +207,7 @@ def _filter(then: _Then, rule: Rule, word: str, options: Options) -> str:
         return ""
     out = printer(options, then.world)
     out.text(word)
-    show_filter(out, then, place[0], View(), place[1], slot, rule)
+    show_filter(out, then.look, place[0], View(), place[1], slot, rule)
     return out.value()
 
 
@@ -234,5 +235,5 @@ def _alone(world: World, action: Object, word: str, options: Options) -> str:
     out.text("total acts 0")
     out.newline()
     out.text(f"{word} action ")
-    show_action(out, action, 1, world.now(), True)
+    show_action(out, Look(world), action, 1, True)
     return out.value()

@@ -48,7 +48,11 @@ class SlotNote(Struct, omit_defaults=True):
 
 
 class RuleNote(Struct, omit_defaults=True):
-    """A filter: its handle, class id, flags (TCA_CLS_FLAGS_*), input device and mask digest; ``extra`` is its kind's."""
+    """A filter: its handle, class id, flags (TCA_CLS_FLAGS_*), input device and mask digest; ``extra`` is its kind's.
+
+    ``acts`` are the keys of its actions, and ``values`` those of the fields in ``mask``, as they were given, so that a listing can do
+    without the steps; None where only the steps say it.
+    """
 
     handle: int = 0
     classid: int = 0
@@ -57,6 +61,8 @@ class RuleNote(Struct, omit_defaults=True):
     mask: str = ""
     extra: dict[str, Any] = {}
     police: bool = False  # the last action is a policer that was given as the filter's own
+    acts: list[str] | None = None
+    values: list[int] | None = None
 
 
 class ActionNote(Struct, omit_defaults=True):

@@ -5,7 +5,6 @@ Source: iproute2 6.1 tc/tc_util.c (print_action_control, print_tm, print_tcstats
 
 from __future__ import annotations
 
-from socket import AF_INET6, inet_ntop
 from typing import Final
 
 from tcemu.clock import SECOND
@@ -44,9 +43,16 @@ def ipv4_text(value: int) -> str:
     return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
 
 
+def ipv6_text(value: int) -> str:
+    """As inet_ntop has it."""
+    from socket import AF_INET6, inet_ntop  # takes 3 ms, which most listings can save
+
+    return inet_ntop(AF_INET6, value.to_bytes(16))
+
+
 def address_text(family: int, value: int) -> str:
     """An address of family 4 or 6."""
-    return inet_ntop(AF_INET6, value.to_bytes(16)) if family == 6 else ipv4_text(value)
+    return ipv6_text(value) if family == 6 else ipv4_text(value)
 
 
 def mask_length(mask: int, width: int) -> int:
@@ -77,7 +83,8 @@ def masked(out: Writer, name: str, value: int, mask: int, limit: int, line: bool
 
 def show_control(out: Writer, prefix: str, then: Verdict | None, suffix: str) -> None:
     """A control word; None is the zero of an uninitialised one, which means pass."""
-    out.text(prefix)
+    if prefix:
+        out.text(prefix)
     out.open("control_action")
     code = v.ACCEPT if then is None else then.code
     out.string("type", "%s", CONTROL_NAME[code])
@@ -86,7 +93,8 @@ def show_control(out: Writer, prefix: str, then: Verdict | None, suffix: str) ->
     if then is not None and code == v.STEP:
         out.number("jump", " %u", then.number)
     out.close()
-    out.text(suffix)
+    if suffix:
+        out.text(suffix)
 
 
 def show_index(out: Writer, form: str, action: Object, note: ActionNote, now: int, end: bool = True) -> None:

@@ -12,7 +12,7 @@ from tcemu.ir.operand import Key, Load
 from tcemu.ir.step import Masked, Match, Range, Step
 from tcemu.tc import readers
 from tcemu.tc.actions.ct import label_text
-from tcemu.tc.flower_keys import IMPLIED, LSE, MAC, ORDER
+from tcemu.tc.flower_keys import IMPLIED, LSE, MAC, ORDER, given
 from tcemu.tc.flower_newer import ENC_FLAGS
 from tcemu.tc.names import CT_STATES, ETH_ALL
 from tcemu.tc.notes import RuleNote
@@ -36,7 +36,7 @@ FIRST: Final = (
 def keys(steps: list[Step], note: RuleNote) -> list[str]:
     """Input device and keys."""
     found = ["indev", note.indev] if note.indev else []
-    pairs, ranges, options = _parts(steps, note.extra.get("raw", {}))
+    pairs, ranges, options = _parts(steps, given(note.mask, note.values, note.extra.get("raw", {})))
     for field in [*FIRST, *(field for field in ORDER if field not in FIRST)]:
         if field in ranges:
             low, high = ranges[field]
@@ -55,7 +55,7 @@ def protocol(steps: list[Step]) -> int:
     return pairs.get("meta.netproto", (ETH_ALL, 0))[0]
 
 
-def _parts(steps: list[Step], raw: dict[str, str]) -> tuple[dict[str, Pair], dict[str, Pair], list[str]]:
+def _parts(steps: list[Step], values: dict[str, int]) -> tuple[dict[str, Pair], dict[str, Pair], list[str]]:
     """Fields with value and mask, ranges, and options of tunnels."""
     pairs: dict[str, Pair] = {}
     ranges: dict[str, Pair] = {}
@@ -70,7 +70,7 @@ def _parts(steps: list[Step], raw: dict[str, str]) -> tuple[dict[str, Pair], dic
         elif isinstance(left, Load) and isinstance(test, Range):
             ranges[left.field] = (test.low, test.high)
         elif isinstance(left, Load) and isinstance(test, Masked) and (not step.implied or not test.mask or left.field in IMPLIED):
-            pairs[left.field] = (int(raw[left.field], 16) if left.field in raw else test.value, test.mask)
+            pairs[left.field] = (values.get(left.field, test.value), test.mask)
     return pairs, ranges, options
 
 

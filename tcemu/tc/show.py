@@ -5,27 +5,29 @@ Source: iproute2 6.1 tc/tc_filter.c (print_filter, tc_filter_list, tc_filter_get
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, NamedTuple
 
-from tcemu.ir.ruleset import Chain, Object, Rule, Slot
-from tcemu.ir.step import Do
+from tcemu.ir.ruleset import Chain, Rule, Slot
+from tcemu.shelf import HIGHEST, LOWEST
 from tcemu.tc import hardware, kinds
-from tcemu.tc.action_apply import find
-from tcemu.tc.command import ActionName, ChainCommand, FilterCommand
+from tcemu.tc.command import ChainCommand, FilterCommand
 from tcemu.tc.complaint import ComplaintError, RefusalError
+from tcemu.tc.look import Filter, Look, action_note_of, actions_of, note_of
 from tcemu.tc.names import protocol_name
-from tcemu.tc.notes import ActionNote, ChainNote, RuleNote, unpack
+from tcemu.tc.notes import ChainNote, RuleNote, SlotNote, unpack
 from tcemu.tc.places import Place, block_of, find_qdisc, root_qdisc
-from tcemu.tc.printers import classid_text, show_counters
+from tcemu.tc.printers import classid_text
+from tcemu.tc.reading import FilterRow
+from tcemu.tc.show_actions import show_actions
 from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
-from tcemu.world import World, hardware_of
+from tcemu.world import World
 
-INGRESS = 0xFFFFFFF2
-EGRESS = 0xFFFFFFF3
-TERSE = {"ct": "%s", "pedit": " %s "}  # kinds printed without a blank behind them, or with one before
-HW_STATS = ((1, "immediate"), (2, "delayed"))
+INGRESS: Final = 0xFFFFFFF2
+EGRESS: Final = 0xFFFFFFF3
 
 
 class View(NamedTuple):
@@ -38,32 +40,12 @@ class View(NamedTuple):
     protocol: int = 0
     chain: int = -1
 
+    def wants(self, slot: Slot) -> bool:
+        """Whether a slot's filters are asked for."""
+        return not (self.prio and self.prio != slot.rank) and not (self.protocol and self.protocol != slot.protocol)
 
-MANY: Final = 100  # filters from which on their actions are read kind by kind
 
-
-class Look:
-    """What a listing asks of the world again and again: the time, the hardware, actions."""
-
-    __slots__ = ("_kinds", "_known", "hardware", "many", "now", "world")
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.now = world.now()
-        self.hardware = hardware_of(world)
-        self.many = False
-        self._known: dict[str, Object] = {}
-        self._kinds: set[str] = set()
-
-    def action(self, key: str) -> Object | None:
-        """An action by key."""
-        if not self.many:
-            return self.world.ruleset.objects.get(key)
-        kind = key.rpartition(" ")[0]
-        if kind not in self._kinds:
-            self._kinds.add(kind)
-            self._known.update((action.key, action) for action in self.world.ruleset.objects.children(kind))
-        return self._known.get(key)
+PRIO_SHIFT: Final = 47  # ranks of rules begin with their prio
 
 
 def view_of(command: FilterCommand) -> View:
@@ -75,7 +57,7 @@ def view_of(command: FilterCommand) -> View:
 def filter_list(out: Writer, world: World, command: FilterCommand) -> None:
     """tc filter show."""
     out.start()
-    look = Look(world)
+    look = Look(world, out.stats)
     for place in places(world, command):
         show_block(out, look, place, view_of(command))
     out.finish()
@@ -103,57 +85,99 @@ def places(world: World, command: FilterCommand) -> Iterable[Place]:
 
 def show_block(out: Writer, look: Look, place: Place, view: View) -> None:
     """All filters of a block, chain by chain in the order in which chains were made."""
-    world = look.world
-    for chain in world.ruleset.chains.children(place.table):
-        if view.chain >= 0 and int(chain.name) != view.chain:
-            continue
-        slots = world.ruleset.slots.children(chain.key)
-        rules: dict[int, list[Rule]] = {}
-        for parent in (chain.key, f"{chain.key}/u32") if slots else ():
-            found = world.ruleset.rules.children(parent)
-            look.many = look.many or len(found) > MANY
-            for rule in found:
-                rules.setdefault(rule.slot, []).append(rule)
-        for slot in slots:
-            if (view.prio and view.prio != slot.rank) or (view.protocol and view.protocol != slot.protocol):
-                continue
-            show_slot(out, look, place, view, chain, slot, rules.get(slot.rank, []))
+    ruleset = look.world.ruleset
+    chains = [chain for chain in ruleset.chains.children(place.table) if view.chain < 0 or int(chain.name) == view.chain]
+    look.expected += sum(ruleset.rules.count(chain.key) for chain in chains)
+    for chain in chains:
+        slots = [slot for slot in ruleset.slots.children(chain.key) if view.wants(slot)]
+        for slot, rules in filters_of(look, chain, slots, view.prio) if slots else ():
+            show_slot(out, look, place, view, chain, slot, rules)
 
 
-def show_slot(out: Writer, look: Look, place: Place, view: View, chain: Chain, slot: Slot, rules: list[Rule]) -> None:
-    """A slot's own line, then its filters in its kind's order."""
+def filters_of(look: Look, chain: Chain, slots: list[Slot], prio: int) -> Iterable[tuple[Slot, Iterable[Filter]]]:
+    """The filters of a chain by slot, in the order of their listing; where one slot alone is wanted, no other's are read."""
+    low, high = (prio << PRIO_SHIFT, (prio + 1 << PRIO_SHIFT) - 1) if prio else (LOWEST, HIGHEST)
+    if look.hardware is None and all(getattr(kinds.shown_module(slot.kind), "NOTED", False) for slot in slots):
+        return _noted(look.world.ruleset.rules.read(chain.key, FilterRow, low, high), slots)
+    rules = look.world.ruleset.rules.between(chain.key, low, high)
+    if any(slot.kind == "u32" for slot in slots):
+        rules += look.world.ruleset.rules.between(f"{chain.key}/u32", low, high)
+    return _whole(rules, slots)
+
+
+def _noted(rows: Iterator[FilterRow], slots: list[Slot]) -> Iterator[tuple[Slot, Iterable[Filter]]]:
+    """Filters of kinds that are printed from notes alone, as they are read: their ranks are in the order of handles but for masks."""
+    groups = groupby(rows, attrgetter("slot"))
+    ahead = next(groups, None)
+    for slot in slots:
+        while ahead is not None and ahead[0] < slot.rank:
+            ahead = next(groups, None)
+        found: Iterable[Filter] = ahead[1] if ahead is not None and ahead[0] == slot.rank else ()
+        yield slot, found if unpack(SlotNote, slot.note).made <= 1 else sorted(found, key=_by_handle)
+
+
+def _whole(rules: list[Rule], slots: list[Slot]) -> Iterator[tuple[Slot, Iterable[Filter]]]:
+    """Filters of any kind in their kind's order."""
+    by_slot: dict[int, list[Rule]] = {}
+    for rule in rules:
+        by_slot.setdefault(rule.slot, []).append(rule)
+    for slot in slots:
+        yield slot, kinds.listed(slot.kind, by_slot.get(slot.rank, []))
+
+
+def show_slot(out: Writer, look: Look, place: Place, view: View, chain: Chain, slot: Slot, rules: Iterable[Filter]) -> None:
+    """A slot's own line, then its filters."""
+    mark = out.mark()
     show_head(out, place, view, chain, slot)
+    head = "" if out.json else out.since(mark)
     out.newline()
     out.close()
-    for rule in kinds.listed(slot.kind, rules):
-        show_filter(out, look, place, view, chain, slot, rule)
+    devices = place.note.users if place.note.index else 1
+    for rule in rules:
+        if head:
+            out.put(head)
+        else:
+            show_head(out, place, view, chain, slot)
+        show_body(out, look, slot.kind, rule, devices)
+        out.settle()
+
+
+def _by_handle(rule: Filter) -> int:
+    return rule.rank & 0xFFFFFFFF
 
 
 def show_filter(out: Writer, look: Look, place: Place, view: View, chain: Chain, slot: Slot, rule: Rule) -> None:
     """One filter with its actions."""
     show_head(out, place, view, chain, slot)
-    module, note = kinds.filter_module(slot.kind), unpack(RuleNote, rule.note)
-    keys = [step.obj for step in rule.steps if isinstance(step, Do) and step.obj]
-    hardware.mark(look.hardware, look.action, rule, slot.kind, note, place.note.users if place.note.index else 1)
-    if hasattr(module, "has_options") and not module.has_options(rule, note):
+    show_body(out, look, slot.kind, rule, place.note.users if place.note.index else 1)
+
+
+def show_body(out: Writer, look: Look, kind: str, rule: Filter, devices: int) -> None:
+    """What follows a filter's head. ``devices``: how many have it, if hardware does."""
+    printer, note = look.filter_printer(kind), note_of(rule)
+    keys = actions_of(rule, note)
+    if look.hardware is not None and isinstance(rule, Rule):
+        hardware.mark(look.hardware, look.object, rule, kind, note, devices)
+    if printer.has_options is not None and not printer.has_options(rule, note):
         out.newline()
         out.close()
         return
     out.open("options")
-    module.show(out, rule, note)
+    printer.show(out, rule, note)
     own = ""
     if note.police:
-        if slot.kind == "u32":
+        if kind == "u32":
             out.newline()
-        own = keys.pop()
+        keys, own = keys[:-1], keys[-1]
         show_police(out, look, own)
-        if hasattr(module, "show_indev"):
-            module.show_indev(out, note)
-    if keys and getattr(module, "ACTIONS_LINE", False):
+        if printer.show_indev is not None:
+            printer.show_indev(out, note)
+    if keys and printer.actions_line:
         out.bare("\n")
-    show_actions(out, look, keys, bool(note.flags & hardware.IN_HW))
+    if keys:
+        show_actions(out, look, keys, bool(note.flags & hardware.IN_HW))
     out.close()
-    if not keys or not out.options.brief:
+    if not keys or not out.brief:
         out.newline()
     if own and out.stats:
         show_old_counters(out, look, own)
@@ -162,7 +186,7 @@ def show_filter(out: Writer, look: Look, place: Place, view: View, chain: Chain,
 
 def show_old_counters(out: Writer, look: Look, key: str) -> None:
     """What a filter's own policer counted, in the old form, which is bare text in JSON too (print_tcstats_attr)."""
-    action = look.action(key)
+    action = look.object(key)
     if action is not None:
         stats = action.stats
         out.bare(f" Sent {stats.bytes} bytes {stats.packets} pkts (dropped {stats.drops}, overlimits {stats.overlimits}) ")
@@ -208,110 +232,7 @@ def show_police(out: Writer, look: Look, key: str) -> None:
     """A policer that is the filter's own."""
     action = look.action(key)
     if action is not None:
-        kinds.action_module("police").show(out, action, unpack(ActionNote, action.note), look.now)
-
-
-def show_actions(out: Writer, look: Look, keys: list[str], in_hw: bool = False) -> None:
-    """A filter's list of actions; of one in hardware each has its counters from there."""
-    if not keys:
-        return
-    if out.options.brief:
-        out.newline()
-    out.open_array("actions")
-    for order, key in enumerate(keys, 1):
-        action = look.action(key)
-        if action is not None:
-            show_action(out, action, order, look.now, False, in_hw)
-    out.close_array()
-
-
-def show_action(out: Writer, action: Object, order: int, now: int, alone: bool = False, in_hw: bool = False) -> None:
-    """One action of a list."""
-    note = unpack(ActionNote, action.note)
-    out.open()
-    if out.options.brief and not alone:
-        out.number("order", "\taction order %u: ", order)
-        out.string("kind", TERSE.get(action.kind, "%s "), action.kind)
-        out.newline()
-    else:
-        out.newline()
-        out.number("order", "\taction order %u: ", order)
-        kinds.action_module(action.kind).show(out, action, note, now)
-    if out.stats:
-        out.text("\tAction statistics:")
-        out.newline()
-        out.open("stats")
-        show_counters(out, action.stats, "\t")
-        out.close()
-        out.newline()
-    if note.cookie:
-        out.string("cookie", "\tcookie %s", note.cookie)
-        out.newline()
-    if out.options.brief:
-        out.close()
-        return
-    _show_flags(out, note, alone)
-    if note.hw_stats >= 0:
-        show_hw_stats(out, note.hw_stats)
-    if in_hw and out.stats:
-        show_hw_stats(out, 2, "used_hw_stats")
-    out.close()
-
-
-def _show_flags(out: Writer, note: ActionNote, alone: bool) -> None:
-    """no_percpu, skip_hw, skip_sw and, in listings of actions, that no hardware has it."""
-    if note.no_percpu:
-        out.flag("no_percpu", "\tno_percpu")
-    if note.skip:
-        out.flag(note.skip, f"\t{note.skip}")
-    if alone and note.skip != "skip_hw":
-        out.flag("not_in_hw", "\tnot_in_hw")
-    if note.no_percpu or note.skip or alone:
-        out.newline()
-
-
-def action_list(out: Writer, world: World, kind: str) -> None:
-    """tc actions list."""
-    actions = world.ruleset.objects.children(f"tc {kind}")
-    out.start()
-    if actions:
-        _show_table(out, world, actions, len(actions), 0)
-    out.finish()
-
-
-def action_get(out: Writer, world: World, names: list[ActionName]) -> None:
-    """tc actions get."""
-    work = Work(world)
-    actions = [find(work, name) for name in names]
-    out.start()
-    _show_table(out, world, actions, 0, 1)
-    out.finish()
-
-
-def _show_table(out: Writer, world: World, actions: list[Object], total: int, first: int) -> None:
-    """print_action: a count, then the actions."""
-    out.open()
-    out.number("total acts", "total acts %u", total)
-    out.newline()
-    out.close()
-    out.open()
-    out.open_array("actions")
-    now = world.now()
-    for order, action in enumerate(actions, first):
-        show_action(out, action, order, now, True)
-    out.close_array()
-    out.close()
-
-
-def show_hw_stats(out: Writer, bits: int, word: str = "hw_stats") -> None:
-    """The kind of hardware statistics asked for, or used."""
-    out.text(f"\t{word}")
-    out.open_array(word)
-    for name in [name for bit, name in HW_STATS if bits & bit] or ["disabled"]:
-        out.text(f" {name}")
-        out.item(name)
-    out.close_array()
-    out.newline()
+        look.action_printer("police")(out, action, action_note_of(action), look.now)
 
 
 def filter_get(out: Writer, world: World, command: FilterCommand, found: tuple[Place, Chain, Slot, Rule]) -> None:
@@ -371,7 +292,7 @@ def show_chain(out: Writer, place: Place, view: View, chain: Chain, note: ChainN
         out.number("chain", "chain %u ", int(chain.name))
     if note.kind:
         out.open("options")
-        kinds.filter_module(note.kind).show_template(out, unpack(RuleNote, note.template))
+        kinds.shown_module(note.kind).show_template(out, unpack(RuleNote, note.template))
         out.close()
     out.newline()
     out.close()

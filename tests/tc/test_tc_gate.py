@@ -55,4 +55,3 @@ def test_an_entry_lets_so_many_bytes_pass(tmp_path: Path) -> None:
     each, listing = verdicts("sched-entry open 1s -1 120b", packets, tmp_path)
     assert [one == "drop" for one in each] == [False, False, True, False, True]
     assert "(dropped 2, overlimits 2 requeues 0)" in listing
-

@@ -84,6 +84,6 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     assert isinstance(effect, Other)
     out.string("kind", "%s ", "bpf")
     bytecode.show(out, msgspec.json.decode(bytes(effect.params))["bytecode"])
-    show_control(out, " default-action ", action.then, "\\" if out.options.oneline else "\n")
+    show_control(out, " default-action ", action.then, "\\" if out.oneline else "\n")
     show_index(out, "\t index %u", action, note, now)
     out.bare("\n " if out.json else " ")  # tc writes both, line end and blank, past its JSON writer

@@ -55,5 +55,5 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     assert isinstance(effect, Checksum)
     out.string("kind", "%s ", "csum")
     out.string("csum", "(%s) ", ", ".join(name for name, flag in FLAGS if effect.flags & flag) or "?empty")
-    show_control(out, "action ", action.then, "\\" if out.options.oneline else "\n")
+    show_control(out, "action ", action.then, "\\" if out.oneline else "\n")
     show_index(out, "\tindex %u", action, note, now)

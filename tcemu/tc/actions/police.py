@@ -214,13 +214,13 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     police = action.effect
     assert isinstance(police, Police)
     out.string("kind", "", "police")
-    out.text(f" police 0x{action.rank:x} rate {rate_text(police.rate, out.options.iec)} ")
+    out.text(f" police 0x{action.rank:x} rate {rate_text(police.rate, out.options.iec > 0)} ")
     out.number("index", "", action.rank)
     out.text(f"burst {size_text(through_ticks(police.rate, police.burst))} mtu {size_text(police.mtu)} ")
     if police.peak:
-        out.text(f"peakrate {rate_text(police.peak, out.options.iec)} ")
+        out.text(f"peakrate {rate_text(police.peak, out.options.iec > 0)} ")
     if police.avrate:
-        out.text(f"avrate {rate_text(police.avrate, out.options.iec)} ")
+        out.text(f"avrate {rate_text(police.avrate, out.options.iec > 0)} ")
     if police.packet_rate:
         out.number("pkts_rate", "pkts_rate %u ", police.packet_rate)
         out.number("pkts_burst", "pkts_burst %u ", through_ticks(police.packet_rate, police.packet_burst))
