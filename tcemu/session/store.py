@@ -57,7 +57,7 @@ LAYOUTS: Final = (
     "".join(_SHELF_LAYOUT.format(name) for name in SECOND),
 )
 
-Value = int | str | bytes | None
+Value = int | str | bytes | bytearray | None
 
 
 class Store:
