@@ -140,4 +140,10 @@ class ActionsCommand(NamedTuple):
     names: list[ActionName] = []
 
 
-Command = FilterCommand | ChainCommand | QdiscCommand | ClassCommand | ActionsCommand
+class RecordCommand(NamedTuple):
+    """``monitor file``: messages out of a file."""
+
+    path: str
+
+
+Command = FilterCommand | ChainCommand | QdiscCommand | ClassCommand | ActionsCommand | RecordCommand

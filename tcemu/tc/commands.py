@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from tcemu.diagnostics import TcemuError
 from tcemu.host import profile
 from tcemu.tc import action_apply, apply, classes, friendly, qdisc, show, show_actions
-from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand
+from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand, RecordCommand
 from tcemu.tc.complaint import REFUSED, USAGE, ComplaintError, RefusalError, incomplete
 from tcemu.tc.parse import parse
 from tcemu.tc.parse_state import Names
@@ -196,6 +196,10 @@ def perform(wanted: Command, world: World, out: Sheet, said: list[str]) -> None:
             classes.listing(out.open(), world, wanted)
         else:
             classes.modify(world, wanted)
+    elif isinstance(wanted, RecordCommand):
+        from tcemu.tc.monitor_file import tell
+
+        tell(wanted.path, world, out.open(), said)
     else:
         perform_actions(wanted, world, out, said)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tcemu.syntax.words import Word
 from tcemu.tc import flower_newer, names, readers, tunnel_options
 from tcemu.tc.actions.ct import read_label
-from tcemu.tc.complaint import ComplaintError, invalid
+from tcemu.tc.complaint import ComplaintError, incomplete, invalid
 from tcemu.tc.filter_base import FilterReader, method_of
 from tcemu.tc.names import CT_STATES, ETH_8021AD, ETH_8021Q, ETH_ARP, ETH_IP, ETH_IPV6, ETH_PPP_SES, ETH_RARP
 
@@ -69,6 +69,8 @@ class FlowerReader(FilterReader):
     def flag(self, name: str, word: Word) -> None:
         """A keyword alone."""
         if name == "MPLS_KEY":
+            if word.place == len(self.parse.words) - 1:
+                raise incomplete()
             self.check_mpls("mpls")
             if self.mpls_old:
                 raise ComplaintError('Can\'t set "mpls" if "mpls_label", "mpls_tc", "mpls_bos" or "mpls_ttl" is set\n')
@@ -371,6 +373,8 @@ class FlowerReader(FilterReader):
         """Tunnel options with masks."""
         found = tunnel_options.with_masks(kind, word)
         if found is None:
+            if kind == "erspan" and word.partition("/")[0].count(":") > 3:
+                raise ComplaintError(f'Unknown "geneve_opts" type\nIllegal "{name}"\n')  # as tc says here, too
             self.illegal(name)
         self.tunnel = (kind, *found)
 

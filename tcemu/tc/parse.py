@@ -20,6 +20,7 @@ from tcemu.tc.command import (
     ChainCommand,
     Command,
     FilterCommand,
+    RecordCommand,
 )
 from tcemu.tc.complaint import USAGE, ComplaintError, duplicate, incomplete, invalid
 from tcemu.tc.names import ETH_ALL
@@ -142,6 +143,7 @@ class Parse(ActionReductions):
 
     # ------------------------------------------------------------ kinds of filters
     def do_filter_head(self, word: Word) -> None:
+        self.kind_place = word.place
         self.begin_kind(str(word))
 
     def begin_kind(self, kind: str) -> None:
@@ -246,6 +248,8 @@ class Parse(ActionReductions):
             self.check_get("")
         if self.handle is None:
             raise ComplaintError('Must specify filter "handle"\n', USAGE)
+        if self.kind and self.kind_place + 1 < len(self.words):  # options are read, and then not wanted
+            raise ComplaintError(f'Garbage instead of arguments "{self.words[self.kind_place + 1]} ...". Try "tc filter help".\n', USAGE)
         return self.command(verb)
 
     def do_filter_list(self, *_items: Any) -> Command:
@@ -282,8 +286,11 @@ class Parse(ActionReductions):
         raise ComplaintError(usage("actions"), USAGE)
 
     def do_monitor(self, _monitor: Word, *words: Word) -> Command:
-        from tcemu.tc.monitor import refuse
+        from tcemu.tc.monitor import recorded, refuse
 
+        path = recorded(words)
+        if path is not None:
+            return RecordCommand(path)
         reply = refuse(words)
         raise ComplaintError(reply.stderr, reply.exit_code)
 

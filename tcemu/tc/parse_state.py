@@ -77,6 +77,7 @@ class Reading:
         self.chain = 0
         self.handle: str | None = None
         self.kind = ""
+        self.kind_place = 0
         self.number = 0
         self.blocks: dict[str, int] = {}
         self.rest: tuple[str, ...] = ()

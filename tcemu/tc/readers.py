@@ -258,13 +258,13 @@ def _scaled(text: str, units: dict[str, Any]) -> float | None:
 def rate(text: str) -> int | None:
     """A rate in bytes a second (get_rate64)."""
     bits = _scaled(text, _RATES)
-    return None if bits is None else int(bits / 8)
+    return None if bits is None else int(bits / 8) if bits / 8 <= U64 else 0  # what x86 makes of more
 
 
 def size(text: str) -> int | None:
-    """A size in bytes, 32 bits of it (get_size)."""
+    """A size in bytes, of 32 bits (get_size)."""
     number = _scaled(text, _SIZES)
-    return None if number is None else int(number) & U32
+    return None if number is None or not -1 < number <= U32 else int(number)
 
 
 def time(text: str, fine: bool = True) -> int | None:

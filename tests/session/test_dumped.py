@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tcemu.session.dumped import _filter, _told, lost
+from tcemu.session.observed import is_housekeeping
 from tcemu.session.session import Session
 
 # a flower filter with an eth_type and one gact takes 244 bytes, its slot 56; the first message holds 3776
@@ -51,3 +52,17 @@ def test_a_filter_takes_as_many_bytes_as_in_the_kernels_dump(size: str, line: st
     reply = session.tc(line)
     assert reply.exit_code == 0, reply.stderr
     assert [_filter(session, slot, rule) for _, slot, rule in _told(session, "dev d0 ingress") if rule is not None] == [int(size)]
+
+
+@pytest.mark.parametrize(
+    ("frame", "left_out"),
+    [
+        ("33330000000202000000000a86dd" + "6000000000103aff" + "00" * 32 + "8500" + "00" * 14, True),
+        ("33330000000202000000000a86dd" + "6000000000183aff" + "00" * 32 + "8700" + "00" * 22, True),
+        ("33330000000202000000000a86dd" + "6000000000183aff" + "fe80" + "00" * 30 + "8700" + "00" * 22, False),
+        ("33330000000202000000000a86dd" + "6000000000203aff" + "00" * 32 + "8000" + "00" * 30, False),
+    ],
+    ids=["router-solicitation", "duplicate-address-detection", "neighbour-solicitation", "echo"],
+)
+def test_the_kernels_own_ipv6_frames_are_not_recorded(frame: str, left_out: bool) -> None:
+    assert is_housekeeping(bytes.fromhex(frame)) is left_out

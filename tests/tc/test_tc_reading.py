@@ -25,7 +25,11 @@ def test_conflicts_are_those_that_are_meant() -> None:
     conflicts = {tuple(conflict.split(" / ")) for conflict in compile_grammar(GRAMMAR).conflicts}
     kinds = {rule for rule, terminal in conflicts if terminal in BETWEEN_ACTIONS}
     assert kinds == {name if name != "bpf" else "bpf_action" for name in ACTIONS}
-    assert {pair for pair in conflicts if pair[1] not in BETWEEN_ACTIONS} == {("u32_key", "DIVISOR")}
+    assert {pair for pair in conflicts if pair[1] not in BETWEEN_ACTIONS} == {
+        ("u32_key", "DIVISOR"),
+        ("flow_key", "AND_KEY"),
+        ("flow_key", "OR_KEY"),
+    }
 
 
 def test_remembered_steps_read_as_the_driver_does() -> None:
