@@ -55,6 +55,8 @@ def compiled() -> list[Extension]:
         return []
     for extension in extensions:
         extension.optional = True
+        if os.name == "posix":  # nobody else calls the modules' C functions, so they are called directly, and inlined
+            extension.extra_compile_args = [*extension.extra_compile_args, "-fvisibility=hidden"]
     return list(extensions)
 
 

@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+ONE = "filter add dev eth0 ingress protocol ip prio 2 flower ip_proto tcp dst_port 80 action ct commit zone 1 pipe action drop"
 ROUNDS = 3_000_000  # of the arithmetic that machines are compared by
 PATIENCE = 900  # seconds for a guest
 
@@ -119,7 +120,14 @@ def emulated(rules: Path, times: int) -> dict[str, object]:
             subprocess.run([sys.executable, "-m", "tcemu", "ip", "link", "add", "eth0", "type", "dummy"], env=env, check=True)
             subprocess.run([*program, "qdisc", "add", "dev", "eth0", "clsact"], env=env, check=True)
             load = timed([*program, "-batch", str(rules)], env)
-            runs.append({"load": load, "show": timed([*program, "filter", "show", "dev", "eth0", "ingress"], env)})
+            show = timed([*program, "filter", "show", "dev", "eth0", "ingress"], env)
+            one = timed([*program, *ONE.split()], env)
+            for verb in ("del", "add"):
+                subprocess.run([*program, "qdisc", verb, "dev", "eth0", "clsact"], env=env, check=True)
+            subprocess.run([sys.executable, "-m", "tcemu", "ip", "link", "add", "eth1", "type", "dummy"], env=env, check=True)
+            other = Path(folder, "u32")
+            other.write_text(u32_batch(rules.read_text(encoding="utf-8").count("\n")), encoding="utf-8")
+            runs.append({"load": load, "show": show, "one": one, "u32": timed([*program, "-batch", str(other)], env)})
     return {"arithmetic": arithmetic(), **best(runs)}
 
 
@@ -182,6 +190,7 @@ def boot_guest(folder: Path, rules: Path, times: int, accel: str) -> dict[str, o
 def table(mine: dict[str, object], other: dict[str, object] | None, filters: int, near: dict[str, object] | None) -> str:
     """What was measured, for people. ``near``: the real tc on this machine's kernel, as far as it goes."""
     rows = [f"{filters} filters with ct actions", f"tcemu            {figures(mine, 1.0)}"]
+    rows.append(f"  of u32 filters {mine['u32']['cpu']:.2f} s CPU; one filter more {1000 * mine['one']['cpu']:.0f} ms CPU")  # type: ignore[index]
     if other is None:
         return "\n".join([*rows, "the real tc: this kernel has no flower with ct; give --guest"])
     scale, by = float(other["arithmetic"]) / float(mine["arithmetic"]), "arithmetic"  # type: ignore[arg-type]

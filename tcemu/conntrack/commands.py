@@ -16,9 +16,11 @@ from tcemu.conntrack.expect import ADDED, CLASH, Expectations
 from tcemu.conntrack.help import HELP
 from tcemu.conntrack.labels import OF_ENTRY
 from tcemu.conntrack.record import EntryRecord, ExpectationRecord, expectation_record, from_record, to_record
-from tcemu.conntrack.request import LOAD, NAME, ComplaintError, Request, parse
+from tcemu.conntrack.request import NAME, ComplaintError, Request, parse
 from tcemu.conntrack.select import matches
 from tcemu.conntrack.stats import Stats
+from tcemu.conntrack.tuples import ICMP, ICMPV6
+from tcemu.conntrack.words import LOAD, OWN_OPTIONS
 from tcemu.shelf import Shelf
 from tcemu.world import Reply
 
@@ -230,7 +232,7 @@ def _create(request: Request, world: Tracked) -> Reply:
     now = world.now()
     if request.table == "expect":
         return _await(request, world, now)
-    if len({"reply-src", "reply-dst"} & request.addresses.keys()) == 1:
+    if (request.proto, request.family) in ((ICMP, 6), (ICMPV6, 4)):
         raise ComplaintError("Operation failed: invalid parameters", 1)
     if request.status & EXPECTED:
         raise ComplaintError("Operation failed: Device or resource busy", 1)
@@ -242,6 +244,8 @@ def _create(request: Request, world: Tracked) -> Reply:
         if request.adds:
             return Reply(0, "", told(0, "added"))
         raise ComplaintError("Operation failed: Such conntrack exists, try -U to update", 1)
+    if make.half_reply(request) and request.proto in OWN_OPTIONS:  # then the reply has no ports
+        raise ComplaintError("Operation failed: invalid parameters", 1)
     entry.id = max((record.rank for record in world.connections), default=0) + 1
     entry.acct, entry.stamped = _is_on(world, "acct"), _is_on(world, "timestamp")
     make.begin(entry, request, now)

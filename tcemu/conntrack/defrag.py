@@ -218,16 +218,7 @@ class Defrag:
         f = p.f
         at = place >> 16
         data = p.data
-        key: Key = (
-            6,
-            user,
-            f[IP6_SADDR],
-            f[IP6_SADDR + 1],
-            f[IP6_DADDR],
-            f[IP6_DADDR + 1],
-            i64(read_i32_be(data, at + 4)) & 0xFFFFFFFF,
-            0,
-        )
+        key = key_of6(p, user, at)
         queue = self.queue_of(key, 6, p.ts)
         if queue is None:
             p.reason = f"fragment: no memory for another packet ({self.memory6} bytes are held, nf_conntrack_frag6_high_thresh is {self.settings.frag6_high})"
@@ -314,6 +305,13 @@ class Defrag:
         p.mru = mru
         p.pieces = queue.sizes()
         return WHOLE
+
+
+def key_of6(p: Packet, user: i64, at: i64) -> Key:
+    """What the fragments of one IPv6 packet have in common; ``at``: where the fragment header is."""
+    f = p.f
+    number = i64(read_i32_be(p.data, at + 4)) & 0xFFFFFFFF
+    return (6, user, f[IP6_SADDR], f[IP6_SADDR + 1], f[IP6_DADDR], f[IP6_DADDR + 1], number, 0)
 
 
 def slice_of(p: Packet, at: i64, size: i64) -> bytes:

@@ -14,270 +14,56 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i32, i64, mypyc_attr, u8
+from mypy_extensions import i64, mypyc_attr
 
-from tcemu.conntrack.linux.answers import ICMP, ICMPV6, answer_of
-from tcemu.conntrack.timeouts import Timeouts
-from tcemu.packet.packet import Conn, Labels
-
-# enum ip_conntrack_status (include/uapi/linux/netfilter/nf_conntrack_common.h), by bit
-EXPECTED: Final = 1 << 0
-SEEN_REPLY: Final = 1 << 1
-ASSURED: Final = 1 << 2
-CONFIRMED: Final = 1 << 3
-SRC_NAT: Final = 1 << 4
-DST_NAT: Final = 1 << 5
-SEQ_ADJUST: Final = 1 << 6
-SRC_NAT_DONE: Final = 1 << 7
-DST_NAT_DONE: Final = 1 << 8
-DYING: Final = 1 << 9
-FIXED_TIMEOUT: Final = 1 << 10
-TEMPLATE: Final = 1 << 11
-UNTRACKED_ENTRY: Final = 1 << 12
-NAT_CLASH: Final = 1 << 12
-HELPER: Final = 1 << 13
-OFFLOADED: Final = 1 << 14
-HW_OFFLOADED: Final = 1 << 15
-NAT_MASK: Final = SRC_NAT | DST_NAT
-NAT_DONE_MASK: Final = SRC_NAT_DONE | DST_NAT_DONE
-
-STATUS_NAMES: Final = (
-    "expected",
-    "seen_reply",
-    "assured",
-    "confirmed",
-    "snat",
-    "dnat",
-    "seq_adjust",
-    "snat_done",
-    "dnat_done",
-    "dying",
-    "fixed_timeout",
-    "template",
-    "untracked",
-    "helper",
-    "offload",
-    "hw_offload",
+from tcemu.conntrack.core import ZONE_BOTH, ZONE_ORIGINAL, ZONE_REPLY, Core
+from tcemu.conntrack.parts import Counts, Extra, Side, Tuple
+from tcemu.conntrack.status import (
+    ASSURED,
+    CONFIRMED,
+    DST_NAT,
+    DST_NAT_DONE,
+    DYING,
+    EXPECTED,
+    FIXED_TIMEOUT,
+    HELPER,
+    HW_OFFLOADED,
+    NAT_CLASH,
+    NAT_DONE_MASK,
+    NAT_MASK,
+    OFFLOADED,
+    SEEN_REPLY,
+    SEQ_ADJUST,
+    SRC_NAT,
+    SRC_NAT_DONE,
+    STATUS_NAMES,
+    TEMPLATE,
+    UNTRACKED_ENTRY,
 )
+from tcemu.conntrack.timeouts import Timeouts
+from tcemu.packet.packet import Labels
+
+__all__ = [
+    "ASSURED", "CONFIRMED", "DST_NAT", "DST_NAT_DONE", "DYING", "EXPECTED", "FIXED_TIMEOUT", "HELPER", "HW_OFFLOADED", "M32",
+    "NAT_CLASH", "NAT_DONE_MASK", "NAT_MASK", "OFFLOADED", "ORIGINAL", "REPLY", "SEEN_REPLY", "SEQ_ADJUST", "SRC_NAT", "SRC_NAT_DONE",
+    "STATUS_NAMES", "TEMPLATE", "UNTRACKED_ENTRY", "ZONE_BOTH", "ZONE_ORIGINAL", "ZONE_REPLY", "Counts", "Entry", "Extra", "Side",
+    "Tuple",
+]  # fmt: skip
 
 M32: Final = 0xFFFFFFFF
 ORIGINAL: Final = 0
 REPLY: Final = 1
 
-ZONE_ORIGINAL: Final = 1  # which directions a zone id counts for
-ZONE_REPLY: Final = 2
-ZONE_BOTH: Final = 3
-
-
-@mypyc_attr(acyclic=True)  # no garbage collector's header: a packet touches fewer cache lines
-class Tuple:
-    """One direction: who to whom, as conntrack sees it (struct nf_conntrack_tuple)."""
-
-    __slots__ = ("dport", "dst", "dst_high", "sport", "src", "src_high")
-
-    def __init__(self) -> None:
-        self.src: i64 = 0
-        self.dst: i64 = 0
-        self.sport: i64 = 0
-        self.dport: i64 = 0
-        self.src_high: i64 = 0
-        self.dst_high: i64 = 0
-
 
 @mypyc_attr(acyclic=True)
-class Side:
-    """One direction's share of the TCP window tracking (struct ip_ct_tcp_state)."""
-
-    __slots__ = ("end", "flags", "max_ack", "max_end", "max_window", "scale")
-
-    def __init__(self) -> None:
-        self.end: i64 = 0  # max of seq + len
-        self.max_end: i64 = 0  # max of ack + max(win, 1)
-        self.max_window: i64 = 0
-        self.max_ack: i64 = 0
-        self.scale: i32 = 0
-        self.flags: i32 = 0  # IP_CT_TCP_FLAG_*
-
-
-@mypyc_attr(acyclic=True)
-class Counts:
-    """Packets and bytes of both directions (struct nf_conn_acct)."""
-
-    __slots__ = ("orig_bytes", "orig_packets", "reply_bytes", "reply_packets")
-
-    def __init__(self) -> None:
-        self.orig_packets: i64 = 0
-        self.orig_bytes: i64 = 0
-        self.reply_packets: i64 = 0
-        self.reply_bytes: i64 = 0
-
-
-@mypyc_attr(acyclic=True)
-class Extra:
-    """What few connections have: a helper's memory, how far it moved the sequence numbers (struct nf_ct_seqadj), a policy, a master …
-
-    adjust: position, offset before and offset after it, for the original and then for the reply direction; empty where no translation
-    has made room for it. memory: numbers that belong to the helper. proxied: of a connection that a SYN proxy made the number that the
-    client was told, the timestamp that it echoes, and how far the server's are from it (struct nf_conn_synproxy); empty otherwise.
-    """
-
-    __slots__ = (
-        "adjust", "flow_expires", "flow_flags", "flow_table", "helper", "master", "memory", "policy", "proxied", "stamped", "started", "stream_timeout",
-        "timeout", "vtag_orig", "vtag_reply",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.adjust: list[int] = []
-        self.memory: list[int] = []
-        self.proxied: list[int] = []
-        self.policy: Timeouts | None = None  # timeouts of its own (nft ct timeout)
-        self.helper: str = ""
-        self.master: Entry | None = None
-        self.stamped: bool = False  # nf_conntrack_timestamp was on when it began
-        self.started: i64 = 0  # ns, when it is stamped
-        self.vtag_orig: i64 = 0  # SCTP
-        self.vtag_reply: i64 = 0
-        self.timeout: i64 = 0  # GRE: ns
-        self.stream_timeout: i64 = 0
-        # offload: which flow table holds it and since when; the flow's own expiry (struct flow_offload)
-        self.flow_table: i64 = 0  # 0 none
-        self.flow_expires: i64 = 0
-        self.flow_flags: i64 = 0
-
-
-@mypyc_attr(acyclic=True)
-class Entry(Conn):
+class Entry(Core):
     """A connection; `Conn` holds zone, mark, labels and status. Created and changed only by the tracker.
 
     The original tuple is ``src``, ``dst``, ``ports`` (source << 16 | destination) and the upper halves of IPv6; `orig` and `reply` are copies of the
     tuples, and setting them is how they change. A fast reader takes the fields.
     """
 
-    __slots__ = (
-        "counts", "dst", "dst_high", "expires", "extra", "family", "id", "index", "last_dir", "last_flags", "last_index", "last_reach",
-        "last_segment", "last_wscale", "masquerade", "orig_side", "ports", "proto", "reply_side", "retrans", "src", "src_high", "state",
-        "translated", "zone_dir",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        super().__init__()
-        # what nearly every packet touches comes first, for the processor's cache; 192 bytes in all
-        self.family: u8 = 4
-        self.proto: u8 = 0
-        self.zone_dir: u8 = ZONE_BOTH
-        self.retrans: u8 = 0
-        self.src: i64 = 0
-        self.dst: i64 = 0
-        self.ports: i64 = 0
-        self.expires: i64 = 0  # capture time in ns; while not confirmed: the timeout in ns
-        self.src_high: i64 = 0  # IPv6 only
-        self.dst_high: i64 = 0
-        self.translated: Tuple | None = None  # the reply tuple, when it is not the original one turned round
-        # the protocol's state: TCP state, SCTP state, DCCP state, UDP stream time in ns
-        self.state: i64 = 0
-        self.extra: Extra | None = None
-        self.counts: Counts | None = None  # nf_conntrack_acct was on when it began: it counts
-        self.orig_side: Side | None = None  # TCP only
-        self.reply_side: Side | None = None
-        # the last segment: seq << 32 | ack and end << 16 | window (DCCP: the handshake's number)
-        self.last_segment: i64 = 0
-        self.last_reach: i64 = 0
-        self.masquerade: i32 = 0  # the device whose address it was given (nf_conn_nat.masq_index)
-        self.id: i32 = 0
-        self.index: i32 = -1  # 0 while it is in a table, else -1
-        self.last_index: u8 = 0
-        self.last_dir: u8 = 0
-        self.last_flags: u8 = 0
-        self.last_wscale: u8 = 0
-
-    # ------------------------------------------------------------------ tuples
-
-    @property
-    def orig(self) -> Tuple:
-        """The original tuple, as a copy."""
-        t = Tuple()
-        t.src = self.src
-        t.dst = self.dst
-        t.sport = self.ports >> 16
-        t.dport = self.ports & 0xFFFF
-        t.src_high = self.src_high
-        t.dst_high = self.dst_high
-        return t
-
-    @orig.setter
-    def orig(self, t: Tuple) -> None:
-        reply = self.translated
-        self.src = t.src
-        self.dst = t.dst
-        self.ports = t.sport << 16 | t.dport
-        self.src_high = t.src_high
-        self.dst_high = t.dst_high
-        if reply is not None:
-            self.reply = reply
-
-    @property
-    def reply(self) -> Tuple:
-        """The reply tuple, as a copy; ICMP that nothing answers has itself there."""
-        translated = self.translated
-        t = Tuple()
-        if translated is not None:
-            t.src = translated.src
-            t.dst = translated.dst
-            t.sport = translated.sport
-            t.dport = translated.dport
-            t.src_high = translated.src_high
-            t.dst_high = translated.dst_high
-            return t
-        t.src = self.dst
-        t.dst = self.src
-        t.sport = self.ports & 0xFFFF
-        t.dport = self.ports >> 16
-        if self.proto in (ICMP, ICMPV6):
-            proto: int = self.proto
-            t.sport = self.ports >> 16
-            t.dport = answered(proto, self.ports & 0xFFFF)
-        t.src_high = self.dst_high
-        t.dst_high = self.src_high
-        return t
-
-    @reply.setter
-    def reply(self, t: Tuple) -> None:
-        self.translated = None
-        if not self.has_reply(t):
-            mine = Tuple()
-            mine.src = t.src
-            mine.dst = t.dst
-            mine.sport = t.sport
-            mine.dport = t.dport
-            mine.src_high = t.src_high
-            mine.dst_high = t.dst_high
-            self.translated = mine
-
-    def has_orig(self, t: Tuple) -> bool:
-        """Is it the original tuple?"""
-        if self.src != t.src or self.dst != t.dst or self.ports != (t.sport << 16 | t.dport):
-            return False
-        return self.src_high == t.src_high and self.dst_high == t.dst_high
-
-    def has_reply(self, t: Tuple) -> bool:
-        """Is it the reply tuple?"""
-        mine = self.translated
-        if mine is not None:
-            return (
-                mine.src == t.src
-                and mine.dst == t.dst
-                and mine.sport == t.sport
-                and mine.dport == t.dport
-                and mine.src_high == t.src_high
-                and mine.dst_high == t.dst_high
-            )
-        if self.src != t.dst or self.dst != t.src:
-            return False
-        if self.ports != (t.dport << 16 | t.sport) or self.proto in (ICMP, ICMPV6):
-            proto: int = self.proto
-            if proto not in (ICMP, ICMPV6) or self.ports >> 16 != t.sport or answered(proto, self.ports & 0xFFFF) != t.dport:
-                return False
-        return self.src_high == t.dst_high and self.dst_high == t.src_high
+    __slots__ = ()
 
     # ------------------------------------------------------------------ what few have
 
@@ -522,9 +308,3 @@ class Entry(Conn):
     @last_win.setter
     def last_win(self, value: i64) -> None:
         self.last_reach = (self.last_reach >> 16) << 16 | value
-
-
-def answered(proto: i64, kind: i64) -> i64:
-    """ICMP's second "port", turned round: the type becomes its answer's; what nothing answers stays."""
-    back = answer_of(proto, kind >> 8)
-    return kind if back < 0 else back << 8 | (kind & 0xFF)

@@ -20,7 +20,7 @@ from tcemu.conntrack.entry import (
     Entry,
     Tuple,
 )
-from tcemu.conntrack.linux.tcp import STATE_NAMES as TCP_STATES
+from tcemu.conntrack.linux.tcp_states import STATE_NAMES as TCP_STATES
 from tcemu.conntrack.names import address, protocol, state
 from tcemu.conntrack.show import left, uses
 from tcemu.conntrack.timeouts import SECOND

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from tcemu.conntrack.request import ALL, OWN_OPTIONS, ComplaintError, Request
+from tcemu.conntrack.request import ComplaintError, Request
 from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP
+from tcemu.conntrack.words import ALL, OWN_OPTIONS
 
 
 class Row(NamedTuple):

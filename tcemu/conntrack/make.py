@@ -35,13 +35,18 @@ def entry_of(request: Request) -> Entry:
     orig, reply = Tuple(), Tuple()
     if has_orig:
         _fill(orig, request, "")
-        reply = _inverse(entry, orig)
+        reply = Tuple() if half_reply(request) else _inverse(entry, orig)
     if "reply-src" in request.addresses or "reply-dst" in request.addresses:
         _fill(reply, request, "reply-")
         if not has_orig:
             orig = _inverse(entry, reply)
     entry.orig, entry.reply = orig, reply
     return entry
+
+
+def half_reply(request: Request) -> bool:
+    """One address of the reply alone: the tool does not make the reply out of the other direction then, and the other address is nought."""
+    return len({"reply-src", "reply-dst"} & request.addresses.keys()) == 1
 
 
 def _inverse(entry: Entry, t: Tuple) -> Tuple:

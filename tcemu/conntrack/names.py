@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tcemu.conntrack.entry import OFFLOADED, Entry
-from tcemu.conntrack.linux.tcp import STATE_NAMES as TCP_STATES
+from tcemu.conntrack.linux.tcp_states import STATE_NAMES as TCP_STATES
 from tcemu.conntrack.tuples import DCCP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE
 
 # libnetfilter_conntrack src/conntrack/snprintf.c; the kernel's l4proto_name has the same words

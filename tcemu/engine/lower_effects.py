@@ -214,15 +214,19 @@ def make_checksum(making: Making, effect: effects.Checksum, then: Verdict, to: C
     return ChecksumOp(then.code, to, then.number, counter, effect.flags)
 
 
+ATM: Final = 2  # include/uapi/linux/pkt_sched.h TC_LINKLAYER_ATM
+
+
 def make_police(making: Making, effect: effects.Police, then: Verdict, to: Chain | None, counter: Counter | None, second: Second) -> Op:
     op = PoliceOp(then.code, to, then.number, counter, making.program.bucket(counter))
     if effect.conform is not None:
         op.conform, op.conform_number = effect.conform.code, effect.conform.number
         op.conform_to = making.program.chains.get(effect.conform.to) if effect.conform.to else None
     op.rate, op.peak, op.packet_rate, op.overhead = effect.rate, effect.peak, effect.packet_rate, effect.overhead
+    op.atm = effect.linklayer == ATM
     op.burst = effect.burst * SECOND // effect.rate if effect.rate else 0
     op.mtu = effect.mtu or 0xFFFFFFFF
-    op.peak_burst = effect.mtu * SECOND // effect.peak if effect.peak else 0
+    op.peak_burst = op.wire(effect.mtu) * SECOND // effect.peak if effect.peak else 0
     op.packet_burst = effect.packet_burst * SECOND // effect.packet_rate if effect.packet_rate else 0
     return op
 

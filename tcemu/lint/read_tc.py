@@ -89,7 +89,7 @@ def _several(subject: Subject, words: Sequence[str]) -> None:
 def _tc(subject: Subject, words: Sequence[str], span: Span) -> None:
     """A command of tc; queries and statistics are passed over."""
     from tcemu.tc import friendly
-    from tcemu.tc.commands import perform, printer
+    from tcemu.tc.commands import Sheet, perform
     from tcemu.tc.complaint import ComplaintError
     from tcemu.tc.parse import parse
     from tcemu.tc.parse_state import Names
@@ -105,7 +105,7 @@ def _tc(subject: Subject, words: Sequence[str], span: Span) -> None:
     error, refused, key = "", False, ""
     try:
         command = parse(friendly.relaxed(given, names.said), names)
-        perform(command, subject.world, printer(Options(), subject.world), names.said)
+        perform(command, subject.world, Sheet(Options(), subject.world), names.said)
     except ComplaintError as slip:
         error = slip.text.strip() or str(slip)
     except TcemuError as slip:

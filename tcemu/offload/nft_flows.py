@@ -18,7 +18,8 @@ from mypy_extensions import i64
 
 from tcemu.clock import SECOND
 from tcemu.conntrack.entry import CONFIRMED, DST_NAT, DYING, NAT_CLASH, NAT_MASK, OFFLOADED, SEEN_REPLY, SEQ_ADJUST, Entry, Tuple
-from tcemu.conntrack.table import DAY, Conntrack
+from tcemu.conntrack.living import DAY
+from tcemu.conntrack.table import Conntrack
 from tcemu.conntrack.tuples import GRE, TCP, UDP, hash_of, l3_length
 from tcemu.fields import (
     DPORT,

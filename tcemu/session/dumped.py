@@ -85,7 +85,7 @@ def _filter(session: Session, slot: Slot, rule: Rule | None) -> int | None:
     elif slot.kind != "fw":
         return None
     made = [session.ruleset.objects.get(step.obj) for step in rule.steps if isinstance(step, Do) and step.obj]
-    size += NEST if made or slot.kind == "flower" else 0
+    size += NEST if made else 0
     for action in made:
         told = _action(action) if action is not None else None
         if told is None:
@@ -183,7 +183,7 @@ def _options(action: Object) -> int | None:
     if isinstance(effect, Track):
         return _ct(effect)
     if isinstance(effect, Vlan):
-        tag = 2 * _attribute(2) + _attribute(1) if effect.op in ("push", "modify") else 0
+        tag = 2 * _attribute(2) + (_attribute(1) if effect.priority is not None else 0) if effect.op in ("push", "modify") else 0
         return _attribute(24) + tag + (2 * _attribute(6) if effect.op == "push_eth" else 0)
     if isinstance(effect, SetMeta):
         size = _attribute(20) + (_attribute(4) if effect.mark is not None else 0) + (_attribute(4) if effect.mark_mask != 0xFFFFFFFF else 0)

@@ -60,7 +60,7 @@ class Observed(Sink):
         """The frames that left by the recorder's devices since the last look."""
         seen = [(self._taps[name], name, data) for index, data in self._out if (name := self._names.get(index, "")) in self._taps]
         self._out = []
-        return [{"dev": name, "hex": data.hex()} for name, data in _rounds(seen)]
+        return [{"dev": name, "hex": data.hex()} for name, data in _rounds(seen) if not is_housekeeping(data)]
 
     def take_stack(self) -> list[dict[str, str]]:
         """The frames that went on to the protocol stack."""
@@ -90,6 +90,16 @@ class Observed(Sink):
     def proc_lines(self, tracker: Conntrack, now: int) -> list[str]:
         """/proc/net/nf_conntrack."""
         return [proc_line(entry, now) for entry in _living(tracker, now)]
+
+
+def is_housekeeping(data: bytes) -> bool:
+    """IPv6 frames that a recorder leaves out, since kernels send them of their own accord: reports of listeners, router solicitations, and
+    neighbour solicitations without a source (agent.py noise)."""
+    if data[12:14] != b"\x86\xdd" or len(data) < 63:
+        return False
+    if data[20] == 0 and data[54] == 58:
+        return data[62] in (131, 143)
+    return data[20] == 58 and (data[54] == 133 or (data[54] == 135 and not any(data[22:38])))
 
 
 def _living(tracker: Conntrack, now: int) -> list[Entry]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
 from tcemu.diagnostics import StateError
-from tcemu.session.store import Store
+from tcemu.session.store import Store, Value
 from tcemu.shelf import HIGHEST, LOWEST, Record, TagError, narrow
 
 R = TypeVar("R", bound=Record)
 N = TypeVar("N", bound=msgspec.Struct)
 
 _encode = msgspec.json.Encoder().encode
+ROW: Final = "(?, ?, ?, ?, ?)"
+COLUMNS: Final = 5
+TOGETHER: Final = 25  # rows in a statement; their bodies are bytearrays, which Python's sqlite3 passes on without asking for an adapter
 
 
 class TableShelf(Generic[R]):
@@ -31,7 +34,7 @@ class TableShelf(Generic[R]):
         self._get = f"SELECT body FROM {table} WHERE key = ?"
         self._find = f"SELECT body FROM {table} WHERE parent = ? AND tag = ? AND tag <> ''"
         self._put = (
-            f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE"
+            f"INSERT INTO {table} VALUES {ROW} ON CONFLICT (key) DO UPDATE"
             " SET parent = excluded.parent, rank = excluded.rank, tag = excluded.tag, body = excluded.body"
         )
         self._delete = f"DELETE FROM {table} WHERE key = ?"
@@ -63,8 +66,15 @@ class TableShelf(Generic[R]):
             raise TagError(record.parent, record.tag) from slip
 
     def put_all(self, records: Iterable[R]) -> None:
-        """Many `put` at once."""
-        self._store.many(self._put, ((r.key, r.parent, r.rank, r.tag, _encode(r)) for r in records))
+        """Many `put` at once: most in statements of several rows, which are half the work of as many statements."""
+        together = self._put.replace(ROW, ", ".join([ROW] * TOGETHER))
+        values: list[Value] = []
+        for record in records:
+            values += (record.key, record.parent, record.rank, record.tag, bytearray(_encode(record)))
+            if len(values) == TOGETHER * COLUMNS:
+                self._store.rows(together, values)
+                values = []
+        self._store.many(self._put, [values[place : place + COLUMNS] for place in range(0, len(values), COLUMNS)])
 
     def delete(self, key: str) -> None:
         self._store.rows(self._delete, (key,))

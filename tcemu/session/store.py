@@ -23,6 +23,7 @@ from tcemu.diagnostics import StateError
 IN_MEMORY: Final = ":memory:"
 APPLICATION_ID: Final = 0x74636D75  # "tcmu", so that file(1) and tcemu know the file
 MAPPED: Final = 1 << 30  # bytes of the file that are read where they lie in memory, which spares copying them page by page
+PAGE: Final = 8192  # bytes: of SQLite's usual 4096 a third would stay empty, for two filters fit and no third
 PATIENCE: Final = 30.0  # seconds that a command waits for another process's transaction
 FIRST: Final = (
     "tables",
@@ -57,7 +58,7 @@ LAYOUTS: Final = (
     "".join(_SHELF_LAYOUT.format(name) for name in SECOND),
 )
 
-Value = int | str | bytes | None
+Value = int | str | bytes | bytearray | None
 
 
 class Store:
@@ -196,6 +197,8 @@ class Store:
         layout = self._layout()
         if layout == len(LAYOUTS):
             return False
+        if not layout:
+            self.rows(f"PRAGMA page_size = {PAGE}")
         with self.transaction():
             layout = self._layout()  # another process may have been faster
             for number in range(layout, len(LAYOUTS)):

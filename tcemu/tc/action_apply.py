@@ -77,12 +77,9 @@ def check_skips(skip: str, alone: bool, command: FilterCommand | None) -> None:
 
 def make(work: Work, spec: ActionSpec, table: str, command: FilterCommand | None, alone: bool) -> Object:
     """A new action; the caller writes it."""
-    module = kinds.action_module(spec.kind)
-    effect = spec.effect
-    if spec.control.word == "GOTO" and not table and getattr(module, "VERDICT_FIRST", False):
+    if spec.control.word == "GOTO" and not table and kinds.verdict_first(spec.kind):
         raise RefusalError(NO_CHAIN)
-    if hasattr(module, "check"):
-        effect = module.check(work, spec, command)
+    effect = kinds.action_check(spec.kind)(work, spec, command)
     index = take(work.indexes(spec.kind).free, spec.index)
     if index < 0:
         raise RefusalError("", errno.EEXIST if spec.index else errno.ENOSPC)
@@ -207,8 +204,7 @@ OFFLOADED: Final = (v.ACCEPT, v.DROP, v.PIPE, v.GOTO, v.STEP)
 
 def change(work: Work, spec: ActionSpec, old: Object) -> None:
     """New parameters for an action that is there; its index, counters and users stay."""
-    module = kinds.action_module(spec.kind)
-    effect = module.check(work, spec, None) if hasattr(module, "check") else spec.effect
+    effect = kinds.action_check(spec.kind)(work, spec, None)
     note = unpack(ActionNote, old.note)
     then = verdict_of(work, spec.control, "")
     if old.then.code == v.GOTO:

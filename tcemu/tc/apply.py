@@ -19,7 +19,7 @@ from tcemu.tc.action_apply import bind, let_go, unbind
 from tcemu.tc.command import ChainCommand, FilterCommand
 from tcemu.tc.complaint import RefusalError
 from tcemu.tc.names import ETH_ALL
-from tcemu.tc.notes import ChainNote, RuleNote, SlotNote, give, pack, take, unpack
+from tcemu.tc.notes import ChainNote, RuleNote, SlotNote, give, look, pack, take, unpack
 from tcemu.tc.places import Place, find_block, hold_chain, release_chain
 from tcemu.tc.work import Work
 from tcemu.world import World
@@ -44,6 +44,11 @@ def rank_of(prio: int, order: int, handle: int) -> int:
     return prio << 47 | (order & 0x7FFF) << 32 | handle
 
 
+def rule_key(slot: Slot, handle: int) -> str:
+    """The key of a slot's filter."""
+    return f"{slot.key}/{hex(handle)[2:].zfill(8)}"
+
+
 def filter_modify(world: World, command: FilterCommand) -> None:
     """add, change or replace."""
     work = Work(world)
@@ -51,14 +56,17 @@ def filter_modify(world: World, command: FilterCommand) -> None:
     if not command.prio and not create:
         raise RefusalError(PRIO_ZERO, errno.ENOENT)
     place = find_block(work, command)
-    place.note.parent = command.parent or place.default_parent
-    place.save(work)
+    parent = command.parent or place.default_parent
+    if place.record is None or place.note.parent != parent:
+        place.note.parent = parent
+        place.save(work)
     if command.chain > MAX_CHAIN:
         raise RefusalError(DEEP_CHAIN)
     chain, chain_note = hold_chain(work, place, command.chain)
     work.block, work.place, work.chain_key = place, place.table, chain.key
+    slots = chain_note.slots
     slot, slot_note = _slot_for(work, command, chain, chain_note, create)
-    rule = work.rule(f"{slot.key}/{command.handle:08x}") if command.handle else None
+    rule = work.rule(rule_key(slot, command.handle)) if command.handle else None
     if rule is None and not create:
         raise RefusalError(NO_CREATE, errno.ENOENT)
     if rule is not None and command.verb == "add":
@@ -66,9 +74,10 @@ def filter_modify(world: World, command: FilterCommand) -> None:
     if chain_note.kind and chain_note.kind != slot.kind:
         raise RefusalError("Chain template is set to a different filter kind")
     _change(work, command, place, chain, chain_note, slot, slot_note, rule)
-    chain.note = pack(chain_note)
+    if chain_note.slots != slots or work.touched("chains", chain.key):
+        chain.note = pack(chain_note)
+        work.put("chains", chain)
     slot.note = pack(slot_note)
-    work.put("chains", chain)
     work.put("slots", slot)
     work.commit()
 
@@ -118,7 +127,7 @@ def _change(
     """The kind's change(): actions first, then the match, then the handle."""
     module = kinds.filter_module(slot.kind)
     work.slot_key, work.protocol = slot.key, slot.protocol
-    if getattr(module, "HANDLE_FIRST", False) and not command.handle and command.options is not None and command.options.given:
+    if kinds.needs_handle(slot.kind) and not command.handle and command.options is not None and command.options.given:
         raise RefusalError()
     specs = command.actions if command.police is None else [command.police]  # the kernel takes one or the other (tcf_exts_validate)
     bound = [bind(work, spec, place.table, command) for spec in specs]
@@ -140,12 +149,12 @@ def _change(
     made.note.acts = bound
     steps: list[Step] = []
     if slot.protocol != ETH_ALL:
-        steps.append(Match(Load("meta.protocol"), Masked(slot.protocol, 0xFFFF), True))
+        steps.append(carried(slot.protocol))
     steps += made.steps
     steps += [Do(obj=key) for key in bound]
     steps.append(ACCEPTED)
     rule = Rule(
-        key=f"{slot.key}/{handle:08x}",
+        key=rule_key(slot, handle),
         parent=made.parent or chain.key,
         rank=rank_of(slot.rank, made.order, handle) if made.order >= 0 else (slot.rank << 47) + BACKWARDS + made.order,
         tag="" if twin is not None and old is not None and twin.key != old.key else tag,
@@ -160,9 +169,20 @@ def _change(
         unbind(work, old)
 
 
+_carried: Final[dict[int, Match]] = {}
+
+
+def carried(protocol: int) -> Match:
+    """The guard of a slot's protocol; one object for all filters."""
+    found = _carried.get(protocol)
+    if found is None:
+        found = _carried[protocol] = Match(Load("meta.protocol"), Masked(protocol, 0xFFFF), True)
+    return found
+
+
 def unpack_template(note: ChainNote) -> str:
     """A chain's template as a mask, empty if it has none."""
-    return unpack(RuleNote, note.template).mask if note.kind else ""
+    return look(RuleNote, note.template).mask if note.kind else ""
 
 
 def filter_delete(world: World, command: FilterCommand) -> None:
@@ -193,7 +213,7 @@ def _delete_one(work: Work, command: FilterCommand, chain: Chain, note: ChainNot
     if not command.handle:
         drop_slot(work, chain, note, slot)
         return
-    rule = work.rule(f"{slot.key}/{command.handle:08x}")
+    rule = work.rule(rule_key(slot, command.handle))
     if rule is None:
         raise RefusalError("Specified filter handle not found", errno.ENOENT)
     slot_note = unpack(SlotNote, slot.note)
@@ -277,7 +297,7 @@ def find_filter(world: World, command: FilterCommand) -> tuple[Place, Chain, Slo
     if chain is None:
         raise RefusalError(NO_CHAIN)
     slot = find_slot(work, command, chain)
-    rule = work.rule(f"{slot.key}/{command.handle:08x}")
+    rule = work.rule(rule_key(slot, command.handle))
     if rule is None:
         raise RefusalError("Specified filter handle not found", errno.ENOENT)
     return place, chain, slot, rule

@@ -41,22 +41,57 @@ class ActionSpec:
         return ActionNote(alone, self.cookie, self.hw_stats, self.no_percpu, self.skip if alone else "", self.extra)
 
 
-class FilterCommand(NamedTuple):
-    """add, change, replace, delete, get or list; ``seen`` holds the terminals of the frame that were given."""
+class FilterCommand:
+    """add, change, replace, delete, get or list; ``seen`` holds the terminals of the frame that were given.
 
-    verb: str
-    dev: str
-    block: int
-    parent: int
-    prio: int
-    protocol: int
-    chain: int
-    kind: str
-    handle: int
-    options: Any
-    actions: list[ActionSpec]
-    seen: frozenset[str]
-    police: ActionSpec | None = None  # a policer given as the filter's own
+    ``police`` is a policer that was given as the filter's own.
+    """
+
+    __slots__ = (
+        "actions",
+        "block",
+        "chain",
+        "dev",
+        "handle",
+        "kind",
+        "options",
+        "parent",
+        "police",
+        "prio",
+        "protocol",
+        "seen",
+        "verb",
+    )
+
+    def __init__(
+        self,
+        verb: str,
+        dev: str,
+        block: int,
+        parent: int,
+        prio: int,
+        protocol: int,
+        chain: int,
+        kind: str,
+        handle: int,
+        options: Any,
+        actions: list[ActionSpec],
+        seen: frozenset[str],
+        police: ActionSpec | None = None,
+    ) -> None:
+        self.verb = verb
+        self.dev = dev
+        self.block = block
+        self.parent = parent
+        self.prio = prio
+        self.protocol = protocol
+        self.chain = chain
+        self.kind = kind
+        self.handle = handle
+        self.options = options
+        self.actions = actions
+        self.seen = seen
+        self.police = police
 
 
 class ChainCommand(NamedTuple):
@@ -105,4 +140,10 @@ class ActionsCommand(NamedTuple):
     names: list[ActionName] = []
 
 
-Command = FilterCommand | ChainCommand | QdiscCommand | ClassCommand | ActionsCommand
+class RecordCommand(NamedTuple):
+    """``monitor file``: messages out of a file."""
+
+    path: str
+
+
+Command = FilterCommand | ChainCommand | QdiscCommand | ClassCommand | ActionsCommand | RecordCommand

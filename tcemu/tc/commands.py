@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from tcemu.diagnostics import TcemuError
 from tcemu.host import profile
 from tcemu.tc import action_apply, apply, classes, friendly, qdisc, show, show_actions
-from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand
+from tcemu.tc.command import ActionsCommand, ChainCommand, ClassCommand, Command, FilterCommand, QdiscCommand, RecordCommand
 from tcemu.tc.complaint import REFUSED, USAGE, ComplaintError, RefusalError, incomplete
 from tcemu.tc.parse import parse
 from tcemu.tc.parse_state import Names
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tcemu.tc.ledger import Ledger
 
 TALKING: Final = "We have an error talking to the kernel\n"
+QUIET: Final = Reply()  # of a command that did what it was told and has nothing to say
 
 
 class Settings:
@@ -132,15 +133,15 @@ def command(words: Sequence[str], options: Options, world: World) -> Reply:
         words = friendly.relaxed(words, said)
         if not words:
             return Reply(0, "", usage("tc"))
-    out = printer(options, world)
+    out = Sheet(options, world)
     try:
         with world.transaction():
             perform(parse(words, names), world, out, said)
     except ComplaintError as slip:
         return Reply(slip.exit_code, out.value(), friendly.undone(said) + slip.text)
-    except RefusalError as slip:
+    except RefusalError as no:
         talking = "" if (words[0] and "qdisc".startswith(words[0])) or "class".startswith(words[0]) else TALKING
-        return Reply(REFUSED, out.value(), friendly.undone(said) + slip.text + talking)
+        return Reply(REFUSED, out.value(), friendly.undone(said) + no.text + talking)
     return Reply(0, out.value(), "".join(said))
 
 
@@ -152,38 +153,63 @@ def printer(options: Options, world: World) -> Writer:
     return out
 
 
-def perform(wanted: Command, world: World, out: Writer, said: list[str]) -> None:
+class Sheet:
+    """What a command prints: a writer, made when there is something to print."""
+
+    __slots__ = ("options", "world", "writer")
+
+    def __init__(self, options: Options, world: World) -> None:
+        self.options = options
+        self.world = world
+        self.writer: Writer | None = None
+
+    def open(self) -> Writer:
+        """The writer."""
+        if self.writer is None:
+            self.writer = printer(self.options, self.world)
+        return self.writer
+
+    def value(self) -> str:
+        """What was printed."""
+        return "" if self.writer is None else self.writer.value()
+
+
+def perform(wanted: Command, world: World, out: Sheet, said: list[str]) -> None:
     """Apply or show a command."""
     if isinstance(wanted, FilterCommand):
         perform_filter(wanted, world, out, said)
     elif isinstance(wanted, ChainCommand):
         if wanted.filter.verb == "list":
-            show.chain_list(out, world, wanted)
+            show.chain_list(out.open(), world, wanted)
         elif wanted.filter.verb == "get":
-            show.chain_get(out, wanted, apply.find_chain(world, wanted))
+            show.chain_get(out.open(), wanted, apply.find_chain(world, wanted))
         else:
             friendly.prepare(world, wanted.filter, said)
             apply.chain_modify(world, wanted)
     elif isinstance(wanted, QdiscCommand):
         if wanted.verb == "list":
-            qdisc.listing(out, world, wanted)
+            qdisc.listing(out.open(), world, wanted)
         else:
             qdisc.modify(world, wanted)
     elif isinstance(wanted, ClassCommand):
         if wanted.verb == "list":
-            classes.listing(out, world, wanted)
+            classes.listing(out.open(), world, wanted)
         else:
             classes.modify(world, wanted)
+    elif isinstance(wanted, RecordCommand):
+        from tcemu.tc.monitor_file import tell
+
+        tell(wanted.path, world, out.open(), said)
     else:
         perform_actions(wanted, world, out, said)
 
 
-def perform_filter(wanted: FilterCommand, world: World, out: Writer, said: list[str]) -> None:
+def perform_filter(wanted: FilterCommand, world: World, out: Sheet, said: list[str]) -> None:
     """add, change, replace, delete, get or list."""
     if wanted.verb == "list":
-        show.filter_list(out, world, wanted)
+        show.filter_list(out.open(), world, wanted)
     elif wanted.verb == "get":
-        show.filter_get(out, world, wanted, apply.find_filter(world, wanted))
+        show.filter_get(out.open(), world, wanted, apply.find_filter(world, wanted))
     elif wanted.verb == "delete":
         apply.filter_delete(world, wanted)
     else:
@@ -197,7 +223,7 @@ def _warn(said: list[str], warning: str) -> None:
         said.append(f"Warning: {warning}.\n")
 
 
-def perform_actions(wanted: ActionsCommand, world: World, out: Writer, said: list[str]) -> None:
+def perform_actions(wanted: ActionsCommand, world: World, out: Sheet, said: list[str]) -> None:
     """Commands about actions as objects. A failed get or delete leaves tc at the word "action", which it takes for a command."""
     if wanted.verb in ("add", "change", "replace"):
         try:
@@ -207,7 +233,7 @@ def perform_actions(wanted: ActionsCommand, world: World, out: Writer, said: lis
     elif wanted.verb in ("delete", "get"):
         try:
             if wanted.verb == "get":
-                show_actions.action_get(out, world, wanted.names)
+                show_actions.action_get(out.open(), world, wanted.names)
             else:
                 action_apply.delete(world, wanted)
         except RefusalError as slip:
@@ -218,7 +244,7 @@ def perform_actions(wanted: ActionsCommand, world: World, out: Writer, said: lis
         except RefusalError as slip:
             raise ComplaintError(f"{slip.text}We have an error flushing\n", 1) from None
     else:
-        show_actions.action_list(out, world, wanted.names[0].kind)
+        show_actions.action_list(out.open(), world, wanted.names[0].kind)
 
 
 # ---------------------------------------------------------------- batches
@@ -254,6 +280,8 @@ def run_lines(settings: Settings, text: str, world: Ledger, out: list[str], err:
     try:
         for number, words in lines(text):
             reply = one(words, settings.options, world)
+            if reply is QUIET:
+                continue
             out.append(reply.stdout)
             err.append(reply.stderr)
             if reply.exit_code:
@@ -269,7 +297,7 @@ def run_lines(settings: Settings, text: str, world: Ledger, out: list[str], err:
     return code
 
 
-def one(words: Sequence[str], options: Options, world: World) -> Reply:
+def one(words: Sequence[str], options: Options, world: Ledger) -> Reply:
     """A line of a batch; a negative code says that tc would have left there and then."""
     names = Names(world)
     said = names.said
@@ -277,21 +305,20 @@ def one(words: Sequence[str], options: Options, world: World) -> Reply:
         words = friendly.relaxed(words, said)
         if not words:
             return Reply()
-    out = printer(options, world)
+    out = Sheet(options, world)
     try:
-        with world.transaction():
-            perform(parse(words, names), world, out, said)
+        perform(parse(words, names), world, out, said)  # which writes nothing unless it succeeds (`tcemu.tc.work`)
     except ComplaintError as slip:
         return Reply(-slip.exit_code if slip.dies else slip.exit_code, out.value(), friendly.undone(said) + slip.text)
-    except RefusalError as slip:
+    except RefusalError as no:
         return Reply(
             REFUSED,
             out.value(),
-            friendly.undone(said) + slip.text + ("" if "qdisc".startswith(words[0]) or "class".startswith(words[0]) else TALKING),
+            friendly.undone(said) + no.text + ("" if "qdisc".startswith(words[0]) or "class".startswith(words[0]) else TALKING),
         )
-    except TcemuError as slip:
-        return Reply(slip.exit_code, out.value(), friendly.undone(said) + slip.render())
-    return Reply(0, out.value(), "".join(said))
+    except TcemuError as other:
+        return Reply(other.exit_code, out.value(), friendly.undone(said) + other.render())
+    return QUIET if out.writer is None and not said else Reply(0, out.value(), "".join(said))
 
 
 def lines(text: str) -> Iterator[tuple[int, list[str]]]:

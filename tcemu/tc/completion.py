@@ -25,7 +25,8 @@ class Asking(Names):
         device = self.world.host.devices.get(name)
         return 1 if device is None else device.index
 
-    known = index
+    def known(self, name: str) -> int:
+        return self.index(name)
 
 
 def complete(words: Sequence[str], world: World) -> list[str]:

@@ -172,10 +172,15 @@ class _Args:
     def __init__(self, kind: str, args: list[str], tokens: _Tokens) -> None:
         self.kind = kind
         self.args = args
+        self.plain = [_unquoted(word).decode(errors="surrogateescape") if word.startswith('"') else word for word in args]
         self.tokens = tokens
 
     def word(self, place: int) -> str:
-        """An argument, or nothing."""
+        """An argument without quotes, or nothing."""
+        return self.plain[place] if place < len(self.plain) else ""
+
+    def written(self, place: int) -> str:
+        """An argument as it was written."""
         return self.args[place] if place < len(self.args) else ""
 
     def needle(self, word: str) -> bytes:
@@ -184,53 +189,52 @@ class _Args:
             return word.encode()
         return bytes(self.tokens.buffer[: len(_unquoted(word))])
 
-    def wrong(self, text: str, place: int = -1, shown: bool = True) -> NoReturn:
-        """em_parse_error; ``shown``: with the arguments, of which that at ``place`` is pointed at."""
-        words = list(self.args)
+    def wrong(self, text: str, place: int = -1, shown: bool = True, start: int = 0) -> NoReturn:
+        """em_parse_error; ``shown``: with the arguments from ``start`` on, of which that at ``place`` is pointed at."""
+        words = list(self.plain)
         if 0 <= place < len(words):
             words[place] = f">>{words[place]}<<"
+        words = words[start:]
         told = f"... {self.kind}({' '.join(words)})...\n" if shown else ""
         raise ComplaintError(f'{text}\n... {self.tokens.read()}\n{told}{usage(f"em_{self.kind}")}Illegal "ematch"\n')
 
 
 def _cmp(args: _Args) -> tuple[str, Match | None]:
-    bits = ALIGN.get(args.word(0).lower())
+    bits = ALIGN.get(args.word(0))
     if bits is None:
         args.wrong("cmp: invalid alignment", 0)
-    mask = place = 0
-    layer = LAYERS["network"]
+    layer, mask = LAYERS["network"], 0
     offset: int | None = None
     operator, value, swapped = "", None, False
     place = 1
     while place < len(args.args):
-        word = args.word(place).lower()
-        behind = args.word(place + 1)
+        word, behind = args.word(place), args.word(place + 1)
         if word == "trans":
             swapped = True
             place += 1
             continue
-        if word in WITH_VALUE and not behind:
-            args.wrong(f"cmp: missing {'value' if word in OPERATORS else word} argument", place)
+        if word not in WITH_VALUE:
+            args.wrong("nbyte: unknown parameter", place)  # as tc says here, too
+        if not behind:
+            args.wrong("cmp: missing argument", place)
         number = LAYERS.get(behind, _number(behind)) if word == "layer" else _number(behind)
-        if number is None and word in WITH_VALUE:
-            what = {"at": "offset", "layer": "layer", "mask": "mask"}.get(word, "value")
-            args.wrong(f"cmp: invalid {what}{', must be numeric' if what != 'layer' else ''}", place + 1)
+        if number is None:
+            what = {"at": "offset, must be numeric", "layer": "layer", "mask": "mask"}.get(word, "value")
+            args.wrong(f"cmp: invalid {what}", place + 1)
         if word == "at":
             offset = number
         elif word == "layer":
-            layer = number or 0
+            layer = number
             if layer > TOP_LAYER:
                 args.wrong("cmp: illegal layer, must be in 0..2", place + 1)
         elif word == "mask":
-            mask = number or 0
-        elif word in OPERATORS:
-            operator, value = word, number
+            mask = number
         else:
-            args.wrong("cmp: unknown parameter", place)
+            operator, value = word, number
         place += 2
     if offset is None or value is None:
-        args.wrong("cmp: offset, operator and value are required")
-    text = f"{args.word(0).lower()} at {offset} layer {layer} "
+        args.wrong("cmp: offset and value required")
+    text = f"{args.word(0)} at {offset} layer {layer} "
     text += f"mask 0x{mask:x} " if mask else ""
     text += f"{'trans ' if swapped else ''}{operator} {value}"
     left: Operand = Raw(BASES[layer], 8 * offset, bits)
@@ -245,7 +249,7 @@ def _number(text: str) -> int | None:
 
 
 def _u32(args: _Args) -> tuple[str, Match | None]:
-    bits = ALIGN.get(args.word(0).lower())
+    bits = ALIGN.get(args.word(0))
     if bits is None:
         args.wrong("u32: invalid alignment", 0)
     key, mask = _number(args.word(1)), _number(args.word(2))
@@ -253,17 +257,13 @@ def _u32(args: _Args) -> tuple[str, Match | None]:
         args.wrong("u32: missing key" if not args.word(1) else "u32: invalid key, must be numeric", 1)
     if mask is None:
         args.wrong("u32: missing mask" if not args.word(2) else "u32: invalid mask, must be numeric", 2)
-    if args.word(3).lower() != "at":
+    if args.word(3) != "at":
         args.wrong('u32: missing "at"', 3)
-    offset_word, next_header = args.word(4), False
-    if offset_word.startswith("nexthdr+"):
-        next_header = True
-        offset_word = offset_word[8:] or args.word(5)
-    if not offset_word:
+    if not args.word(4):
         args.wrong("u32: missing offset")
-    offset = readers.signed(offset_word, 32)
-    if offset is None:
-        args.wrong("u32: invalid offset", 4)
+    offset, place, next_header = _u32_offset(args)
+    if args.word(place + 1):
+        args.wrong("u32: unexpected trailer", place + 1)
     limit = (1 << bits) - 1
     if key > limit:
         args.wrong(f"Illegal key (>0x{limit:X})", 4)
@@ -280,17 +280,33 @@ def _u32(args: _Args) -> tuple[str, Match | None]:
     return text, Match(Raw("nh", 8 * offset, 32), Masked(key & mask, mask))
 
 
+def _u32_offset(args: _Args) -> tuple[int, int, bool]:
+    """``[nexthdr+]N``, in one word or two: the number, the place of its word, and whether it counts from the next header."""
+    word = args.word(4)
+    if word.startswith("nexthdr+") and word != "nexthdr+":
+        found = readers.strtoul(word[8:], 0)  # whatever it is
+        number = readers.U32 & (found[0] if found is not None else 0)
+        return number - (1 << 32) if number >> 31 else number, 4, True
+    place = 5 if word == "nexthdr+" else 4
+    if not args.word(place):
+        args.wrong("u32: missing offset")
+    offset = readers.signed(args.word(place), 32)
+    if offset is None:
+        args.wrong("u32: invalid offset", place)
+    return offset, place, place == 5
+
+
 def _meta(args: _Args) -> tuple[str, Match | None]:
     place, left, left_text = _meta_object(args, 0)
-    operator = args.word(place)
+    operator = args.written(place)
     if not operator:
         args.wrong("meta: missing operand", 0)
     if operator not in OPERATORS:
         args.wrong("meta: invalid operand", place)
-    if not args.word(place + 1):
+    if not args.written(place + 1):
         args.wrong("meta: missing rvalue", 0)
     place, right, right_text = _meta_object(args, place + 1)
-    if args.word(place):
+    if args.written(place):
         args.wrong("meta: unexpected trailer", place)
     match = None
     if isinstance(left, (Load, Bits)) and isinstance(right, int):
@@ -304,20 +320,22 @@ def _meta(args: _Args) -> tuple[str, Match | None]:
 
 def _meta_object(args: _Args, place: int) -> tuple[int, Operand | int | None, str]:
     """``ID [shift N] [mask N]`` or a number or, in quotes, a name."""
-    word = args.word(place)
+    word = args.written(place)
     number = _number(word)
     if number is not None:
         return place + 1, number, str(number)
     if word.startswith('"'):
         return place + 1, None, word
     if word not in META:
+        if word == "list":
+            raise ComplaintError(usage("meta list") + 'Illegal "ematch"\n')
         args.wrong("meta: unknown meta id\n", place)
     amounts = {"shift": 0, "mask": 0}
     place += 1
-    while (name := args.word(place)) in amounts:
-        if not args.word(place + 1):
+    while (name := args.written(place)) in amounts:
+        if not args.written(place + 1):
             args.wrong("meta: missing argument", place)
-        amount = _number(args.word(place + 1))
+        amount = _number(args.written(place + 1))
         if amount is None:
             args.wrong(f"meta: invalid {name}, must be numeric", place + 1)
         amounts[name] = amount
@@ -336,22 +354,30 @@ def _meta_object(args: _Args, place: int) -> tuple[int, Operand | int | None, st
 
 
 def _nbyte(args: _Args) -> tuple[str, Match | None]:
-    if not args.word(0):
-        args.wrong("nbyte: missing needle")
-    if args.word(1).lower() != "at" or not args.word(2):
-        args.wrong("nbyte: offset required")
-    offset = _number(args.word(2))
-    if offset is None:
-        args.wrong("nbyte: invalid offset, must be numeric", 2)
+    needle = args.needle(args.written(0))
+    if not needle:
+        args.wrong("nbyte: needle length is 0", 0)
+    offset: int | None = None
     layer = LAYERS["network"]
-    if args.word(3):
-        found = LAYERS.get(args.word(4), _number(args.word(4)))
-        if args.word(3).lower() != "layer" or found is None:
-            args.wrong("nbyte: unknown parameter", 3)
+    for place in range(1, len(args.args), 2):
+        word, behind = args.word(place), args.word(place + 1)
+        if word not in ("at", "layer"):
+            args.wrong("nbyte: unknown parameter", place)
+        if not behind:
+            args.wrong("nbyte: missing argument", place)
+        if word == "at":
+            offset = _number(behind)
+            if offset is None:
+                args.wrong("nbyte: invalid offset, must be numeric", place + 1)
+            continue
+        found = LAYERS.get(behind, _number(behind))
+        if found is None:
+            args.wrong("nbyte: invalid layer", place + 1)
         if found > TOP_LAYER:
-            args.wrong("nbyte: illegal layer, must be in 0..2", 4)
+            args.wrong("nbyte: illegal layer, must be in 0..2", place + 1)
         layer = found
-    needle = args.needle(args.word(0))
+    if offset is None:
+        args.wrong("nbyte: offset required")
     text = f'{needle.hex(" ")} "{"".join(chr(byte) if 32 <= byte < 127 else "." for byte in needle)}" at {offset} layer {layer}'
     value = int.from_bytes(needle)
     width = 8 * len(needle)
@@ -374,7 +400,7 @@ def _canid(args: _Args) -> tuple[str, Match | None]:
         number, _, mask_text = args.word(place + 1).partition(":")
         found, mask = _number(number), _number(mask_text) if mask_text else limit
         if found is None or mask is None:
-            args.wrong("canid: invalid format", place + 1)
+            args.wrong("canid: Improperly formed CAN ID & mask\n", place + 1, start=place + 1)
         text = f"{word} 0x{found & limit:X}"
         text += f":0x{mask & limit:X}" if mask & limit != limit else ""
         (short if word == "sff" else long).append(text)

@@ -6,7 +6,7 @@ A kind's reader has a method ``on_<terminal>`` per keyword of its part of gramma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from tcemu.syntax.words import Word
 from tcemu.tc import readers
@@ -16,6 +16,17 @@ from tcemu.tc.usage import usage
 if TYPE_CHECKING:
     from tcemu.tc.command import ActionSpec
     from tcemu.tc.parse import Parse
+
+
+_methods: Final[dict[str, str]] = {}
+
+
+def method_of(terminal: str) -> str:
+    """The name of the reader's method for a keyword."""
+    found = _methods.get(terminal)
+    if found is None:
+        found = _methods[terminal] = f"on_{terminal.lower()}"
+    return found
 
 
 def any_number(text: str) -> int:
@@ -51,12 +62,12 @@ class FilterReader:
     def value(self, name: str, word: Word) -> None:
         """A keyword with its value."""
         self.given = True
-        getattr(self, f"on_{name.lower()}")(word)
+        getattr(self, method_of(name))(word)
 
     def flag(self, name: str, word: Word) -> None:
         """A keyword alone."""
         self.given = True
-        getattr(self, f"on_{name.lower()}")(word)
+        getattr(self, method_of(name))(word)
 
     def on_classid(self, word: Word) -> None:
         classid = readers.classid(word)

@@ -5,14 +5,10 @@ Source: iproute2 6.1 tc/f_flower.c; net/sched/cls_flower.c.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
 from tcemu.tc import names
 from tcemu.tc.names import ETH_IP, ETH_IPV6
-
-if TYPE_CHECKING:
-    pass
-
 
 SKIP_HW: Final = 1  # TCA_CLS_FLAGS_*
 SKIP_SW: Final = 2
@@ -88,16 +84,28 @@ IMPLIED: Final = frozenset(("vlan.tpid", "cvlan.tpid"))
 TRANSPORT: Final = frozenset(("th.dport", "th.sport", "tcp.flags", "icmp.type", "icmp.code"))  # not dissected in fragments
 
 
-class Keys(NamedTuple):
-    """What was asked for: values and masks by field, port ranges, tunnel options, and what is no match."""
+class Keys:
+    """What was asked for: values and masks by field, port ranges, tunnel options (kind, key, mask), and what is no match."""
 
-    values: dict[str, tuple[int, int]]
-    ranges: dict[str, tuple[int, int]]
-    options: tuple[str, str, str] | None  # kind, key, mask
-    indev: str
-    classid: int
-    flags: int
-    lses: tuple[tuple[int, tuple[str, ...]], ...]
+    __slots__ = ("classid", "flags", "indev", "lses", "options", "ranges", "values")
+
+    def __init__(
+        self,
+        values: dict[str, tuple[int, int]],
+        ranges: dict[str, tuple[int, int]],
+        options: tuple[str, str, str] | None,
+        indev: str,
+        classid: int,
+        flags: int,
+        lses: tuple[tuple[int, tuple[str, ...]], ...],
+    ) -> None:
+        self.values = values
+        self.ranges = ranges
+        self.options = options
+        self.indev = indev
+        self.classid = classid
+        self.flags = flags
+        self.lses = lses
 
 
 IP_PROTOS: Final = (

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import errno
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec import to_builtins
 
 from tcemu.host import profile
 from tcemu.ir.operand import Key, Load
-from tcemu.ir.step import Masked, Match, Range, Step, Test
+from tcemu.ir.step import Masked, Match, Range, Step
 from tcemu.tc import names, readers, tunnel_options
 from tcemu.tc.command import FilterCommand
 from tcemu.tc.complaint import RefusalError
+from tcemu.tc.flower_keys import IMPLIED, ORDER, PLACE, PORTED, PPP_INNER, SKIP_HW, SKIP_SW, TRANSPORT, VERBOSE, Keys
 from tcemu.tc.names import (
     CT_STATES,
     ETH_8021AD,
@@ -33,27 +34,60 @@ from tcemu.tc.names import (
 from tcemu.tc.notes import RuleNote, SlotNote
 from tcemu.tc.work import Filter, Work
 
-if TYPE_CHECKING:
-    pass
-
-
-from tcemu.tc.flower_keys import IMPLIED, PLACE, PORTED, PPP_INNER, SKIP_HW, SKIP_SW, TRANSPORT, VERBOSE, Keys
-
 PPPOE: Final = ("pppoe.sid", "ppp.proto")
 ADDRESSES: Final = ("ip.saddr", "ip.daddr", "ip6.saddr", "ip6.daddr")
 
 
-class Built(NamedTuple):
+REMEMBERED: Final = 4096  # comparisons that filters share
+UNFRAGMENTED: Final = Match(Load("frag.flags"), Masked(0, 1), True, True)
+
+
+class Piece:
+    """A masked comparison: its step, its part of the digests of mask and key, and whether it asks for a whole packet."""
+
+    __slots__ = ("guarded", "mask", "raw", "step", "text")
+
+    def __init__(self, field: str, value: int, bits: int) -> None:
+        low = value & bits
+        load = _loads.get(field)
+        if load is None:
+            load = _loads[field] = Load(field)
+        self.step = Match(load, Masked(low, bits), field in IMPLIED, True)
+        self.mask = f"{field}/{hex(bits)[2:]}"
+        self.text = f"{field}={hex(low)[2:]}"
+        self.raw = low != value
+        self.guarded = low != 0 and field in TRANSPORT
+
+
+_loads: Final[dict[str, Load]] = {}
+_pieces: Final[dict[tuple[str, int, int], Piece]] = {}
+
+
+def piece(field: str, value: int, bits: int) -> Piece:
+    """The comparison; many filters have the same ones."""
+    name = (field, value, bits)
+    found = _pieces.get(name)
+    if found is None:
+        found = Piece(field, value, bits)
+        if len(_pieces) < REMEMBERED:
+            _pieces[name] = found
+    return found
+
+
+class Built:
     """A filter's match: steps, digests of mask and key, values as given (``raw``: those with bits outside the mask).
 
     ``values`` are those of the fields in ``mask``; None where these say less than the steps (ranges, options of tunnels, MPLS).
     """
 
-    steps: list[Step]
-    mask: str
-    key: str
-    raw: dict[str, str]
-    values: list[int] | None
+    __slots__ = ("key", "mask", "raw", "steps", "values")
+
+    def __init__(self, steps: list[Step], mask: str, key: str, raw: dict[str, str], values: list[int] | None) -> None:
+        self.steps = steps
+        self.mask = mask
+        self.key = key
+        self.raw = raw
+        self.values = values
 
 
 def build(keys: Keys, protocol: int, iif: int) -> Built:
@@ -69,25 +103,28 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
     raw: dict[str, str] = {}
     given: list[int] = []
     guarded = False
-    ranges = keys.ranges if values.get("meta.l4proto", (0, 0))[0] in PORTED else {}
-    for field in sorted({*values, *ranges}, key=PLACE.__getitem__):
-        test: Test
-        if field in ranges:
+    ranges = keys.ranges if keys.ranges and values.get("meta.l4proto", (0, 0))[0] in PORTED else {}
+    for field in in_order(values, ranges):
+        if ranges and field in ranges:
             low, high = ranges[field]
-            test, mask, text = Range(low, high), "range", f"{field}={low}-{high}"
-        else:
-            value, bits = values[field]
-            low = value & bits
-            given.append(value)
-            test, mask, text = Masked(low, bits), f"{bits:x}", f"{field}={low:x}"
-            if low != value:
-                raw[field] = f"{value:x}"
-        if field in TRANSPORT and low and not guarded:
+            if not guarded and low and field in TRANSPORT:
+                guarded = True
+                steps.append(UNFRAGMENTED)
+            steps.append(Match(Load(field), Range(low, high), False, True))
+            masks.append(f"{field}/range")
+            texts.append(f"{field}={low}-{high}")
+            continue
+        value, bits = values[field]
+        given.append(value)
+        one = piece(field, value, bits)
+        if one.raw:
+            raw[field] = hex(value)[2:]
+        if one.guarded and not guarded:
             guarded = True
-            steps.append(Match(Load("frag.flags"), Masked(0, 1), True, True))
-        steps.append(Match(Load(field), test, field in IMPLIED, True))
-        masks.append(f"{field}/{mask}")
-        texts.append(text)
+            steps.append(UNFRAGMENTED)
+        steps.append(one.step)
+        masks.append(one.mask)
+        texts.append(one.text)
     for field, (_, bits) in keys.values.items():
         if not bits and field in ADDRESSES:
             # an address without a mask is not dumped, but the kernel compares the kind of addresses from then on
@@ -105,9 +142,26 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
     return Built(steps, mask, ",".join(texts), raw, given if plain else None)
 
 
+def in_order(values: dict[str, tuple[int, int]], ranges: dict[str, tuple[int, int]]) -> list[str]:
+    """Fields in printing order."""
+    fields = tuple(values) if not ranges else tuple(values) + tuple([field for field in ranges if field not in values])
+    found = _orders.get(fields)
+    if found is None:
+        found = sorted(fields, key=PLACE.__getitem__)
+        if len(_orders) < REMEMBERED:
+            _orders[fields] = found
+    return found
+
+
+_orders: Final[dict[tuple[str, ...], list[str]]] = {}
+
+
 def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:
     """Values that the kernel takes, with what the ethertype says."""
-    values = {field: pair for field, pair in keys.values.items() if pair[1] or field == "frag.flags" or field.startswith("mpls.")}
+    values = keys.values.copy()
+    for field, (_, bits) in keys.values.items():
+        if not bits and field != "frag.flags" and not field.startswith("mpls."):
+            del values[field]
     vlans = keys.values.get("vlan.count", (0, 0))[0]
     ethertype = 0 if protocol == ETH_ALL else protocol
     outer = ethertype in (ETH_8021Q, ETH_8021AD) or vlans > 0
@@ -136,35 +190,52 @@ def _kept(keys: Keys, protocol: int) -> dict[str, tuple[int, int]]:
 
 def _of_protocol(values: dict[str, tuple[int, int]], network: int) -> dict[str, tuple[int, int]]:
     """Without the keys that fl_set_key reads only for other protocols."""
-    dropped: set[str] = set()
-    if network not in (ETH_IP, ETH_IPV6):
-        dropped |= {"meta.l4proto", "ip.tos", "ip.ttl"}
-    transport = values.get("meta.l4proto", (0, 0))[0] if "meta.l4proto" not in dropped else 0
-    if transport != names.IPPROTO_TCP:
-        dropped.add("tcp.flags")
-    if transport not in PORTED:
-        dropped |= {"th.dport", "th.sport"}
-    if (network, transport) not in ((ETH_IP, names.IPPROTO_ICMP), (ETH_IPV6, names.IPPROTO_ICMPV6)):
-        dropped |= {"icmp.type", "icmp.code"}
-    if network not in (ETH_MPLS_UC, ETH_MPLS_MC):
-        dropped |= {field for field in values if field.startswith("mpls.")}
-    if "meta.l4proto" in dropped:
-        dropped |= TRANSPORT
-    if network not in (ETH_ARP, ETH_RARP):
-        dropped |= {"arp.saddr ip", "arp.daddr ip", "arp.operation", "arp.saddr ether", "arp.daddr ether"}
-    return {field: pair for field, pair in values.items() if field not in dropped} if dropped & values.keys() else values
+    ip = network in (ETH_IP, ETH_IPV6)
+    transport = values["meta.l4proto"][0] if ip and "meta.l4proto" in values else 0
+    dropped = [field for field in values if field in _NEEDS and not _carries(_NEEDS[field], network, ip, transport)]
+    for field in dropped:
+        del values[field]
+    return values
+
+
+# what must be in a packet for a field
+_NEEDS: Final[dict[str, str]] = {
+    **dict.fromkeys(("meta.l4proto", "ip.tos", "ip.ttl"), "ip"),
+    **dict.fromkeys(("th.dport", "th.sport"), "ports"),
+    **{field: field.partition(".")[0] for field in ORDER if field.startswith(("tcp.", "icmp.", "mpls.", "arp."))},
+}
+
+
+def _carries(need: str, network: int, ip: bool, transport: int) -> bool:
+    """Do packets of these protocols have it?"""
+    if need == "ip":
+        return ip
+    if need == "ports":
+        return transport in PORTED
+    if need == "tcp":
+        return transport == names.IPPROTO_TCP
+    if need == "icmp":
+        return transport == (names.IPPROTO_ICMP if network == ETH_IP else names.IPPROTO_ICMPV6)
+    return network in ((ETH_MPLS_UC, ETH_MPLS_MC) if need == "mpls" else (ETH_ARP, ETH_RARP))
+
+
+_STATE: Final = dict(CT_STATES)
+_TRK: Final = _STATE["trk"]
+_NEW: Final = _STATE["new"]
+_EST: Final = _STATE["est"]
+_INV: Final = _STATE["inv"]
+_RPL: Final = _STATE["rpl"]
 
 
 def _check_ct_state(state: int) -> None:
     """Combinations that no packet can have (fl_validate_ct_state)."""
-    flags = {name for name, flag in CT_STATES if state & flag}
-    if flags and "trk" not in flags:
+    if state and not state & _TRK:
         raise RefusalError("no trk, so no other flag can be set")
-    if {"new", "est"} <= flags:
+    if state & _NEW and state & _EST:
         raise RefusalError("new and est are mutually exclusive")
-    if "inv" in flags and flags - {"trk", "inv"}:
+    if state & _INV and state & ~(_TRK | _INV):
         raise RefusalError("when inv is set, only trk may be set")
-    if {"new", "rpl"} <= flags:
+    if state & _NEW and state & _RPL:
         raise RefusalError("new and rpl are mutually exclusive")
 
 

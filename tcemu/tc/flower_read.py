@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from tcemu.syntax.words import Word
 from tcemu.tc import flower_newer, names, readers, tunnel_options
 from tcemu.tc.actions.ct import read_label
-from tcemu.tc.complaint import ComplaintError, invalid
-from tcemu.tc.filter_base import FilterReader
+from tcemu.tc.complaint import ComplaintError, incomplete, invalid
+from tcemu.tc.filter_base import FilterReader, method_of
 from tcemu.tc.names import CT_STATES, ETH_8021AD, ETH_8021Q, ETH_ARP, ETH_IP, ETH_IPV6, ETH_PPP_SES, ETH_RARP
 
 if TYPE_CHECKING:
@@ -64,11 +64,13 @@ class FlowerReader(FilterReader):
         elif name in flower_newer.KEYS:
             flower_newer.read(self, name, word)
         else:
-            getattr(self, f"on_{name.lower()}")(word)
+            getattr(self, method_of(name))(word)
 
     def flag(self, name: str, word: Word) -> None:
         """A keyword alone."""
         if name == "MPLS_KEY":
+            if word.place == len(self.parse.words) - 1:
+                raise incomplete()
             self.check_mpls("mpls")
             if self.mpls_old:
                 raise ComplaintError('Can\'t set "mpls" if "mpls_label", "mpls_tc", "mpls_bos" or "mpls_ttl" is set\n')
@@ -95,9 +97,9 @@ class FlowerReader(FilterReader):
         """A prefix of the family that the ethertype says."""
         if self.eth_type not in (ETH_IP, ETH_IPV6, 0):
             self.illegal(name)
-        found = readers.prefix(word, {ETH_IP: 4, ETH_IPV6: 6}.get(self.eth_type, 0))
+        found = readers.prefix(word, 4 if self.eth_type == ETH_IP else 6 if self.eth_type == ETH_IPV6 else 0)
         if found.family:
-            self.values[f"ip{'6' if found.family == 6 else ''}.{side}"] = (found.address, found.mask)
+            self.values[("ip6." if found.family == 6 else "ip.") + side] = (found.address, found.mask)
 
     def read_enc_address(self, side: str, _name: str, word: Word) -> None:
         """A prefix of either family."""
@@ -134,6 +136,10 @@ class FlowerReader(FilterReader):
 
     def read_port(self, field: str, name: str, word: Word) -> None:
         """``N``, ``N/MASK`` or ``N-M``; needs a protocol with ports."""
+        port = readers.unsigned(word, readers.U16)
+        if port and self.ip_proto in PORTED:
+            self.values[field] = (port, readers.U16)
+            return
         first, dash, second = word.partition("-")
         low = readers.unsigned(first, readers.U16)
         if low is not None and dash:
@@ -197,15 +203,14 @@ class FlowerReader(FilterReader):
         self.values["frag.flags"] = (value, mask)
 
     def on_ct_state(self, word: Word) -> None:
-        value = mask = place = 0
-        while place < len(word):
-            bit = next((flag for name, flag in CT_STATES if word.startswith(name, place + 1)), 0)
-            if word[place] not in "+-" or not bit:
+        found = _states.get(word)
+        if found is None:
+            found = read_state(word)
+            if found is None:
                 self.illegal("ct_state")
-            value |= bit if word[place] == "+" else 0
-            mask |= bit
-            place += 4
-        self.values["ct.flower"] = (value, mask)
+            if len(_states) < REMEMBERED:
+                _states[str(word)] = found
+        self.values["ct.flower"] = found
 
     def on_ct_label(self, word: Word) -> None:
         self.values["ct.label"] = read_label(word, "")
@@ -368,6 +373,8 @@ class FlowerReader(FilterReader):
         """Tunnel options with masks."""
         found = tunnel_options.with_masks(kind, word)
         if found is None:
+            if kind == "erspan" and word.partition("/")[0].count(":") > 3:
+                raise ComplaintError(f'Unknown "geneve_opts" type\nIllegal "{name}"\n')  # as tc says here, too
             self.illegal(name)
         self.tunnel = (kind, *found)
 
@@ -376,6 +383,31 @@ class FlowerReader(FilterReader):
         keys = Keys(self.values, self.ranges, self.tunnel, self.indev, self.classid, self.flags, tuple(self.lses))
         self.options = keys
         return keys
+
+
+REMEMBERED: Final = 256
+_states: Final[dict[str, tuple[int, int]]] = {}
+
+
+def read_state(word: str) -> tuple[int, int] | None:
+    """``+trk-new…`` as flags and their mask; None where it is no such word."""
+    value = mask = place = 0
+    while place < len(word):
+        bit = _state(word, place + 1)
+        if word[place] not in "+-" or not bit:
+            return None
+        value |= bit if word[place] == "+" else 0
+        mask |= bit
+        place += 4
+    return value, mask
+
+
+def _state(word: str, place: int) -> int:
+    """The flag of connection tracking whose name stands at a place in a word; 0 if none does."""
+    for name, flag in CT_STATES:
+        if word.startswith(name, place):
+            return flag
+    return 0
 
 
 # keywords that share a shape: terminal -> (reader, field, name in complaints)

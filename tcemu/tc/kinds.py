@@ -22,10 +22,11 @@ FILTERS: Final = {
     "bpf": "bpf",
 }
 
-# kinds whose listing is a module of its own, so that what lists need not load what reads and applies
-SHOWN: Final = {"flower": "flower_show"}
 # kinds that tc reads and that Linux 6.1 does not have (6.1.192; taken out of all kernels in 2023): nothing applies or shows them
 READ_ONLY: Final = {"tcindex": "tcindex", "rsvp": "rsvp", "rsvp6": "rsvp"}
+
+# kinds whose listing is a module of its own, so that what lists need not load what reads and applies
+SHOWN: Final = {"flower": "flower_show"}
 
 # kind of action -> module of tcemu.tc.actions with READER and `show`
 ACTIONS: Final = {
@@ -52,10 +53,21 @@ ACTIONS: Final = {
 }
 
 
-@cache
+_FILTER_MODULES: Final[dict[str, Any]] = {}
+_ACTION_MODULES: Final[dict[str, Any]] = {}
+_FILTER_READERS: Final[dict[str, Any]] = {}
+_ACTION_READERS: Final[dict[str, Any]] = {}
+_CHECKS: Final[dict[str, Any]] = {}
+_HANDLE_FIRST: Final[dict[str, bool]] = {}
+_VERDICT_FIRST: Final[dict[str, bool]] = {}
+
+
 def filter_module(kind: str) -> Any:
     """The module of a kind of filter."""
-    return import_module(f"tcemu.tc.{FILTERS.get(kind) or READ_ONLY[kind]}")
+    found = _FILTER_MODULES.get(kind)
+    if found is None:
+        found = _FILTER_MODULES[kind] = import_module(f"tcemu.tc.{FILTERS.get(kind) or READ_ONLY[kind]}")
+    return found
 
 
 @cache
@@ -64,10 +76,12 @@ def shown_module(kind: str) -> Any:
     return import_module(f"tcemu.tc.{SHOWN.get(kind, FILTERS[kind])}")
 
 
-@cache
 def action_module(kind: str) -> Any:
     """The module of a kind of action."""
-    return import_module(f"tcemu.tc.actions.{ACTIONS[kind]}")
+    found = _ACTION_MODULES.get(kind)
+    if found is None:
+        found = _ACTION_MODULES[kind] = import_module(f"tcemu.tc.actions.{ACTIONS[kind]}")
+    return found
 
 
 def listed(kind: str, rules: list[Rule]) -> list[Rule]:
@@ -79,9 +93,44 @@ def listed(kind: str, rules: list[Rule]) -> list[Rule]:
 
 def filter_reader(kind: str) -> Any:
     """The class that reads the keys of a kind of filter."""
-    return filter_module(kind).READER
+    found = _FILTER_READERS.get(kind)
+    if found is None:
+        found = _FILTER_READERS[kind] = filter_module(kind).READER
+    return found
 
 
 def action_reader(kind: str) -> Any:
     """The class that reads the words of a kind of action."""
-    return action_module(kind).READER
+    found = _ACTION_READERS.get(kind)
+    if found is None:
+        found = _ACTION_READERS[kind] = action_module(kind).READER
+    return found
+
+
+def takes_all(_work: Any, spec: Any, _command: Any) -> Any:
+    """The check of a kind of action that has none: its effect is what was asked for."""
+    return spec.effect
+
+
+def action_check(kind: str) -> Any:
+    """What a kind of action checks, and makes of the effect that was asked for."""
+    found = _CHECKS.get(kind)
+    if found is None:
+        found = _CHECKS[kind] = getattr(action_module(kind), "check", takes_all)
+    return found
+
+
+def needs_handle(kind: str) -> bool:
+    """Is a filter of the kind refused where options were given without a handle?"""
+    found = _HANDLE_FIRST.get(kind)
+    if found is None:
+        found = _HANDLE_FIRST[kind] = bool(getattr(filter_module(kind), "HANDLE_FIRST", False))
+    return found
+
+
+def verdict_first(kind: str) -> bool:
+    """Is the verdict of the kind of action looked at before its parameters are?"""
+    found = _VERDICT_FIRST.get(kind)
+    if found is None:
+        found = _VERDICT_FIRST[kind] = bool(getattr(action_module(kind), "VERDICT_FIRST", False))
+    return found

@@ -66,13 +66,28 @@ def asked(argv: Sequence[str]) -> Settings | None:
     return settings if early is None and settings.batch is None and len(rest) == 1 and rest[0] and "monitor".startswith(rest[0]) else None
 
 
+def recorded(words: Sequence[str]) -> str | None:
+    """The file that messages come from, the last that is named; None where there is none, or a word that is wrong."""
+    path = None
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word or not "file".startswith(word) or not rest:
+            return None
+        path = rest.pop(0)
+    return path
+
+
 def refuse(words: Sequence[str]) -> Reply:
     """What is said of words behind ``monitor``, and of a monitor that cannot be followed, as nothing else changes the session."""
-    for place, word in enumerate(words):
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
         if word and "file".startswith(word):
-            if place == len(words) - 1:
+            if not rest:
                 return Reply(USAGE, "", 'Command line is not complete. Try option "help"\n')
-            return Reply(USAGE, "", "tcemu: files of recorded messages are not read\n")
+            del rest[0]
+            continue
         if word and "help".startswith(word):
             return Reply(USAGE, "", usage("monitor"))
         return Reply(USAGE, "", f'Argument "{word}" is unknown, try "tc monitor help".\n')

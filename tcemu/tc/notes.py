@@ -1,110 +1,62 @@
-"""What tc keeps beside the IR: the private notes of tables, chains, slots, rules and objects.
+"""Notes in and out of records, and the free numbers that some of them keep.
 
-The engine never reads these; `tcemu.tc.show` prints from them, `tcemu.tc.apply` keeps its books in them.
+A note is *live* while commands work on it: it stands in its record as it is (`pack`), and whoever asks gets a copy (`unpack`). It is
+encoded when its record goes to a shelf (`tcemu.tc.ledger`), once for all the commands of a batch that changed it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from bisect import bisect_right
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from msgspec import Raw, Struct
 
-from tcemu.ir.ruleset import NO_NOTE
+from tcemu.tc.note_kinds import ActionNote, BlockNote, ChainNote, IndexNote, QdiscNote, RuleNote, SlotNote
+
+__all__ = [
+    "ActionNote",
+    "BlockNote",
+    "ChainNote",
+    "IndexNote",
+    "QdiscNote",
+    "RuleNote",
+    "SlotNote",
+    "encode",
+    "give",
+    "look",
+    "pack",
+    "packed",
+    "take",
+    "unpack",
+]
 
 N = TypeVar("N", bound=Struct)
-
-
-class BlockNote(Struct, omit_defaults=True):
-    """A table: the kernel's tcf_block. ``index`` is that of a shared block (0: the qdisc's own); ``parent`` the class id
-    of the last command that touched its filters (what listings show); ``made`` counts chains made; ``users`` its qdiscs."""
-
-    index: int = 0
-    parent: int = 0
-    made: int = 0
-    users: int = 0
-    u32: dict[str, str] = {}  # hash tables of u32 by number: the slot they are in
-
-
-class ChainNote(Struct, omit_defaults=True):
-    """A chain: made by ``chain add``, held by how many goto actions and slots, its lowest automatic priority, its template."""
-
-    explicit: bool = False
-    acts: int = 0
-    slots: int = 0
-    auto: int = 0
-    kind: str = ""
-    template: Raw = NO_NOTE
-
-
-class SlotNote(Struct, omit_defaults=True):
-    """A slot, the kernel's tcf_proto: masks by digest with (order, users), free handles, what one kind keeps in ``extra``."""
-
-    masks: dict[str, tuple[int, int]] = {}
-    made: int = 0
-    count: int = 0
-    free: list[tuple[int, int]] = []
-    extra: dict[str, Any] = {}
-
-
-class RuleNote(Struct, omit_defaults=True):
-    """A filter: its handle, class id, flags (TCA_CLS_FLAGS_*), input device and mask digest; ``extra`` is its kind's.
-
-    ``acts`` are the keys of its actions, and ``values`` those of the fields in ``mask``, as they were given, so that a listing can do
-    without the steps; None where only the steps say it.
-    """
-
-    handle: int = 0
-    classid: int = 0
-    flags: int = 0
-    indev: str = ""
-    mask: str = ""
-    extra: dict[str, Any] = {}
-    police: bool = False  # the last action is a policer that was given as the filter's own
-    acts: list[str] | None = None
-    values: list[int] | None = None
-
-
-class ActionNote(Struct, omit_defaults=True):
-    """An action: made by ``tc actions`` (and so held by nothing else), cookie, hw_stats and flags; ``extra`` is its kind's."""
-
-    alone: bool = False
-    cookie: str = ""
-    hw_stats: int = -1  # -1: any
-    no_percpu: bool = False
-    skip: str = ""
-    extra: dict[str, Any] = {}
-
-
-class QdiscNote(Struct, omit_defaults=True):
-    """A qdisc: kind, handle and parent as class ids, the shared blocks of ingress and clsact, options as words."""
-
-    device: str = ""
-    kind: str = ""
-    handle: int = 0
-    parent: int = 0
-    ingress_block: int = 0
-    egress_block: int = 0
-    extra: dict[str, Any] = {}
-
-
-class IndexNote(Struct, omit_defaults=True):
-    """Free indexes of one kind of action."""
-
-    free: list[tuple[int, int]] = []
-
-
 encode: Final = msgspec.json.Encoder().encode
 _decoders: dict[type, Any] = {}
 
 
 def pack(note: Struct) -> Raw:
-    """A note as it stands in a record."""
-    return Raw(encode(note))
+    """A note for a record that is on its way to a shelf by way of a ledger: the note itself, which whoever packs it changes no more."""
+    return cast(Raw, note)
+
+
+def packed(note: Raw) -> Raw:
+    """A record's note as JSON, live or not."""
+    return note if type(note) is Raw else Raw(encode(note))
 
 
 def unpack(kind: type[N], raw: Raw) -> N:
-    """The note of a record; a fresh one where there is none."""
+    """The note of a record, for the caller to change; a fresh one where there is none."""
+    note = look(kind, raw)
+    return _copied(note) if cast(object, note) is raw else note
+
+
+def look(kind: type[N], raw: Raw) -> N:
+    """The note of a record, to look at only."""
+    live: object = raw
+    if type(live) is not Raw:
+        return cast(N, live)
     data = bytes(raw)
     if data == b"null":
         return kind()
@@ -113,6 +65,30 @@ def unpack(kind: type[N], raw: Raw) -> N:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     note: N = decoder.decode(data)
     return note
+
+
+def _copied(note: N) -> N:
+    """A note that shares nothing with the other that is ever changed in place."""
+    kind: type = type(note)  # asked in this way, for isinstance() takes its time over a Struct
+    made: Any = cast(Any, note).__copy__()
+    if kind is SlotNote:
+        made.masks = made.masks.copy()
+        made.free = made.free.copy()
+        made.extra = _deep(made.extra)
+    elif kind is BlockNote:
+        made.u32 = made.u32.copy()
+    elif kind is IndexNote:
+        made.free = made.free.copy()
+    elif kind is not ChainNote:
+        made.extra = _deep(made.extra)
+    return cast(N, made)
+
+
+def _deep(value: Any) -> Any:
+    """Lists and dictionaries anew; numbers, texts and tuples are what they are."""
+    if isinstance(value, dict):
+        return {name: _deep(item) for name, item in value.items()} if value else {}
+    return [_deep(item) for item in value] if isinstance(value, list) else value
 
 
 def take(free: list[tuple[int, int]], wanted: int = 0) -> int:
@@ -133,16 +109,12 @@ def take(free: list[tuple[int, int]], wanted: int = 0) -> int:
 
 def find(free: list[tuple[int, int]], number: int) -> int:
     """The place of the stretch that holds a number, or -1."""
-    from bisect import bisect_right
-
     place = bisect_right(free, (number, 1 << 62)) - 1
     return place if place >= 0 and free[place][0] <= number <= free[place][1] else -1
 
 
 def give(free: list[tuple[int, int]], number: int) -> None:
     """Put a number back."""
-    from bisect import bisect_right
-
     if find(free, number) >= 0:
         return
     place = bisect_right(free, (number, 1 << 62))

@@ -20,6 +20,7 @@ from tcemu.tc.command import (
     ChainCommand,
     Command,
     FilterCommand,
+    RecordCommand,
 )
 from tcemu.tc.complaint import USAGE, ComplaintError, duplicate, incomplete, invalid
 from tcemu.tc.names import ETH_ALL
@@ -42,13 +43,26 @@ class Parse(ActionReductions):
     def walk_of(self, table: Table) -> Walk:
         """The steps of the parser that this has met so far."""
         if self.walk is None or self.walk.table is not table:
-            self.walk = Walk(table, self.actions)
+            self.walk = Walk(table, self.actions, HEARD)
         return self.walk
 
     # ------------------------------------------------------------ the frame
     def do_frame_value(self, name: Word, value: Word) -> None:
         terminal = name.terminal
-        getattr(self, _FRAME[terminal])(value)
+        if terminal == "DEV":
+            self._dev(value)
+        elif terminal == "BLOCK":
+            self._block(value)
+        elif terminal == "PARENT":
+            self._parent(value)
+        elif terminal == "HANDLE":
+            self._handle(value)
+        elif terminal == "F_PROTOCOL":
+            self._protocol(value)
+        elif terminal == "CHAIN":
+            self._chain(value)
+        else:
+            self._prio(value)
         self.seen[terminal] = value
 
     def _dev(self, value: Word) -> None:
@@ -129,6 +143,7 @@ class Parse(ActionReductions):
 
     # ------------------------------------------------------------ kinds of filters
     def do_filter_head(self, word: Word) -> None:
+        self.kind_place = word.place
         self.begin_kind(str(word))
 
     def begin_kind(self, kind: str) -> None:
@@ -195,7 +210,9 @@ class Parse(ActionReductions):
             if number is None:
                 raise ComplaintError(f'Unparsable filter ID "{self.handle}"\n')
             handle = number
-        return self.command(self.verb)._replace(handle=handle)
+        command = self.command(self.verb)
+        command.handle = handle
+        return command
 
     # ------------------------------------------------------------ commands
     def do_filter_modify(self, _object: Word, verb: str, *_items: Any) -> Command:
@@ -231,6 +248,8 @@ class Parse(ActionReductions):
             self.check_get("")
         if self.handle is None:
             raise ComplaintError('Must specify filter "handle"\n', USAGE)
+        if self.kind and self.kind_place + 1 < len(self.words):  # options are read, and then not wanted
+            raise ComplaintError(f'Garbage instead of arguments "{self.words[self.kind_place + 1]} ...". Try "tc filter help".\n', USAGE)
         return self.command(verb)
 
     def do_filter_list(self, *_items: Any) -> Command:
@@ -267,8 +286,11 @@ class Parse(ActionReductions):
         raise ComplaintError(usage("actions"), USAGE)
 
     def do_monitor(self, _monitor: Word, *words: Word) -> Command:
-        from tcemu.tc.monitor import refuse
+        from tcemu.tc.monitor import recorded, refuse
 
+        path = recorded(words)
+        if path is not None:
+            return RecordCommand(path)
         reply = refuse(words)
         raise ComplaintError(reply.stderr, reply.exit_code)
 
@@ -314,15 +336,21 @@ class Parse(ActionReductions):
         return ActionsCommand("flush" if verb == "flush" else "list", [], [ActionName(str(words[1]), 0)])
 
 
-_FRAME: Final = {
-    "DEV": "_dev",
-    "BLOCK": "_block",
-    "PARENT": "_parent",
-    "HANDLE": "_handle",
-    "PREFERENCE": "_prio",
-    "F_PRIORITY": "_prio",
-    "F_PROTOCOL": "_protocol",
-    "CHAIN": "_chain",
+OFFERED: Final = ("rsvp", "rsvp6", "tcindex")  # kinds that tc reads and the kernel here does not have; their options are not looked at
+# how many of their values the reductions look at that do not look at all
+HEARD: Final = {
+    "lse_end": 0,
+    "filter_end": 0,
+    "filter_modify": 2,
+    "filter_get": 2,
+    "filter_list": 0,
+    "filter_help": 0,
+    "chain_modify": 2,
+    "chain_get": 0,
+    "chain_list": 0,
+    "chain_help": 0,
+    "actions_modify": 2,
+    "filter_police": 0,
 }
 EMPTY: Final = "\0"  # no word of a command line can hold it
 _idle: list[Parse] = []

@@ -39,7 +39,7 @@ class ActionReductions(QdiscReductions):
 
     def do_control(self, word: Word) -> Control:
         self.word = word
-        return Control(word.terminal, 0)
+        return plain_control(word.terminal)
 
     def do_control_goto(self, goto: Word, _chain: Word, value: Word) -> Control:
         self.word = goto
@@ -164,6 +164,17 @@ class ActionReductions(QdiscReductions):
 
 BPF_NAMES: Final = {"BC": "BYTECODE", "BCF": "BYTECODE_FILE", "OBJ": "OBJECT_FILE", "PINNED_SHORT": "PINNED"}
 _ACTION_NAME: Final = {"BPF_ACTION": "bpf"}
+
+
+_plain: Final[dict[str, Control]] = {}
+
+
+def plain_control(word: str) -> Control:
+    """A control word without a number."""
+    found = _plain.get(word)
+    if found is None:
+        found = _plain[word] = Control(word, 0)
+    return found
 
 
 def _flat(words: tuple[Any, ...]) -> tuple[Word, ...]:

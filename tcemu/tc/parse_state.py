@@ -12,6 +12,7 @@ from tcemu.tc.command import (
     ActionSpec,
 )
 from tcemu.tc.complaint import USAGE, ComplaintError, no_device
+from tcemu.tc.ledger import Ledger
 from tcemu.world import World
 
 LISTS: Final = ("list", "show", "lst")
@@ -33,19 +34,28 @@ class Names:
 
     def index(self, name: str) -> int:
         """A device's index; a friendly world makes the device."""
-        device = self.world.host.devices.get(name)
-        if device is not None:
-            return device.index
+        number = device_number(self.world, name)
+        if number:
+            return number
         if self.strict or not friendly.valid_name(name):
             raise no_device(name)
         return friendly.make_device(self.world, name, self.said)
 
     def known(self, name: str) -> int:
         """The index of a device that must be there, for commands that ask or remove: they make nothing."""
-        device = self.world.host.devices.get(name)
-        if device is None:
+        number = device_number(self.world, name)
+        if not number:
             raise no_device(name)
-        return device.index
+        return number
+
+
+def device_number(world: World, name: str) -> int:
+    """A device's index, 0 if it is not there."""
+    device = world.devices.look(name) if isinstance(world, Ledger) else world.host.devices.get(name)
+    return 0 if device is None else device.rank
+
+
+NO_WORD: Final = Word("", 0, "")
 
 
 class Reading:
@@ -67,6 +77,7 @@ class Reading:
         self.chain = 0
         self.handle: str | None = None
         self.kind = ""
+        self.kind_place = 0
         self.number = 0
         self.blocks: dict[str, int] = {}
         self.rest: tuple[str, ...] = ()
@@ -74,7 +85,7 @@ class Reading:
         self.act: Any = None
         self.acts: list[ActionSpec] | None = None
         self.cookie = ""
-        self.word: Word = Word("", 0, "")
+        self.word: Word = NO_WORD
 
     def say(self, text: str) -> None:
         """What a reader says on standard error though nothing is wrong."""

@@ -74,6 +74,16 @@ def find_block(work: Work, command: FilterCommand) -> Place:
 
 def device_block(work: Work, device: str, parent: int) -> Place:
     """The block behind a device's parent."""
+    known = work.ledger.ways.get((device, parent))
+    if known is None:
+        known = _way(work, device, parent)
+        if parent:  # what is at the root depends on the device, too
+            work.ledger.ways[device, parent] = known
+    return Place(known[0], work.table(known[0]), device, known[1])
+
+
+def _way(work: Work, device: str, parent: int) -> tuple[str, int]:
+    """The key of the block behind a device's parent, and its qdisc's handle."""
     qdisc = root_qdisc(work, device) if not parent else find_qdisc(work, device, parent >> 16)
     if qdisc is None and parent:
         raise RefusalError(NO_PARENT)
@@ -84,7 +94,7 @@ def device_block(work: Work, device: str, parent: int) -> Place:
         raise RefusalError()
     if table.startswith("tc block "):
         raise RefusalError("This filter block is shared. Please use the block index to manipulate the filters", errno.EOPNOTSUPP)
-    return Place(table, work.table(table), device, qdisc.handle)
+    return table, qdisc.handle
 
 
 def root_qdisc(work: Work, device: str) -> QdiscNote:

@@ -7,7 +7,7 @@ Source: iproute2 6.1 lib/utils.c (get_u32 … get_prefix_1, get_addr_ipv4, hex2m
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from tcemu.tc.complaint import ComplaintError
 from tcemu.tc.names import PROTOCOL_OF
@@ -38,8 +38,15 @@ def strtoul(text: str, base: int) -> tuple[int, str] | None:
     return value, text[number.end() :]
 
 
+_NUMERALS: Final = {str(number): number for number in range(1024)}
+
+
 def unsigned(text: str, limit: int, base: int = 10) -> int | None:
     """A whole word as an unsigned number up to a limit (get_u8, get_u16, get_u32, get_unsigned)."""
+    if base in (0, 10):
+        value = _NUMERALS.get(text, -1)
+        if value >= 0:
+            return value if value <= limit else None
     if text.isdigit() and text.isascii() and (base == 10 or (base == 0 and text[0] != "0")):
         value = int(text)
     else:
@@ -97,12 +104,15 @@ def hexbytes(text: str) -> bytes | None:
         return None
 
 
-class Prefix(NamedTuple):
+class Prefix:
     """An address with its family (4, 6, or 0 for the word any) and prefix length."""
 
-    family: int
-    address: int
-    bits: int
+    __slots__ = ("address", "bits", "family")
+
+    def __init__(self, family: int, address: int, bits: int) -> None:
+        self.family = family
+        self.address = address
+        self.bits = bits
 
     @property
     def mask(self) -> int:
@@ -111,16 +121,23 @@ class Prefix(NamedTuple):
         return ((1 << self.bits) - 1) << (width - self.bits)
 
 
-_DOTTED: Final = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
+_OCTETS: Final = {str(number): number for number in range(256)}
 _VERBOSE: Final = {0: "any valid", 4: "inet", 6: "inet6"}
 
 
 def ipv4(text: str) -> int | None:
     """A dotted quad, or its first one to three bytes (get_addr_ipv4)."""
-    if found := _DOTTED.fullmatch(text):
-        parts = [int(part) if len(part) == 1 or part[0] != "0" else 256 for part in found.groups()]
-        if max(parts) <= U8:
-            return parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3]
+    value = 0
+    parts = text.split(".")
+    if len(parts) == 4:
+        for part in parts:
+            octet = _OCTETS.get(part)
+            if octet is None:
+                value = -1
+                break
+            value = value << 8 | octet
+        if value >= 0:
+            return value
     value = 0
     for place in range(4):
         number = strtoul(text, 0)
@@ -241,13 +258,13 @@ def _scaled(text: str, units: dict[str, Any]) -> float | None:
 def rate(text: str) -> int | None:
     """A rate in bytes a second (get_rate64)."""
     bits = _scaled(text, _RATES)
-    return None if bits is None else int(bits / 8)
+    return None if bits is None else int(bits / 8) if bits / 8 <= U64 else 0  # what x86 makes of more
 
 
 def size(text: str) -> int | None:
-    """A size in bytes, 32 bits of it (get_size)."""
+    """A size in bytes, of 32 bits (get_size)."""
     number = _scaled(text, _SIZES)
-    return None if number is None else int(number) & U32
+    return None if number is None or not -1 < number <= U32 else int(number)
 
 
 def time(text: str, fine: bool = True) -> int | None:

@@ -35,8 +35,7 @@ def words(action: Object, alone: bool = False) -> list[str]:
     found = [action.kind, *KINDS[action.kind](action, note)]
     index = [] if action.kind == "xt" else ["index", str(action.rank)]
     control = [] if action.kind in SILENT or _implied(action) else control_words(action.then)
-    # ct and gate take no index behind the verdict; csum none behind no flags at all
-    early = action.kind in ("ct", "gate") or action.effect == e.Checksum(0)
+    early = action.kind in ("ct", "gate")  # which take no index behind the verdict
     found += index + control if early else control + _random(action) + index
     if note.cookie:
         found += ["cookie", note.cookie]
@@ -50,8 +49,8 @@ def words(action: Object, alone: bool = False) -> list[str]:
 
 
 def _implied(action: Object) -> bool:
-    """A redirect has no verdict of its own to say, nor has a csum without flags."""
-    return (isinstance(action.effect, e.Output) and not action.effect.copy) or action.effect == e.Checksum(0)
+    """A redirect has no verdict of its own to say."""
+    return isinstance(action.effect, e.Output) and not action.effect.copy
 
 
 def control_words(then: Verdict | None) -> list[str]:

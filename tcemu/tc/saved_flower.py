@@ -47,6 +47,14 @@ def keys(steps: list[Step], note: RuleNote) -> list[str]:
     return found + _mpls(pairs) + options
 
 
+def _given(note: RuleNote) -> dict[str, str]:
+    """Values as they were given, by field, where the note has them."""
+    if note.values is None:
+        return dict(note.extra.get("raw", {}))
+    fields = [part.rpartition("/")[0] for part in note.mask.split(",")] if note.mask else []
+    return {field: hex(value) for field, value in zip(fields, note.values, strict=True)}
+
+
 def protocol(steps: list[Step]) -> int:
     """The ethertype that a chain's template was made for: the outer tag's, or the network header's."""
     pairs, _, _ = _parts(steps, {})

@@ -104,11 +104,16 @@ class U32Reader(FilterReader):
         self.into.append((offset, behind, value, mask))
         return True
 
+    @property
+    def selecting(self) -> str:
+        """The keyword in front of the selector at hand."""
+        return "match" if self.into is self.keys else "sample"
+
     def select(self, words: tuple[Word, ...]) -> None:
         """One selector: its words, as far as the grammar grouped them."""
         self.given = True
         if not self._select(words):
-            self.illegal("match" if self.into is self.keys else "sample")
+            self.illegal(self.selecting)
 
     def _select(self, words: tuple[Word, ...]) -> bool:
         head, rest = words[0].terminal, list(words[1:])
@@ -152,14 +157,14 @@ class U32Reader(FilterReader):
     def _mark(self, rest: list[Word]) -> bool:
         value = readers.unsigned(rest[0], readers.U32, 0)
         if value is None:
-            raise ComplaintError('Illegal "mark" value\nIllegal "match"\n')
+            raise ComplaintError(f'Illegal "mark" value\nIllegal "{self.selecting}"\n')
         mask = readers.unsigned(rest[1], readers.U32, 0)
         if mask is None:
-            raise ComplaintError('Illegal "mark" mask\nIllegal "match"\n')
+            raise ComplaintError(f'Illegal "mark" mask\nIllegal "{self.selecting}"\n')
         if rest[1].place == len(self.parse.words) - 1:
             raise incomplete()  # tc looks for a word behind the mask
         if value & mask != value:
-            raise ComplaintError('Illegal "mark" (impossible combination)\nIllegal "match"\n')
+            raise ComplaintError(f'Illegal "mark" (impossible combination)\nIllegal "{self.selecting}"\n')
         self.set["mark"] = (value, mask)
         return True
 
@@ -181,7 +186,7 @@ class U32Reader(FilterReader):
 
         value = scanned_mac(text)
         if value is None:
-            raise ComplaintError(f"parse_ether_addr: improperly formed address '{text}'\nIllegal \"match\"\n")
+            raise ComplaintError(f"parse_ether_addr: improperly formed address '{text}'\nIllegal \"{self.selecting}\"\n")
         offset, behind = at or (HARDWARE[field], False)
         return all(self.pack(offset + n, 8, value >> 8 * (5 - n) & 0xFF, 0xFF, behind) for n in range(6))
 

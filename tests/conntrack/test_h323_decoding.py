@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tcemu.conntrack.helpers.h323 import h225, h245, signal
+from tcemu.conntrack.helpers.h323 import h225, h245, per, signal
 from tcemu.conntrack.helpers.h323.notation import read
-from tcemu.conntrack.helpers.h323.per import PerError, decode
+from tcemu.conntrack.helpers.h323.per import PerError, Reader, decode
 from tcemu.conntrack.helpers.h323.q931 import user_information
 
 from . import h323_messages as h323
@@ -69,6 +69,16 @@ def test_a_wanted_number_needs_as_much_behind_it_again(behind: bytes, good: bool
     else:
         with pytest.raises(PerError):
             decode(message, h225.RAS)
+
+
+def test_short_values_do_not_read_what_follows_over_and_over() -> None:
+    kind = read("Item SEQ all list octets(1)\nMany SEQ items! list(9) open Item", {})["Many"]
+    item = bytes((3, 0x9F, 0xFF, 0))  # three bytes long, and a list of 8191 bytes
+    reader = Reader(b"\xa8\x00" + item * 13000, 0, 52002)
+    with pytest.raises(PerError):
+        per._sequence(reader, kind, True)
+    assert reader.looks < 0
+    assert decode(b"\x05" + item * 5 + bytes(9000), kind) == {"items": [{}] * 5}
 
 
 def test_more_than_32_extensions_are_refused() -> None:

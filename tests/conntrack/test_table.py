@@ -8,8 +8,9 @@ import pytest
 
 from tcemu.conntrack.entry import CONFIRMED, DYING, EXPECTED, NAT_CLASH, NAT_DONE_MASK, OFFLOADED, Entry
 from tcemu.conntrack.expect import PERMANENT, Expectation
+from tcemu.conntrack.living import LOOKED_AT
 from tcemu.conntrack.stats import EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, Watcher
-from tcemu.conntrack.table import LOOKED_AT, Conntrack
+from tcemu.conntrack.table import Conntrack
 from tcemu.packet.decode import load
 from tcemu.packet.packet import LINK_ETHER, Packet
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tcemu.conntrack.entry import ASSURED, SEEN_REPLY
-from tcemu.conntrack.linux import tcp as machine
+from tcemu.conntrack.linux import tcp_states as machine
+from tcemu.conntrack.linux import tcp_window
 
 from .builder import A, B, Tracker, tcp
 
@@ -133,7 +134,7 @@ def test_syn_ack_to_an_ignored_syn_brings_us_back_into_step() -> None:
     assert t.send(tcp(A, B, "A", seq=90_001, ack=70_001)) == "est"
     assert t.entry.state == machine.ES
     assert t.entry.orig_side is not None
-    assert t.entry.orig_side.flags & machine.SACK_PERM
+    assert t.entry.orig_side.flags & tcp_window.SACK_PERM
 
 
 def test_a_challenge_ack_does_not_acknowledge_the_fin() -> None:

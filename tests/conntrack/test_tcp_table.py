@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tcemu.conntrack.entry import ASSURED, CONFIRMED, SEEN_REPLY, Entry, Side
-from tcemu.conntrack.linux import IGNORED, INVALID, REPEAT
-from tcemu.conntrack.linux import tcp as machine
+from tcemu.conntrack.linux import IGNORED, INVALID, REPEAT, tcp_window
+from tcemu.conntrack.linux import tcp_states as machine
+from tcemu.conntrack.linux.tcp import packet as judge
 from tcemu.conntrack.settings import Settings
 from tcemu.packet.decode import load
 from tcemu.packet.packet import LINK_ETHER, Packet
@@ -57,7 +58,7 @@ def in_state(state: int) -> Entry:
     entry.proto, entry.state, entry.status = 6, state, CONFIRMED | SEEN_REPLY
     entry.orig_side, entry.reply_side = Side(), Side()
     for side in (entry.orig_side, entry.reply_side):
-        side.flags = machine.BE_LIBERAL
+        side.flags = tcp_window.BE_LIBERAL
         side.end = side.max_end = 1000
         side.max_window = 8192
     entry.last_index = machine.NONE
@@ -70,7 +71,7 @@ def test_segment_does_what_its_cell_says(way: int, row: str, state: int, want: i
     frame = tcp(B, A, FLAGS[row], seq=1000, ack=1000) if way else tcp(A, B, FLAGS[row], seq=1000, ack=1000)
     p = Packet()
     load(p, frame, 0, len(frame), len(frame), START, LINK_ETHER, 1)
-    code = machine.packet(Settings(), entry, p, way, 40, True, START)
+    code = judge(Settings(), entry, p, way, 40, True, START)
     if want == machine.IV:
         assert (code, entry.state) == (INVALID, state)
         assert f"in dir {way} invalid, state {machine.STATE_NAMES[state]}" in p.reason
@@ -95,11 +96,11 @@ def test_flag_combinations(flags: int) -> None:
 def test_syn_reopens_after_a_close_that_was_seen() -> None:
     entry = in_state(machine.TW)
     assert entry.orig_side is not None
-    entry.orig_side.flags |= machine.CLOSE_INIT
+    entry.orig_side.flags |= tcp_window.CLOSE_INIT
     frame = tcp(A, B, "S", seq=9)
     p = Packet()
     load(p, frame, 0, len(frame), len(frame), START, LINK_ETHER, 1)
-    assert machine.packet(Settings(), entry, p, 0, 40, True, START) == REPEAT
+    assert judge(Settings(), entry, p, 0, 40, True, START) == REPEAT
 
 
 @pytest.mark.parametrize("old", [machine.SR, machine.ES], ids=["SYN_RECV", "ESTABLISHED"])
@@ -108,5 +109,5 @@ def test_ack_into_established_assures(old: int) -> None:
     frame = tcp(A, B, "A", seq=1000, ack=1000)
     p = Packet()
     load(p, frame, 0, len(frame), len(frame), START, LINK_ETHER, 1)
-    assert machine.packet(Settings(), entry, p, 0, 40, True, START) > 0
+    assert judge(Settings(), entry, p, 0, 40, True, START) > 0
     assert entry.status & ASSURED

@@ -9,7 +9,8 @@ import struct
 
 import pytest
 
-from tcemu.conntrack.linux import tcp as machine
+from tcemu.conntrack.linux import tcp_states as machine
+from tcemu.conntrack.linux import tcp_window
 
 from .builder import A, B, Tracker, tcp
 
@@ -99,7 +100,7 @@ def test_window_scale_of_one_side_does_not_count() -> None:
     t.send(back("SA", seq=5000, ack=1001))
     assert t.entry.orig_side is not None
     assert t.entry.orig_side.scale == 0
-    assert t.entry.orig_side.flags & machine.WINDOW_SCALE
+    assert t.entry.orig_side.flags & tcp_window.WINDOW_SCALE
 
 
 @pytest.mark.parametrize(("shift", "kept"), [(14, 14), (15, 14), (255, 14)], ids=str)

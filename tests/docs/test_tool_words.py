@@ -10,7 +10,7 @@ import mdoc
 import pytest
 import tc_keywords
 
-from tcemu.conntrack import request
+from tcemu.conntrack import words as conntrack_words
 from tcemu.host import kinds
 from tcemu.host.ip import addr, commands, link, neigh, route, route_show, tuntap
 from tcemu.tc import ematch, flow
@@ -165,24 +165,26 @@ def test_the_page_of_ip_explains_the_kinds_of_links_and_their_words() -> None:
 
 
 def test_the_page_of_conntrack_lists_the_commands() -> None:
-    wanted = {f"-{letter}" for letter in request.COMMANDS} | {f"--{name}" for names in request.COMMANDS.values() for name in names}
-    assert mdoc.flags(CONNTRACK, "COMMANDS") == wanted | set(request.LOAD)
+    wanted = {f"-{letter}" for letter in conntrack_words.COMMANDS} | {
+        f"--{name}" for names in conntrack_words.COMMANDS.values() for name in names
+    }
+    assert mdoc.flags(CONNTRACK, "COMMANDS") == wanted | set(conntrack_words.LOAD)
 
 
 def test_the_page_of_conntrack_lists_the_options() -> None:
-    wanted = {f"-{letter}" for letter, _, _ in request.OPTIONS if letter.isalpha()}
-    wanted |= {f"--{name}" for _, names, _ in request.OPTIONS for name in names}
-    wanted |= {f"--{name}" for options in request.OWN_OPTIONS.values() for name in options}
+    wanted = {f"-{letter}" for letter, _, _ in conntrack_words.OPTIONS if letter.isalpha()}
+    wanted |= {f"--{name}" for _, names, _ in conntrack_words.OPTIONS for name in names}
+    wanted |= {f"--{name}" for options in conntrack_words.OWN_OPTIONS.values() for name in options}
     assert mdoc.flags(CONNTRACK, "OPTIONS") == wanted
 
 
 @pytest.mark.parametrize(
     ("section", "names"),
     [
-        ("COMMANDS", request.TABLES),
-        ("OPTIONS", [*request.STATUS_WORDS, "UNREPLIED"]),
-        ("OPTIONS", request.OUTPUT_WORDS),
-        ("OPTIONS", request.OWN_PROTOCOLS),
+        ("COMMANDS", conntrack_words.TABLES),
+        ("OPTIONS", [*conntrack_words.STATUS_WORDS, "UNREPLIED"]),
+        ("OPTIONS", conntrack_words.OUTPUT_WORDS),
+        ("OPTIONS", conntrack_words.OWN_PROTOCOLS),
     ],
     ids=["tables", "status", "output", "protocols"],
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec import Raw, Struct
 
-from tcemu.session.rows import TableShelf
+from tcemu.session.rows import TOGETHER, TableShelf
 from tcemu.session.store import Store
 from tcemu.shelf import MemoryShelf, Record, Shelf, TagError
 
@@ -200,3 +200,16 @@ class BothShelves(RuleBasedStateMachine):
 
 TestBothShelves = BothShelves.TestCase
 TestBothShelves.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.parametrize("count", [0, 1, TOGETHER - 1, TOGETHER, 2 * TOGETHER + 3])
+def test_many_records_are_put_as_one_by_one(count: int) -> None:
+    together, apart = TableShelf(Store(), "rules", Thing), TableShelf(Store(), "rules", Thing)
+    for shelf in (together, apart):
+        shelf.put(thing("1", rank=7, tag="old"))
+    records = [thing(str(number), rank=-number, tag=f"t{number}" if number % 2 else "") for number in range(count)]
+    together.put_all(iter(records))
+    for record in records:
+        apart.put(record)
+    assert list(together) == list(apart)
+    assert together.find("p", "old") == apart.find("p", "old")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tcemu.session.session import Session
+
 from .worlds import Memory, ingress
 
 ADD = "filter add dev eth0 ingress protocol ip prio 1 flower ip_proto tcp dst_port {} action ct zone 3 pipe action drop\n"
@@ -54,6 +56,79 @@ def test_a_batch_writes_what_commands_write(extra: str) -> None:
         assert together.ok(show) == apart.ok(show)
     assert list(together.ruleset.rules) == list(apart.ruleset.rules)
     assert list(together.ruleset.objects) == list(apart.ruleset.objects)
+
+
+FLOWER = "filter add dev eth0 ingress protocol ip prio 1 chain 2 flower ip_proto tcp dst_port {} action ct commit action goto chain {}\n"
+U32 = "filter add dev eth0 ingress protocol ip prio 7 u32 match ip dport {} 0xffff action mirred egress redirect dev eth1\n"
+MIXED = {
+    "a refused twin gives back what it took": [FLOWER.format(1, 3), FLOWER.format(1, 4), FLOWER.format(2, 5)],
+    "a refused line after a new slot": [U32.format(1), U32.format(2).replace("eth1", "eth9"), U32.format(3), FLOWER.format(1, 2)],
+    "a tag that is free again": [
+        FLOWER.format(1, 3),
+        FLOWER.format(2, 3),
+        "filter replace dev eth0 ingress protocol ip prio 1 chain 2 handle 1 flower ip_proto tcp dst_port 3 action drop\n",
+        FLOWER.format(1, 4),
+        FLOWER.format(3, 4),
+        "filter del dev eth0 ingress protocol ip prio 1 chain 2 handle 2 flower\n",
+        FLOWER.format(2, 4),
+    ],
+    "a goto to its own chain": [
+        FLOWER.format(1, 2),
+        "filter replace dev eth0 ingress protocol ip prio 1 chain 2 handle 1 flower ip_proto tcp dst_port 1 action drop\n",
+        "filter del dev eth0 ingress chain 2\n",
+        FLOWER.format(1, 2),
+        "filter del dev eth0 ingress chain 2\n",
+    ],
+    "another qdisc in the midst": [
+        FLOWER.format(1, 3),
+        "qdisc del dev eth0 clsact\n",
+        FLOWER.format(2, 3),
+        "qdisc add dev eth0 ingress_block 4 clsact\n",
+        FLOWER.format(3, 3),
+        FLOWER.format(4, 3).replace("dev eth0 ingress", "block 4"),
+    ],
+    "actions by index": [
+        "actions add action gact drop index 5\n",
+        FLOWER.format(1, 3),
+        U32.format(1).replace("mirred egress redirect dev eth1", "gact index 5"),
+        "actions del action gact index 5\n",
+        "filter del dev eth0 ingress prio 7\n",
+        "actions del action gact index 5\n",
+        U32.format(2).replace("mirred egress redirect dev eth1", "pass"),
+    ],
+    "u32 tables": [
+        "filter add dev eth0 ingress protocol ip prio 7 handle 1: u32 divisor 16\n",
+        "filter add dev eth0 ingress protocol ip prio 7 u32 ht 1:3: match ip dport 1 0xffff action drop\n",
+        "filter add dev eth0 ingress protocol ip prio 7 u32 ht 1:3:1 match ip dport 2 0xffff action drop\n",
+        "filter add dev eth0 ingress protocol ip prio 8 handle 1: u32 divisor 16\n",
+        "filter del dev eth0 ingress protocol ip prio 7 handle 1:3:800 u32\n",
+        "filter add dev eth0 ingress protocol ip prio 7 u32 ht 1:3: match ip dport 3 0xffff action drop\n",
+    ],
+}
+
+
+@pytest.mark.parametrize("lines", MIXED.values(), ids=MIXED)
+def test_lines_of_a_batch_do_what_commands_do(lines: list[str]) -> None:
+    together, apart = ingress(), ingress()
+    reply = together.tc(["-force", "-batch", "-"], "".join(lines))
+    told = [(number, apart.tc(line.strip())) for number, line in enumerate(lines, 1)]
+    assert reply.stderr == "".join(f"{one.stderr}Command failed -:{number}\n" for number, one in told if one.exit_code)
+    for shelf in ("tables", "chains", "slots", "rules", "objects", "attachments"):
+        assert list(getattr(together.ruleset, shelf)) == list(getattr(apart.ruleset, shelf)), shelf
+
+
+def test_a_file_of_a_session_holds_what_a_batch_made(tmp_path: Path) -> None:
+    with Session(tmp_path / "lab.db") as session:
+        session.tc("qdisc add dev eth0 clsact")
+        text = "".join(FLOWER.format(port, 3) for port in range(1, 90))
+        assert session.tc(["-batch", "-"], text).exit_code == 0
+        assert session.tc(["-force", "-batch", "-"], FLOWER.format(89, 3) + FLOWER.format(90, 3)).exit_code == 1
+        listing = session.tc("filter show dev eth0 ingress").stdout
+    with Session(tmp_path / "lab.db") as session:
+        assert session.tc("filter show dev eth0 ingress").stdout == listing
+        assert listing.count("dst_port") == 90
+        assert session.tc("actions ls action ct").stdout.count("bind 1") == 90
+        assert session.tc(f"{FLOWER.format(91, 3)} index 7").exit_code == 0
 
 
 def test_a_twin_inside_one_batch_is_found() -> None:

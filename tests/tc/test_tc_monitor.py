@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +102,59 @@ def test_the_time_stands_in_front_where_it_is_asked_for(words: list[str], form: 
 def test_words_behind_monitor(line: str, code: int, said: str) -> None:
     reply = Memory().tc(line)
     assert (reply.exit_code, reply.stderr) == (code, said)
+
+
+def message(kind: int, flags: int, device: int, parent: int, info: int, handle: int = 0, **attributes: bytes) -> bytes:
+    """A message as the kernel writes it: struct nlmsghdr, struct tcmsg, attributes ``a<number>``."""
+    body = struct.pack("=BxxxiIII", 0, device, handle, parent, info)
+    for name, value in attributes.items():
+        body += struct.pack("=HH", 4 + len(value), int(name[1:])) + value + bytes(-len(value) % 4)
+    return struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body
+
+
+def number(value: int) -> bytes:
+    return struct.pack("=I", value)
+
+
+# what tc 6.1.0 prints of such messages (recorded from a socket of Linux 6.18, `tc monitor file`)
+MESSAGES = (
+    (message(36, 0x600, 2, 0xFFFFFFF1, 1, 0xFFFF0000, a1=b"clsact\0", a2=b""), "qdisc clsact ffff: dev eth0 parent ffff:fff1 \n"),
+    (
+        message(37, 0, 3, 0xFFFFFFF1, 0, 0xFFFF0000, a1=b"ingress\0", a13=number(5)),
+        "deleted qdisc ingress ffff: dev eth1 parent ffff:fff1 refcnt 0 ingress_block 5 ---------------- \n",
+    ),
+    (message(100, 0x600, 2, 0xFFFFFFF2, 0, a11=number(5)), "added chain dev eth0 parent ffff: chain 5 \n"),
+    (message(101, 0, -1, 5, 0, a11=number(0)), "deleted chain block 5 chain 0 \n"),
+    (
+        message(45, 0, 2, 0xFFFFFFF2, 7 << 16 | 8, a1=b"u32\0", a11=number(0)),
+        "deleted filter dev eth0 ingress protocol ip pref 7 u32 chain 0 \n",
+    ),
+)
+
+
+@pytest.mark.parametrize(("data", "line"), MESSAGES, ids=[line.strip() for _, line in MESSAGES])
+def test_recorded_messages_are_told(data: bytes, line: str, tmp_path: Path) -> None:
+    path = tmp_path / "messages"
+    path.write_bytes(data)
+    reply = Memory("eth0", "eth1").tc(["monitor", "file", str(path)])
+    assert (reply.exit_code, reply.stdout, reply.stderr) == (0, line, "")
+
+
+@pytest.mark.parametrize(
+    ("data", "said", "code"),
+    [
+        (message(16, 0, 2, 0, 0), "Unknown message: length 00000036 type 00000010 flags 00000000 \n", 0),
+        (message(44, 0x600, 2, 0xFFFFFFF2, 7 << 16 | 8, a1=b"u32\0", a2=bytes(8)), "tcemu: note: options", 0),
+        (message(36, 0, 2, 0, 0)[:20], "rtnl-from_file: truncated message\n", 255),
+        (struct.pack("=IHHII", 70_000, 36, 0, 0, 0), "!!!malformed message: len=70000 @16\n", 255),
+        (None, "Cannot fopen: No such file or directory\n", 255),
+    ],
+    ids=["not of tc", "options", "truncated", "malformed", "no file"],
+)
+def test_what_cannot_be_read_of_a_file_is_said(data: bytes | None, said: str, code: int, tmp_path: Path) -> None:
+    path = tmp_path / "messages"
+    if data is not None:
+        path.write_bytes(data)
+    reply = Memory("eth0", "eth1").tc(["monitor", "file", str(path)])
+    assert reply.exit_code == code
+    assert reply.stderr.startswith(said)

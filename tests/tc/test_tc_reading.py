@@ -25,7 +25,11 @@ def test_conflicts_are_those_that_are_meant() -> None:
     conflicts = {tuple(conflict.split(" / ")) for conflict in compile_grammar(GRAMMAR).conflicts}
     kinds = {rule for rule, terminal in conflicts if terminal in BETWEEN_ACTIONS}
     assert kinds == {name if name != "bpf" else "bpf_action" for name in ACTIONS}
-    assert {pair for pair in conflicts if pair[1] not in BETWEEN_ACTIONS} == {("u32_key", "DIVISOR")}
+    assert {pair for pair in conflicts if pair[1] not in BETWEEN_ACTIONS} == {
+        ("u32_key", "DIVISOR"),
+        ("flow_key", "AND_KEY"),
+        ("flow_key", "OR_KEY"),
+    }
 
 
 def test_remembered_steps_read_as_the_driver_does() -> None:
@@ -40,7 +44,9 @@ def test_remembered_steps_read_as_the_driver_does() -> None:
                 if way == "driver":
                     told.append(_plain(parse_words(load("tc"), words, reading.actions)))
                 else:
-                    told.append(_plain(reading.walk_of(load("tc")).parse(words)))
+                    read = reading.walk_of(load("tc")).parse(words)
+                    refused = told[0] is None or isinstance(told[0], str)  # the walk leaves it to the driver to say what is wrong
+                    told.append(told[0] if read is None and refused else _plain(read))
             except WordFailure:
                 told.append(None)
             except Exception as slip:
@@ -53,8 +59,9 @@ def _plain(command: object) -> object:
         return tuple(_plain(part) for part in command)
     if isinstance(command, list):
         return [_plain(part) for part in command]
-    if hasattr(command, "__slots__") and not isinstance(command, str):
-        return [_plain(getattr(command, name)) for name in sorted(command.__slots__) if hasattr(command, name)]
+    if type(command).__module__.startswith("tcemu.tc."):  # a compiled class has no __slots__
+        parts = {name: getattr(command, name) for name in dir(command) if not name.startswith("_")}
+        return [(name, _plain(part)) for name, part in parts.items() if not callable(part)]
     return command
 
 

@@ -32,3 +32,9 @@ def answer_of(proto: i64, kind: i64) -> i64:
     if kind == NODE_QUERY:
         return NODE_REPLY
     return NODE_QUERY if kind == NODE_REPLY else -1
+
+
+def answered(proto: i64, kind: i64) -> i64:
+    """ICMP's second "port", turned round: the type becomes its answer's; what nothing answers stays."""
+    back = answer_of(proto, kind >> 8)
+    return kind if back < 0 else back << 8 | (kind & 0xFF)

@@ -27,6 +27,7 @@ class PoliceOp(Op):
         self.packet_rate: i64 = 0
         self.packet_burst: i64 = 0
         self.overhead: i64 = 0
+        self.atm: bool = False
 
     def run(self, env: Env, p: Packet) -> i64:
         self.count(env)
@@ -43,6 +44,11 @@ class PoliceOp(Op):
                 counter.drops += 1
         return self.leave(env)
 
+    def wire(self, length: i64) -> i64:
+        """Bytes on the wire: with the overhead, on ATM in cells of 53 bytes that carry 48 (psched_l2t_ns)."""
+        length += self.overhead
+        return (length + 47) // 48 * 53 if self.atm else length
+
     def _take(self, env: Env) -> bool:
         """Take the packet's tokens if all the buckets hold enough."""
         if self.rate == 0 and self.packet_rate == 0:
@@ -55,7 +61,7 @@ class PoliceOp(Op):
         tokens: i64 = 0
         peak: i64 = 0
         packets: i64 = 0
-        length = env.length + self.overhead
+        length = self.wire(env.length)
         if self.peak > 0:
             peak = _least(_least(gone, self.burst) + bucket.peak_tokens, self.peak_burst) - length * SECOND // self.peak
         if self.rate > 0:

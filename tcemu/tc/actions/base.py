@@ -14,6 +14,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.command import ActionSpec, Control
 from tcemu.tc.complaint import USAGE, ComplaintError, incomplete, invalid
+from tcemu.tc.filter_base import method_of
 from tcemu.tc.usage import usage
 
 if TYPE_CHECKING:
@@ -46,11 +47,11 @@ class ActionReader:
 
     def value(self, name: str, word: Word) -> None:
         """A keyword with its value."""
-        getattr(self, f"on_{name.lower()}")(word)
+        getattr(self, method_of(name))(word)
 
     def flag(self, name: str, word: Word) -> None:
         """A keyword alone."""
-        getattr(self, f"on_{name.lower()}")(word)
+        getattr(self, method_of(name))(word)
 
     def on_index(self, word: Word) -> None:
         index = readers.unsigned(word, readers.U32)

@@ -30,23 +30,18 @@ class CsumReader(ActionReader):
     def __init__(self, parse: Any, head: Word) -> None:
         super().__init__(parse, head)
         self.flags = 0
-        self.bound = False
 
     def flag(self, name: str, word: Word) -> None:
         if name == "HELP":
             self.usage()
         self.flags |= TARGETS[name]
 
-    def on_index_whole(self, word: Word) -> None:
-        self.bound = True
-        self.on_index(word)
-
     def on_index(self, word: Word) -> None:
         self.ILLEGAL_INDEX = f'Illegal "index" ({word}) <csum>'
         super().on_index(word)
 
     def finish(self) -> ActionSpec:
-        if not self.flags and not self.bound:
+        if not self.flags:
             self.fail("Illegal csum construct, empty <UPDATE> list\n")
         return self.spec(Checksum(self.flags))
 

@@ -55,6 +55,7 @@ class CtinfoReader(ActionReader):
             self.on_dscp(words[1])
             self.state = number or 0
         if number is None:  # then it is no mask: tc takes the word for the next action
+            self.check_mask()
             if words[-1] == "help":
                 raise self.parse.bad_action("")
             raise ComplaintError(f"Bad action type {words[-1]}\n{usage('gact')}", USAGE, True)
@@ -65,12 +66,16 @@ class CtinfoReader(ActionReader):
         else:
             super().flag(name, word)
 
-    def finish(self) -> ActionSpec:
+    def check_mask(self) -> None:
+        """Six bits in a row, none of them the state's."""
         if self.dscp & self.state:
             self.fail("ctinfo: dscp mask & statemask must NOT overlap\n")
         low = (self.dscp & -self.dscp).bit_length()
         if low and self.dscp >> low - 1 != 0x3F:
             self.fail("ctinfo: dscp mask must be 6 contiguous bits long\n")
+
+    def finish(self) -> ActionSpec:
+        self.check_mask()
         return self.spec(CtInfo(self.zone, self.dscp, self.state, self.mark or None))
 
 

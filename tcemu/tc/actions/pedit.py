@@ -75,7 +75,7 @@ HEADERS: Final[dict[str, tuple[str, bool, dict[str, Field]]]] = {
     ),
     "ETH": (
         "eth",
-        False,
+        True,
         {"type": Field(12, 2, INT, 0xFFFF), "dst": Field(0, 6, HARDWARE), "src": Field(6, 6, HARDWARE)},
     ),
     "TCP": (
@@ -86,6 +86,7 @@ HEADERS: Final[dict[str, tuple[str, bool, dict[str, Field]]]] = {
     "UDP": ("udp", True, {"sport": Field(0, 2, INT, 0xFFFF), "dport": Field(2, 2, INT, 0xFFFF)}),
     "ICMP": ("icmp", True, {}),
 }
+NOT_EXTENDED: Final = ("dport", "sport", "icmp_type", "icmp_code")  # of ip: only the old form, which counts from the network header
 PREFIXED: Final = ("dsfield", "precedence")
 SHOWN: Final = {"eth": "eth", "ip4": "ipv4", "ip6": "ipv6", "tcp": "tcp", "udp": "udp"}
 MAX_KEYS: Final = 128
@@ -127,7 +128,7 @@ class PeditReader(ActionReader):
         head, name, command = words[0], words[1], words[2]
         base, extended, fields = HEADERS[head.terminal.removesuffix("_HEADER")]
         field = fields.get(name) or next((fields[full] for full in PREFIXED if full in fields and full.startswith(name)), None)
-        if field is None or (extended and not self.extended):
+        if field is None or (extended and not self.extended) or (self.extended and base == "ip4" and name in NOT_EXTENDED):
             self.bad(head)
         place = base if self.extended or base == "eth" else "network"
         self.pack(head, place, field, command, words[3:], (0, 0, 0))

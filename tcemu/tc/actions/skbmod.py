@@ -14,7 +14,7 @@ from tcemu.syntax.words import Word
 from tcemu.tc import readers
 from tcemu.tc.actions.base import ActionReader
 from tcemu.tc.command import ActionSpec, FilterCommand
-from tcemu.tc.complaint import RefusalError, invalid
+from tcemu.tc.complaint import RefusalError, incomplete, invalid
 from tcemu.tc.notes import ActionNote
 from tcemu.tc.printers import mac_text, show_control, show_times
 from tcemu.tc.work import Work
@@ -34,6 +34,8 @@ class SkbmodReader(ActionReader):
     def flag(self, name: str, word: Word) -> None:
         if name == "HELP":
             self.usage()
+        if name in ("SET", "SWAP") and self.ends_early(word):
+            raise incomplete()
         if name in ("MAC_WORD", "ECN"):
             self.given = True
             self.set["swap" if name == "MAC_WORD" else "ecn"] = True
