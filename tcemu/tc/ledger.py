@@ -140,7 +140,7 @@ class LedgerShelf(Generic[R]):
         return self._written().read(parent, kind, low, high)
 
     def scan(self, kind: type[N]) -> Iterator[N]:
-        return self._whole().scan(kind)
+        return self._written().scan(kind)
 
     def last(self, parent: str) -> R | None:
         return self._written().last(parent)
