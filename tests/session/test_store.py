@@ -14,7 +14,7 @@ import pytest
 
 from tcemu.diagnostics import StateError
 from tcemu.session.rows import TableShelf
-from tcemu.session.store import LAYOUTS, Store
+from tcemu.session.store import APPLICATION_ID, LAYOUTS, PAGE, Store
 from tcemu.shelf import Record
 
 
@@ -32,6 +32,21 @@ def test_a_file_is_laid_out_once(tmp_path: Path) -> None:
     assert not second.fresh
     assert shelf_of(second).get("a") == Record(key="a")
     assert os.listdir(tmp_path) == ["s.db"]
+
+
+def test_pages_are_large_in_new_files_and_stay_as_they_are_in_others(tmp_path: Path) -> None:
+    path = str(tmp_path / "new.db")
+    store = Store(path)
+    assert store.rows("PRAGMA page_size").fetchone()[0] == PAGE
+    older = str(tmp_path / "older.db")
+    small = sqlite3.connect(older, isolation_level=None)
+    small.execute("PRAGMA page_size = 4096")
+    small.executescript("".join(LAYOUTS) + f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {len(LAYOUTS)}")
+    small.close()
+    store = Store(older)
+    shelf_of(store).put_all([Record(key=str(number)) for number in range(70)])
+    assert len(shelf_of(store)) == 70
+    assert store.rows("PRAGMA page_size").fetchone()[0] == 4096
 
 
 def test_meta_values_are_kept_and_forgotten() -> None:
