@@ -61,18 +61,10 @@ def in_use(world: World, device: str, classid: int) -> bool:
 
 
 def listing(out: Writer, world: World, command: ClassCommand) -> None:
-    """tc class show."""
-    out.start()
+    """tc class show; of tc 6.1.0 as text with -j, too."""
     for record in world.ruleset.tables.children(f"tc class {command.dev}"):
         note = unpack(QdiscNote, record.note)
-        out.open()
-        out.string("class", "class %s ", note.kind)
-        out.string("handle", "%s ", classid_text(note.handle))
-        if note.parent == ROOT or note.parent & 0xFFFF == 0:
-            out.flag("root", "root ")
-        else:
-            out.string("parent", "parent %s ", classid_text(note.parent))
-        out.text("quantum 1514b " if note.kind == "drr" else " ".join(note.extra.get("options", [])) + " ")
-        out.newline()
-        out.close()
-    out.finish()
+        out.bare(f"class {note.kind} {classid_text(note.handle)} ")
+        out.bare("root " if note.parent == ROOT or note.parent & 0xFFFF == 0 else f"parent {classid_text(note.parent)} ")
+        out.bare("quantum 1514b " if note.kind == "drr" else " ".join(note.extra.get("options", [])) + " ")
+        out.bare("\\" if out.oneline else "\n")

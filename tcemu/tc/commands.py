@@ -108,7 +108,7 @@ def read_options(argv: list[str], settings: Settings) -> tuple[Reply | None, lis
             elif field == "NETNS":
                 raise ComplaintError(f'Cannot open network namespace "{value}": No such file or directory\n', USAGE)
         elif field == "COLOR":
-            settings.options = settings.options._replace(color=not settings.options.json)
+            settings.options = settings.options._replace(color=int(_coloured(word)))
         elif field == "tshort":
             settings.options = settings.options._replace(timestamp=1, tshort=1)
         elif field:
@@ -116,11 +116,24 @@ def read_options(argv: list[str], settings: Settings) -> tuple[Reply | None, lis
     return None, argv
 
 
+COLOURED: Final = ("", "always", "auto", "never")
+
+
+def _coloured(word: str) -> bool:
+    """Whether ``-color[=WHEN]`` asks for colours now (lib/color.c matches_color, check_enable_color)."""
+    when = word.partition("=")[2]
+    if when != "auto":
+        return when != "never"
+    import sys
+
+    return sys.stdout.isatty()
+
+
 def _option(word: str) -> str:
     if word == "-echo":
         return ""
     for name, field in COUNTED:
-        if name.startswith(word) or (field == "COLOR" and word.startswith("-color=")):
+        if name.startswith(word) or (field == "COLOR" and name.startswith(word.partition("=")[0]) and word.partition("=")[2] in COLOURED):
             return field
     raise ComplaintError(f'Option "{word}" is unknown, try "tc -help".\n', USAGE)
 

@@ -48,9 +48,9 @@ class Shown:
 _shown: Final[dict[str, list[Shown]]] = {}
 
 
-def keys_of(mask: str, oneline: bool) -> list[Shown]:
-    """The keys of a mask (`tcemu.tc.notes.RuleNote.mask`) that tc prints, in order. ``oneline``: texts depend on it."""
-    kept = f"\\{mask}" if oneline else mask
+def keys_of(mask: str, oneline: bool, numeric: bool) -> list[Shown]:
+    """The keys of a mask (`tcemu.tc.notes.RuleNote.mask`) that tc prints, in order. The options are those that texts depend on."""
+    kept = f"{oneline} {numeric} {mask}" if oneline or numeric else mask
     found = _shown.get(kept)
     if found is None:
         fields = [part.rpartition("/") for part in mask.split(",")] if mask else []
@@ -68,7 +68,7 @@ def keys_of(mask: str, oneline: bool) -> list[Shown]:
 
 def show_values(out: Writer, mask: str, values: list[int]) -> None:
     """Print keys by mask and values."""
-    for key in keys_of(mask, out.oneline):
+    for key in keys_of(mask, out.oneline, out.numeric):
         value = values[key.place]
         text = key.known.get(value) if not out.json else None
         if text is not None:
@@ -225,7 +225,7 @@ def _address(out: Writer, name: str, family: int, value: int, mask: int, width: 
 
 
 def _protocol(out: Writer, name: str, value: int, _mask: int) -> None:
-    _line(out, name, names.protocol_name(value))
+    _line(out, name, names.protocol_name(value, out.numeric))
 
 
 def _eth_type(out: Writer, name: str, value: int, _mask: int) -> None:

@@ -101,6 +101,6 @@ CT_STATES: Final = (
 )
 
 
-def protocol_name(number: int) -> str:
-    """An ethertype as ll_proto_n2a prints it."""
-    return PROTOCOL_NAME.get(number) or f"[{number}]"
+def protocol_name(number: int, numeric: bool = False) -> str:
+    """An ethertype as ll_proto_n2a prints it; ``numeric``: with -N, which knows no names."""
+    return f"[{number}]" if numeric else PROTOCOL_NAME.get(number) or f"[{number}]"

@@ -29,6 +29,7 @@ CONTROL_NAME: Final = {
     v.QUEUE: "5",
     v.REDIRECT: "7",
 }
+DARK: Final = ("0", "1", "2", "3", "4", "5", "6", "8")  # backgrounds as $COLORFGBG counts them
 USER_HZ: Final = 100
 
 
@@ -136,6 +137,14 @@ def show_counters(out: Writer, stats: Stats, prefix: str) -> None:
     out.number("backlog", "backlog %ub", 0)
     out.number("qlen", " %up", 0)
     out.text(" requeues 0")
+
+
+def device_colour() -> str:
+    """What turns on the colour of devices' names; on a dark background it is brighter (lib/color.c set_color_palette)."""
+    from os import environ
+
+    _, mark, background = environ.get("COLORFGBG", "").rpartition(";")
+    return "\033[1;36m" if mark and background in DARK else "\033[36m"
 
 
 def rate_text(rate: int, iec: bool = False) -> str:

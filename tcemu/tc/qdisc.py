@@ -16,7 +16,7 @@ from tcemu.tc.command import QdiscCommand
 from tcemu.tc.complaint import RefusalError
 from tcemu.tc.notes import BlockNote, ChainNote, QdiscNote, pack, unpack
 from tcemu.tc.places import QUEUED, ROOT, find_qdisc, qdisc_key, release_chain, table_record
-from tcemu.tc.printers import classid_text
+from tcemu.tc.printers import classid_text, device_colour
 from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 from tcemu.world import World
@@ -301,9 +301,10 @@ def _show(out: Writer, note: QdiscNote, command: QdiscCommand) -> None:
     """One qdisc (print_qdisc)."""
     out.open()
     out.string("kind", "qdisc %s ", note.kind)
-    out.string("handle", "%s ", f"{note.handle >> 16:x}:")
+    out.string("handle", f"%s[{note.handle:08x}] " if out.raw else "%s ", f"{note.handle >> 16:x}:")
     if not command.dev:
-        out.string("dev", "dev %s ", note.device)
+        out.text("dev ")
+        out.string("dev", f"{device_colour()}%s \033[0m" if out.colour else "%s ", note.device)
     if note.parent == ROOT:
         out.flag("root", "root ")
         out.number("refcnt", "refcnt %d ", 2)

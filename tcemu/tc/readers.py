@@ -20,8 +20,22 @@ _DIGITS: Final = {8: "[0-7]+", 10: "[0-9]+", 16: "[0-9a-fA-F]+"}
 _NUMBER: Final = {base: re.compile(rf"\s*([+-]?)({digits})", re.ASCII) for base, digits in _DIGITS.items()}
 
 
+MET: Final = 1024  # texts remembered
+_met: Final[dict[tuple[str, int], tuple[int, str]]] = {}
+
+
 def strtoul(text: str, base: int) -> tuple[int, str] | None:
     """The number at the start of a text and the rest, as C's strtoul has it (two's complement for a minus sign)."""
+    met = _met.get((text, base))
+    if met is not None:
+        return met
+    found = _strtoul(text, base)
+    if found is not None and len(_met) < MET:
+        _met[str(text), base] = found
+    return found
+
+
+def _strtoul(text: str, base: int) -> tuple[int, str] | None:
     found = re.match(r"\s*[+-]?(0[xX](?=[0-9a-fA-F]))?(0)?", text, re.ASCII) if base in (0, 16) else None
     if found is not None:
         if base == 0:

@@ -221,7 +221,7 @@ def show_head(out: Writer, place: Place, view: View, chain: Chain, slot: Slot) -
     out.text("filter ")
     show_place(out, place, view)
     if not view.protocol:
-        out.string("protocol", "protocol %s ", protocol_name(slot.protocol))
+        out.string("protocol", "protocol %s ", protocol_name(slot.protocol, out.numeric))
     if not view.prio:
         out.number("pref", "pref %u ", slot.rank)
     out.string("kind", "%s ", slot.kind)

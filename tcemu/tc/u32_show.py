@@ -29,7 +29,7 @@ ROOT: Final = 0xFFF00000
 def show(out: Writer, rule: Rule, note: RuleNote) -> None:
     """Print a table or a node."""
     handle, extra = note.handle, note.extra
-    out.string("fh", "fh %s ", handle_text(handle))
+    out.string("fh", "fh %s ", f"{handle_text(handle)}[{handle:08x}]" if out.raw else handle_text(handle))
     if handle & 0xFFF:
         out.number("order", "order %d ", handle & 0xFFF)
     if "divisor" in extra:

@@ -59,12 +59,15 @@ class Writer:
         "_out",
         "_quoted",
         "brief",
+        "colour",
         "exists",
         "json",
+        "numeric",
         "oneline",
         "options",
         "plain",
         "pretty",
+        "raw",
         "stats",
         "zones",
     )
@@ -76,6 +79,9 @@ class Writer:
         self.stats = options.stats > 0
         self.brief = bool(options.brief)
         self.oneline = bool(options.oneline)
+        self.numeric = options.numeric > 0
+        self.raw = options.raw > 0
+        self.colour = options.color > 0 and not self.json
         self.plain = not self.json and not self.brief and not self.stats
         self.exists: Callable[[str], bool] = bool  # whether there is a device of that name
         self.zones = True  # whether the kernel has zones of connection tracking, and tells them

@@ -126,7 +126,7 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     out.string("kind", "%s ", "mpls")
     out.string("mpls_action", " %s", mpls.op)
     if mpls.op in WITH_PROTOCOL:
-        out.string("protocol", " protocol %s", protocol_name(mpls.protocol))
+        out.string("protocol", " protocol %s", protocol_name(mpls.protocol, out.numeric))
     if mpls.op in WITH_ENTRY:
         for name in ("label", "tc", "bos", "ttl"):
             value = getattr(mpls, name)

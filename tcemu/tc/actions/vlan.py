@@ -105,7 +105,7 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     out.string("vlan_action", " %s", vlan.op)
     if vlan.op in ("push", "modify"):
         out.number("id", " id %u", vlan.id or 0)
-        out.string("protocol", " protocol %s", protocol_name(vlan.protocol))
+        out.string("protocol", " protocol %s", protocol_name(vlan.protocol, out.numeric))
         if vlan.priority is not None:
             out.number("priority", " priority %u", vlan.priority)
     elif vlan.op == "push_eth":
