@@ -56,9 +56,10 @@ def view_of(command: FilterCommand) -> View:
 
 def filter_list(out: Writer, world: World, command: FilterCommand) -> None:
     """tc filter show."""
+    found = places(world, command)
     out.start()
     look = Look(world, out.stats)
-    for place in places(world, command):
+    for place in found:
         show_block(out, look, place, view_of(command))
     out.finish()
 
@@ -248,8 +249,9 @@ def chain_list(out: Writer, world: World, command: ChainCommand) -> None:
     """tc chain show. The dump is asked again until it is empty, and its place is counted without the chains that only gotos
     hold: with one of those in front, chains come twice (tc_dump_chain of Linux 6.1, recorded in tc-chain-template)."""
     wanted = command.filter
+    found = places(world, wanted)
     out.start()
-    for place in places(world, wanted):
+    for place in found:
         chains = [chain for chain in world.ruleset.chains.children(place.table) if "CHAIN" not in wanted.seen or chain.rank == wanted.chain]
         start, more = 0, True
         while more:
