@@ -39,7 +39,17 @@ from tcemu.fields import (
 from tcemu.packet.edit import replace
 from tcemu.packet.network import skip_extensions
 from tcemu.packet.packet import UNTRACKED, Packet
-from tcemu.packet.protocols import ETH_P_IP, IPPROTO_AH, IPPROTO_FRAGMENT, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP
+from tcemu.packet.protocols import (
+    ETH_P_IP,
+    IPPROTO_AH,
+    IPPROTO_DSTOPTS,
+    IPPROTO_FRAGMENT,
+    IPPROTO_HOPOPTS,
+    IPPROTO_ICMPV6,
+    IPPROTO_ROUTING,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
+)
 from tcemu.packet.rewrite import fragment_header, reassembled4, reassembled6
 from tcemu.packet.tags import net_offset
 
@@ -82,6 +92,9 @@ class Defrag:
                 p.reason = p.broken or "the chain of IPv6 headers is broken"
                 return BAD  # tcf_ct_ipv6_is_fragment: -EPROTO
             return WHOLE
+        if (groups & G_IP6) != 0 and user >= 0 and is_veiled(p):
+            p.reason = "fragment: behind its header stands another of IPv6"
+            return BAD
         if len(self.queues) > 0 and p.ts >= self.next_expiry:
             self.expire(p.ts)
         return self.add4(p, user) if (groups & G_IP4) != 0 else self.add6(p, user)
@@ -324,6 +337,17 @@ def is_cut_ah(p: Packet) -> bool:
     """An authentication header that says it is longer than the packet (recorded: tc ct drops it, as it does with other extension headers)."""
     at = p.l4
     return p.f[L4PROTO] == IPPROTO_AH and (p.l3_end - at < 2 or at + (p.data[at + 1] + 2) * 4 > p.l3_end)
+
+
+def is_veiled(p: Packet) -> bool:
+    """tcf_ct_ipv6_is_fragment by way of ipv6_find_hdr, which finds no transport protocol: a later fragment of extension headers, or a cut chain."""
+    place = fragment_header(p)
+    if place < 0:
+        return False
+    at = place >> 16
+    if (i64(read_i16_be(p.data, at + 2)) & 0xFFF8) == 0:
+        return p.l4 < 0
+    return p.data[at] in (IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_FRAGMENT, IPPROTO_AH, IPPROTO_DSTOPTS)
 
 
 def is_thin(p: Packet, at: i64) -> bool:

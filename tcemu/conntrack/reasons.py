@@ -101,6 +101,7 @@ SENTENCES: Final = {
     "fragment-too-long": "fragment: it reaches past 65535 bytes ({end})",
     "fragment-whole-too-long": "fragment: the whole packet would be longer than 65535 bytes",
     "fragment-broken": "fragment: its header is broken; it is held, and never whole",
+    "fragment-veiled": "fragment: behind its header stands another of IPv6",
     "fragment-odd": "fragment: its length {size} is no multiple of eight; the packet passes as it is",
     "fragment-ecn": "fragment: the ECN fields contradict each other",
     "headers-broken": "the chain of IPv6 headers is broken",

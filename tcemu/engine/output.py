@@ -138,7 +138,7 @@ class Output(LastHop):
                 return DROP
             if p.mru > 0:
                 mtu = max(p.mru, LEAST_MTU6)
-            if length <= mtu:
+            if length <= (p.mru if p.mru > 0 else mtu):
                 return self.out(p, target, hop, family)
         high, low = self.next_hop(p, hop, family)
         self.hash += 1

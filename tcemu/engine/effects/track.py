@@ -29,6 +29,8 @@ from tcemu.fields import (
     G_IP6,
     G_PPPOE,
     G_VLAN,
+    IP_IHL,
+    L4PROTO,
     NCT_ESTABLISHED,
     NCT_INVALID,
     NCT_NEW,
@@ -41,11 +43,12 @@ from tcemu.ir.verdict import STOLEN
 from tcemu.offload.flows import ActCtTable
 from tcemu.packet.numbers import COMPILED
 from tcemu.packet.packet import ESTABLISHED, ESTABLISHED_REPLY, IS_REPLY, NEW, RELATED, RELATED_REPLY, UNTRACKED, Packet
-from tcemu.packet.protocols import ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6
+from tcemu.packet.protocols import ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, IPPROTO_TCP
 from tcemu.packet.rewrite import trim_to_ip
 from tcemu.packet.tags import net_offset
 
 NF_ACCEPT: Final = 1
+TCP_HEADER: Final = 20
 CT_SLOTS: Final = slice(CT_FLOWER, CT_STATE + 1)
 # by ctinfo: established, related, new, and the first two in the reply direction
 FLOWER_STATES: Final = (
@@ -185,6 +188,11 @@ class TrackOp(Op):
         cached = self._cached(env, p)
         skip_add = False
         if not cached:
+            pieces = p.pieces
+            if pieces is not None and pieces[0] < TCP_HEADER and p.f[L4PROTO] == IPPROTO_TCP and p.f[IP_IHL] == 5:
+                p.pieces = (
+                    None  # tcf_ct_flow_table_fill_tuple_ipv4 pulls the whole header into the first piece, and the pieces no longer suit
+                )
             if self.flows.lookup(table, p, env.now):
                 skip_add = True
                 env.in_hardware = env.in_hardware and self.flows.in_hardware
