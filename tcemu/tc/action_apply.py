@@ -231,7 +231,9 @@ def delete(world: World, command: ActionsCommand) -> None:
 
 def find(work: Work, name: ActionName) -> Object:
     """An action by kind and index."""
-    action = work.object(object_key(name.kind, name.number)) if name.number else None
+    if not name.number:  # which tc does not send
+        raise RefusalError("Invalid TC action index value")
+    action = work.object(object_key(name.kind, name.number))
     if action is None:
         raise RefusalError(NOT_FOUND, errno.ENOENT)
     return action

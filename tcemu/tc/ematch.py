@@ -44,6 +44,9 @@ NAMED: Final = ("dev", "sk_bind_if")  # ids that may be compared with a name
 CAN_SFF: Final = 0x7FF
 CAN_EFF: Final = 0x1FFFFFFF
 WITH_VALUE: Final = ("at", "layer", "mask", "eq", "lt", "gt")
+ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
+ESCAPES: Final = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"v": b"\v", b"f": b"\f"}
+QUOTE: Final = re.compile(r'(?<!\\)"')
 PIECE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|[^\s()]+')
 
 
@@ -82,7 +85,11 @@ class _Tokens:
         while not self.ready:
             if self.taken == len(self.words):
                 return ""
-            self.ready = PIECE.findall(self.words[self.taken])
+            said = self.words[self.taken]
+            while len(QUOTE.findall(said)) % 2 and self.taken + 1 < len(self.words):  # a string goes on in the next word
+                self.taken += 1
+                said += f" {self.words[self.taken]}"
+            self.ready = PIECE.findall(said)
             for piece in self.ready:
                 if piece.startswith('"'):
                     text = _unquoted(piece)
@@ -108,8 +115,18 @@ class _Tokens:
 
 
 def _unquoted(piece: str) -> bytes:
-    """The bytes of a string."""
-    return re.sub(r"\\(.)", r"\1", piece.strip('"')).encode()
+    """The bytes of a string, with C's escapes."""
+    return ESCAPE.sub(_escaped, piece.strip('"').encode(errors="surrogateescape"))
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    """What a backslash and what follows stand for."""
+    text = found[1]
+    if text[:1] == b"x":
+        return bytes([int(text[1:], 16)])
+    if text.isdigit():
+        return bytes([int(text, 8) & 0xFF])
+    return ESCAPES.get(text, text)
 
 
 def parse(words: list[str]) -> tuple[list[Term], int]:

@@ -131,6 +131,8 @@ def build(keys: Keys, protocol: int, iif: int) -> Built:
             steps.append(Match(Load(field), Masked(0, 0), True, True))
     if keys.options is not None:
         kind, key, mask = keys.options
+        if kind == "geneve":
+            tunnel_options.check_geneve(key)
         if kind == "erspan":
             tunnel_options.check_erspan(key)
             tunnel_options.check_erspan(mask)

@@ -198,7 +198,7 @@ class Parse(ActionReductions):
     def do_filter_end(self, *_items: Any) -> Any:
         return self.reader.finish()
 
-    def unknown_kind(self, kind: str, rest: Sequence[str]) -> Command:
+    def unknown_kind(self, kind: str, rest: Sequence[str]) -> FilterCommand:
         """A kind that tc has no reader for: options cannot be read, and the kernel has the last word."""
         kind = kind[:15]
         self.begin_frame(kind)

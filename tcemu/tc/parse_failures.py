@@ -112,7 +112,8 @@ def _beside(failure: WordFailure, reading: Parse) -> Command:
         return _beside_qdisc(failure, reading)
     if reading.verb in LISTS:
         raise ComplaintError(f' What is "{word}"? Try "tc filter help"\n', USAGE)
-    return reading.unknown_kind(word, rest)
+    found = reading.unknown_kind(word, rest)
+    return ChainCommand(found) if failure.symbols[0] == "CHAIN_OBJECT" else found
 
 
 def _beside_qdisc(failure: WordFailure, reading: Parse) -> Command:

@@ -92,10 +92,15 @@ def expression(text: str) -> list[str]:
 
 def _needle(found: re.Match[str]) -> str:
     needle = bytes.fromhex(found[1])
-    text = needle.decode(errors="surrogateescape")
-    if not PLAIN_NEEDLE.fullmatch(needle):
-        text = '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+    text = needle.decode(errors="replace")
+    if not PLAIN_NEEDLE.fullmatch(needle) or text.encode() != needle:
+        text = '"' + "".join(_escaped(byte) for byte in needle) + '"'
     return f"nbyte({text} at {found[2]} layer {found[3]})"
+
+
+def _escaped(byte: int) -> str:
+    """A byte in a string of tc's expressions."""
+    return f"\\{chr(byte)}" if byte in b'"\\' else chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}"
 
 
 def _basic(_rule: Rule, note: RuleNote, acts: bool) -> list[str]:

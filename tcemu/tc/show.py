@@ -254,8 +254,9 @@ def chain_list(out: Writer, world: World, command: ChainCommand) -> None:
     """tc chain show. The dump is asked again until it is empty, and its place is counted without the chains that only gotos
     hold: with one of those in front, chains come twice (tc_dump_chain of Linux 6.1, recorded in tc-chain-template)."""
     wanted = command.filter
+    found = places(world, wanted)
     out.start()
-    for place in places(world, wanted):
+    for place in found:
         chains = [chain for chain in world.ruleset.chains.children(place.table) if "CHAIN" not in wanted.seen or chain.rank == wanted.chain]
         start, more = 0, True
         while more:

@@ -7,6 +7,7 @@ Source: iproute2 6.1 tc/m_tunnel_key.c, tc/f_flower.c (flower_parse_enc_opts_*, 
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 from tcemu.tc import readers
@@ -79,6 +80,16 @@ def _erspan(text: str) -> str | None:
         values[place] = value
     version, index, direction, hardware = values
     return f"{version}:{index}:0:0" if version == 1 else f"{version}:0:{direction & 1}:{hardware & 0x3F}"
+
+
+def check_geneve(text: str) -> None:
+    """Data come in words of four bytes (fl_set_geneve_opt, tunnel_key_copy_geneve_opt)."""
+    for option in text.split(","):
+        octets = len(option.rpartition(":")[2]) // 2
+        if octets < 4:
+            raise RefusalError("Tunnel key geneve option data is less than 4 bytes long", errno.ERANGE)
+        if octets % 4:
+            raise RefusalError("Tunnel key geneve option data is not a multiple of 4 bytes long", errno.ERANGE)
 
 
 def check_erspan(text: str) -> None:

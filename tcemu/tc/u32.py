@@ -159,12 +159,20 @@ def _node(work: Work, slot: SlotNote, options: Options, handle: int, parent: str
     return Filter(steps, note, whole=True, parent=parent)
 
 
+def _is_root(work: Work, slot: SlotNote, handle: int) -> bool:
+    """Is it the hash table that a slot of the block began with?"""
+    owner = work.block.note.u32[f"{handle >> 20:x}"]
+    other = work.slot(owner) if owner != work.slot_key else None
+    note = unpack(SlotNote, other.note) if other is not None else slot
+    return bool(note.extra["root"] == handle & ROOT)
+
+
 def _descend(work: Work, slot: SlotNote, given: dict[str, Any]) -> Descend:
     """Where a link leads, and how what lies there counts its offsets (parse_offset, parse_hashkey)."""
     table = find_table(work, given["link"])
     if table is None:
         raise RefusalError("cls_u32: Link hash table not found")
-    if given["link"] & ROOT == slot.extra["root"]:
+    if _is_root(work, slot, given["link"]):
         raise RefusalError("cls_u32: Not linking to root node")
     buckets: int = unpack(RuleNote, table.note).extra["divisor"]
     moved, hashed = given.get("offset", {}), given.get("hash", {})

@@ -49,3 +49,41 @@ def test_the_kernel_refuses(line: str, said: str) -> None:
     reply = world.tc(line)
     assert (reply.exit_code, reply.stderr) == (2, said + ASKING)
     assert world.ok("filter show dev eth0 ingress") == before
+
+
+# what the kernel says of lines in a row, recorded from Linux 6.1.192
+ROWS = (
+    (
+        (
+            "filter add dev eth0 ingress protocol ip pref 77 u32 match u32 0 0",
+            "filter add dev eth0 ingress protocol ip pref 5 u32 link 800: match u32 0 0",
+        ),
+        "Error: cls_u32: Not linking to root node.\n",
+    ),
+    (
+        ("filter add dev eth0 ingress protocol ip flower geneve_opts 1:2:aabbcc",),
+        "Error: Tunnel key geneve option data is less than 4 bytes long.\n",
+    ),
+    (
+        ("actions add action tunnel_key set src_ip 1.1.1.1 dst_ip ::1 geneve_opts 1:2:aabbcc",),
+        "Error: Tunnel key geneve option data is less than 4 bytes long.\n",
+    ),
+    (("actions get action gact index 0",), "Error: Invalid TC action index value.\n"),
+    (("chain add dev eth0 ingress chain 1", "chain add dev eth0 ingress chain 1 nosuch"), "Error: Filter chain already exists.\n"),
+    (("chain add dev eth0 ingress chain 1 nosuch",), "Error: TC classifier not found.\n"),
+)
+
+
+@pytest.mark.parametrize(("lines", "said"), ROWS, ids=[said for _, said in ROWS])
+def test_the_kernel_refuses_the_last(lines: tuple[str, ...], said: str) -> None:
+    world = ingress()
+    for line in lines[:-1]:
+        world.ok(line)
+    reply = world.tc(lines[-1])
+    assert (reply.exit_code != 0, reply.stderr.startswith(said)) == (True, True)
+
+
+@pytest.mark.parametrize("what", ["filter", "chain"])
+def test_a_listing_of_a_block_that_is_not_there_begins_no_json(what: str) -> None:
+    reply = ingress().tc(f"-j {what} show block 2")
+    assert (reply.exit_code, reply.stdout, reply.stderr) == (1, "", 'Cannot find block "2"\n')

@@ -29,6 +29,7 @@ WORLDS = {
         f"{FRAME} pref 7 basic match 'u32(u16 0x1122 0xffff at 4)' classid 1:{n}" for n in (1, 2, 3)
     ],
     "needles with anything in them": [rf"""{FRAME} basic match 'nbyte("a \"b" at 3 layer 2)' and 'nbyte(x:y at 0)' classid 1:1"""],
+    "needles of bytes": [rf"""{FRAME} basic match 'nbyte("a\x01b\n\101" at 0)' classid 1:1"""],
     "tables of u32 over two slots": [
         f"{FRAME} pref 20 u32 divisor 4",
         f"{FRAME} pref 10 handle 1: u32 divisor 256",

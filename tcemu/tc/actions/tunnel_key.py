@@ -126,13 +126,12 @@ def check(_work: Work, spec: ActionSpec, _command: FilterCommand | None) -> Tunn
     tunnel = spec.effect
     if not isinstance(tunnel, Tunnel):
         raise RefusalError("Unknown tunnel key action")
-    if tunnel.family < 0:
-        raise RefusalError("Missing either ipv4 or ipv6 src and dst")
-    for option in tunnel.options.split(",") if tunnel.options_kind == "geneve" else ():
-        if len(option.rpartition(":")[2]) % 8:
-            raise RefusalError("Tunnel key geneve option data is not a multiple of 4 bytes long")
+    if tunnel.options_kind == "geneve":
+        tunnel_options.check_geneve(tunnel.options)
     if tunnel.options_kind == "erspan":
         tunnel_options.check_erspan(tunnel.options)
+    if tunnel.family < 0:
+        raise RefusalError("Missing either ipv4 or ipv6 src and dst")
     return tunnel
 
 
