@@ -55,8 +55,8 @@ def compiled() -> list[Extension]:
         return []
     for extension in extensions:
         extension.optional = True
-        if os.name == "posix":  # nobody else calls the modules' C functions, so they are called directly, and inlined
-            extension.extra_compile_args = [*extension.extra_compile_args, "-fvisibility=hidden"]
+        if sys.platform == "linux":  # nobody else defines the modules' C functions, so they are called directly, not by a table
+            extension.extra_link_args = [*extension.extra_link_args, "-Wl,-Bsymbolic-functions"]
     return list(extensions)
 
 
