@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 from tcemu.tc.flower_keys import IP_PROTOS, LSE, PLACE, PPP_PROTOS, SKIP_HW, SKIP_SW, TC_BASE, TC_MAX
 from tcemu.tc.flower_newer import ENC_FLAGS
 
+TERSE: Final = True  # the kernel lists it with -brief
 NOTED: Final = True  # the note says all that a listing prints, but where keys have ranges, options or labels
 KNOWN: Final = 1024  # values of a key whose text is remembered
 MASKS: Final = 256  # and masks
@@ -84,13 +85,13 @@ def show(out: Writer, rule: Rule | FilterRow, note: RuleNote) -> None:
     """Print handle, class id, keys and flags."""
     if note.handle:
         out.number("handle", "handle 0x%x ", note.handle)
-    if note.classid:
+    if note.classid and not out.terse:
         show_classid(out, note.classid)
-    if note.indev:
+    if note.indev and not out.terse:
         out.newline()
         out.string("indev", "  indev %s", note.indev)
     out.open("keys")
-    if not out.options.brief:
+    if not out.terse:
         if note.values is not None:
             show_values(out, note.mask, note.values)
         else:
@@ -265,7 +266,8 @@ def _tcp_flags(out: Writer, name: str, value: int, mask: int) -> None:
 
 
 def _ppp(out: Writer, name: str, value: int, _mask: int) -> None:
-    _line(out, name, next((word for word, number in PPP_PROTOS if number == value), f"[{value}]"))
+    word = None if out.numeric else next((word for word, number in PPP_PROTOS if number == value), None)
+    _line(out, name, word or f"[{value}]")
 
 
 def _ip_flags(out: Writer, name: str, value: int, mask: int) -> None:

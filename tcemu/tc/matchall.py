@@ -83,12 +83,12 @@ def show(out: Writer, rule: Rule, note: RuleNote) -> None:
     if note.classid:
         out.string("flowid", "flowid %s ", classid_text(note.classid))
     if note.flags & SKIP_HW:
-        out.newline()
+        out.text("\n")  # also with -oneline
         out.flag("skip_hw", "  skip_hw")
     if note.flags & SKIP_SW:
-        out.newline()
+        out.text("\n")
         out.flag("skip_sw", "  skip_sw")
-    out.newline()
+    out.text("\n")
     show_place(out, note.flags)
     show_hits(out, rule)
 

@@ -319,7 +319,9 @@ def _show(out: Writer, note: QdiscNote, command: QdiscCommand) -> None:
     out.close()
     out.newline()
     if out.stats:
-        out.text(" Sent 0 bytes 0 pkt (dropped 0, overlimits 0 requeues 0) \n backlog 0b 0p requeues 0\n")
+        for text in (" Sent 0 bytes 0 pkt (dropped 0, overlimits 0 requeues 0) ", " backlog 0b 0p requeues 0"):
+            out.text(text)
+            out.newline()
         for name in COUNTERS if out.json else ():
             out.number(name, "", 0)
     out.close()

@@ -45,6 +45,7 @@ class View(NamedTuple):
         return not (self.prio and self.prio != slot.rank) and not (self.protocol and self.protocol != slot.protocol)
 
 
+TOO_SMALL: Final = "Error: Buffer too small for object.\nDump terminated\n"  # of a kind without terse_dump (cls_api.c tcf_fill_node)
 PRIO_SHIFT: Final = 47  # ranks of rules begin with their prio
 
 
@@ -58,6 +59,7 @@ def filter_list(out: Writer, world: World, command: FilterCommand) -> None:
     """tc filter show."""
     found = places(world, command)
     out.start()
+    out.terse = out.brief
     look = Look(world, out.stats)
     for place in found:
         show_block(out, look, place, view_of(command))
@@ -133,6 +135,10 @@ def show_slot(out: Writer, look: Look, place: Place, view: View, chain: Chain, s
     head = "" if out.json else out.since(mark)
     out.newline()
     out.close()
+    if out.terse and not getattr(kinds.shown_module(slot.kind), "TERSE", False):
+        if slot.kind != "matchall" and any(True for _ in rules):  # mall_walk counts on, whatever became of the filter
+            raise ComplaintError(TOO_SMALL)
+        return
     devices = place.note.users if place.note.index else 1
     for rule in rules:
         if head:
@@ -178,8 +184,7 @@ def show_body(out: Writer, look: Look, kind: str, rule: Filter, devices: int) ->
     if keys:
         show_actions(out, look, keys, bool(note.flags & hardware.IN_HW))
     out.close()
-    if not keys or not out.brief:
-        out.newline()
+    out.newline()
     if own and out.stats:
         show_old_counters(out, look, own)
     out.close()

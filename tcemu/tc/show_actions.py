@@ -19,15 +19,22 @@ from tcemu.tc.work import Work
 from tcemu.tc.writer import Writer
 from tcemu.world import World
 
-TERSE: Final = {"ct": "%s", "pedit": " %s "}  # kinds printed without a blank behind them, or with one before
+# with -brief: the key and the text of kinds that do not print "kind" and a blank behind it; "" is nothing
+TERSE: Final = {
+    "ct": ("kind", "%s"),
+    "pedit": ("kind", " %s "),
+    "police": ("kind", ""),
+    "nat": ("type", " %s "),
+    "gate": ("", ""),
+    "simple": ("", ""),
+    "skbmod": ("", ""),
+}
 ORDER: Final = "\taction order %u: "
 HW_STATS: Final = ((1, "immediate"), (2, "delayed"))
 
 
 def show_actions(out: Writer, look: Look, keys: list[str], in_hw: bool = False) -> None:
     """A filter's list of actions; of one in hardware each has its counters from there."""
-    if out.brief:
-        out.newline()
     out.open_array("actions")
     for order, key in enumerate(keys, 1):
         if out.plain and look.expected:
@@ -60,13 +67,11 @@ def show_action(out: Writer, look: Look, action: Action, order: int, alone: bool
     """One action of a list."""
     note = action_note_of(action)
     out.open()
-    if out.brief and not alone:
-        out.number("order", ORDER, order)
-        out.string("kind", TERSE.get(action.kind, "%s "), action.kind)
-        out.newline()
+    out.newline()
+    out.number("order", ORDER, order)
+    if out.terse:
+        _show_terse(out, action, alone)
     else:
-        out.newline()
-        out.number("order", ORDER, order)
         look.action_printer(action.kind)(out, action, note, look.now)
     if out.stats and isinstance(action, Object):
         out.text("\tAction statistics:")
@@ -79,12 +84,22 @@ def show_action(out: Writer, look: Look, action: Action, order: int, alone: bool
     out.close()
 
 
+def _show_terse(out: Writer, action: Action, alone: bool) -> None:
+    """What the kernel tells of an action with -brief (tcf_action_dump_terse), as far as the kind's printer looks at it."""
+    key, form = TERSE.get(action.kind, ("kind", "%s "))
+    if key:
+        out.string(key, form, action.kind)
+    if alone:
+        out.number("index", "\t index %u", action.rank)
+        out.newline()
+
+
 def _show_rest(out: Writer, note: ActionNote, alone: bool, in_hw: bool) -> None:
     """What stands behind an action's counters."""
     if note.cookie:
         out.string("cookie", "\tcookie %s", note.cookie)
         out.newline()
-    if out.brief:
+    if out.terse:
         return
     _show_flags(out, note, alone)
     if note.hw_stats >= 0:
@@ -109,6 +124,7 @@ def action_list(out: Writer, world: World, kind: str) -> None:
     """tc actions list."""
     look, parent = Look(world, out.stats), f"tc {kind}"
     total = world.ruleset.objects.count(parent)
+    out.terse = out.brief
     out.start()
     if total:
         _show_table(out, look, look.actions(parent), total, 0)

@@ -69,6 +69,7 @@ class Writer:
         "pretty",
         "raw",
         "stats",
+        "terse",
         "zones",
     )
 
@@ -82,6 +83,7 @@ class Writer:
         self.numeric = options.numeric > 0
         self.raw = options.raw > 0
         self.colour = options.color > 0 and not self.json
+        self.terse = False  # whether this is a listing that the kernel was asked to keep short
         self.plain = not self.json and not self.brief and not self.stats
         self.exists: Callable[[str], bool] = bool  # whether there is a device of that name
         self.zones = True  # whether the kernel has zones of connection tracking, and tells them

@@ -57,7 +57,7 @@ def run_line(world: World, words: list[str], options: list[str]) -> Result:
 def listing(world: World, *options: str) -> str:
     """What eth0's ingress holds."""
     reply = world.tc([*options, "filter", "show", *PLACE])
-    if reply.exit_code:
+    if reply.exit_code and not ("-br" in options and reply.stderr.startswith("Error: Buffer too small")):  # as the kernel ends it
         raise FaultError(f"listing ends with {reply.exit_code}: {reply.stderr}")
     return reply.stdout
 

@@ -82,3 +82,43 @@ def test_colour_is_not_asked_for_in_other_words(lab: Session, option: str) -> No
 def test_classes_are_text_with_json_too(lab: Session, options: str) -> None:
     assert lab.tc(f"{options} class show dev eth1").stdout == "class drr 1:10 root quantum 1514b \n"
     assert lab.tc(f"{options} class show dev eth0").stdout == ""
+
+
+BRIEF = "filter show dev eth0 ingress"
+
+
+def test_brief_listings_have_no_keys_and_kinds_of_actions_only() -> None:
+    """Recorded: tc 6.1.0, Linux 6.1."""
+    with Session(strict=True) as session:
+        session.ip("tuntap add dev eth0 mode tap")
+        for command in (
+            "qdisc add dev eth0 clsact",
+            "filter add dev eth0 ingress protocol ipv6 pref 10 handle 0x10 flower skip_hw hw_tc 1 ip_proto 47"
+            " action pedit munge ip tos set 0x1e reclassify action nat egress any 1.2.3.4 action tunnel_key unset shot cookie 00",
+        ):
+            assert session.tc(command).exit_code == 0, command
+        head = "filter protocol ipv6 pref 10 flower chain 0 \n"
+        assert session.tc(f"-br {BRIEF}").stdout == (
+            f"{head}{head[:-1]}handle 0x10 \n  skip_hw\n  not_in_hw\n"
+            "\taction order 1:  pedit \n\taction order 2:  nat \n\taction order 3: tunnel_key \tcookie 00\n\n"
+        )
+        text = session.tc(f"-j -br {BRIEF}").stdout
+        assert '"actions":[{"order":1,"kind":"pedit"},{"order":2,"type":"nat"},{"order":3,"kind":"tunnel_key","cookie":"00"}]' in text
+        assert session.tc("-br actions ls action nat").stdout == "total acts 1\n\n\taction order 0:  nat \t index 1\n"
+        assert session.tc("-br actions get action nat index 1").stdout == session.tc("actions get action nat index 1").stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [("u32 match u8 0 0 at 0", 1), ("fw", 0), ("basic classid 1:1", 1), ("matchall classid 1:1", 0)], ids=str
+)
+def test_brief_listings_of_other_kinds_end_as_the_kernel_ends_them(kind: str, code: int) -> None:
+    """Recorded: tc 6.1.0, Linux 6.1, which can shorten flower alone; matchall is passed over."""
+    with Session(strict=True) as session:
+        session.ip("tuntap add dev eth0 mode tap")
+        session.tc("qdisc add dev eth0 clsact")
+        assert session.tc(f"filter add dev eth0 ingress protocol ip pref 1 {kind}").exit_code == 0
+        assert session.tc("filter add dev eth0 ingress protocol ip pref 2 flower").exit_code == 0
+        done = session.tc(f"-br {BRIEF}")
+    assert (done.exit_code, done.stderr) == (code, "Error: Buffer too small for object.\nDump terminated\n" if code else "")
+    assert done.stdout.startswith(f"filter protocol ip pref 1 {kind.split(maxsplit=1)[0]} chain 0 \n")
+    assert done.stdout.count("\n") == (1 if code else 4)

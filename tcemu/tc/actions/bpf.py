@@ -85,5 +85,5 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     out.string("kind", "%s ", "bpf")
     bytecode.show(out, msgspec.json.decode(bytes(effect.params))["bytecode"])
     show_control(out, " default-action ", action.then, "\\" if out.oneline else "\n")
-    show_index(out, "\t index %u", action, note, now)
-    out.bare("\n " if out.json else " ")  # tc writes both, line end and blank, past its JSON writer
+    show_index(out, "\t index %u", action, note, now, False)
+    out.bare("\n ")  # tc writes both, line end and blank, past its JSON writer

@@ -205,8 +205,12 @@ def through_ticks(rate: int, amount: int) -> int:
     """An amount after tc turned it into ticks and back, whole microseconds both ways (tc_core_time2tick)."""
     if not rate:
         return 0
-    ticks = int(int(1_000_000 * (amount / rate)) * TICKS_PER_US) & 0xFFFFFFFF
-    return int(rate * int(ticks / TICKS_PER_US) / 1_000_000)
+    return int(rate * int(ticks_of(rate, amount) / TICKS_PER_US) / 1_000_000)
+
+
+def ticks_of(rate: int, amount: int) -> int:
+    """The time that an amount takes at a rate, in the kernel's ticks."""
+    return int(int(1_000_000 * (amount / rate)) * TICKS_PER_US) & 0xFFFFFFFF if rate else 0
 
 
 def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
@@ -217,6 +221,8 @@ def show(out: Writer, action: Object, note: ActionNote, now: int) -> None:
     out.text(f" police 0x{action.rank:x} rate {rate_text(police.rate, out.options.iec > 0)} ")
     out.number("index", "", action.rank)
     out.text(f"burst {size_text(through_ticks(police.rate, police.burst))} mtu {size_text(police.mtu)} ")
+    if out.raw:
+        out.text(f"[{ticks_of(police.rate, police.burst):08x}] ")
     if police.peak:
         out.text(f"peakrate {rate_text(police.peak, out.options.iec > 0)} ")
     if police.avrate:
