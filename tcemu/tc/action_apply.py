@@ -210,10 +210,12 @@ def change(work: Work, spec: ActionSpec, old: Object) -> None:
     if old.then.code == v.GOTO:
         _let_go(work, old.then.to)
     old.effect, old.then = effect, then
-    old.otherwise = second_of(work, spec, "")
+    if spec.otherwise is not None:  # else it stays, as gact has it
+        old.otherwise = second_of(work, spec, "")
     fresh = spec.note(note.alone)
     if not fresh.cookie:
         fresh.cookie = note.cookie
+    fresh.no_percpu, fresh.skip = note.no_percpu, note.skip  # flags are those that it was made with
     old.note = pack(fresh)
     work.put("objects", old)
 

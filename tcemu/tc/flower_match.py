@@ -268,8 +268,18 @@ def template(work: Work, command: FilterCommand) -> RuleNote:
     """A chain's template (fl_tmplt_create): a mask that filters must fit, kept with the values that came along."""
     keys = command.options or Keys({}, {}, None, "", 0, 0, ())
     built = build(keys, command.protocol, work.device_index(keys.indev) if keys.indev else 0)
-    steps = [to_builtins(step) for step in built.steps]
-    return RuleNote(mask=built.mask, indev=keys.indev, extra={"steps": steps, "raw": built.raw})
+    found, mask = list(built.steps), built.mask
+    if not command.protocol:  # which tc sends as the ethertype 0
+        behind = (place for place, step in enumerate(found) if isinstance(step, Match) and _place(step) > PLACE["meta.netproto"])
+        found.insert(next(behind, len(found)), Match(Load("meta.netproto"), Masked(0, readers.U16)))
+        mask = f"meta.netproto/ffff,{mask}" if mask else "meta.netproto/ffff"
+    steps = [to_builtins(step) for step in found]
+    return RuleNote(mask=mask, indev=keys.indev, extra={"steps": steps, "raw": built.raw})
+
+
+def _place(step: Match) -> int:
+    """Where a step's key is printed."""
+    return PLACE.get(step.left.field, -1) if isinstance(step.left, Load) else -1
 
 
 def released(slot: SlotNote, note: RuleNote) -> None:

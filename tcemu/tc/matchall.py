@@ -68,7 +68,7 @@ def configure(work: Work, command: FilterCommand, slot: SlotNote, old: RuleNote 
     options = command.options
     if options is None or not options.given:
         raise RefusalError()
-    if slot.count and old is None:
+    if slot.count:  # the one that is there cannot be changed
         raise RefusalError("", errno.EEXIST)
     if options.flags & SKIP_HW and options.flags & SKIP_SW:
         raise RefusalError()

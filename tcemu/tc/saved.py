@@ -195,7 +195,8 @@ def _chain_line(place: Line, chain: Chain, note: ChainNote) -> Line:
         return [*line, "chain", chain.name]
     template = unpack(RuleNote, note.template)
     steps = convert(template.extra["steps"], list[Step])
-    line += ["protocol", protocol_word(saved_flower.protocol(steps)), "chain", chain.name, note.kind]
+    protocol = saved_flower.protocol(steps)
+    line += [*(["protocol", protocol_word(protocol)] if protocol else ()), "chain", chain.name, note.kind]
     return line + saved_flower.keys(steps, template)
 
 

@@ -68,6 +68,13 @@ ROWS = (
         ("actions add action tunnel_key set src_ip 1.1.1.1 dst_ip ::1 geneve_opts 1:2:aabbcc",),
         "Error: Tunnel key geneve option data is less than 4 bytes long.\n",
     ),
+    (
+        (
+            "filter add dev eth0 ingress protocol ip pref 7 matchall action pass",
+            "filter replace dev eth0 ingress protocol ip pref 7 handle 1 matchall action drop",
+        ),
+        "RTNETLINK answers: File exists\n",
+    ),
     (("actions get action gact index 0",), "Error: Invalid TC action index value.\n"),
     (("chain add dev eth0 ingress chain 1", "chain add dev eth0 ingress chain 1 nosuch"), "Error: Filter chain already exists.\n"),
     (("chain add dev eth0 ingress chain 1 nosuch",), "Error: TC classifier not found.\n"),
@@ -87,3 +94,18 @@ def test_the_kernel_refuses_the_last(lines: tuple[str, ...], said: str) -> None:
 def test_a_listing_of_a_block_that_is_not_there_begins_no_json(what: str) -> None:
     reply = ingress().tc(f"-j {what} show block 2")
     assert (reply.exit_code, reply.stdout, reply.stderr) == (1, "", 'Cannot find block "2"\n')
+
+
+def test_a_template_without_a_protocol_is_one_of_ethertype_0() -> None:
+    world = ingress()
+    world.ok("chain add dev eth0 ingress chain 4 flower ct_mark 5")
+    assert world.ok("chain show dev eth0 ingress") == "chain parent ffff: flower chain 4 \n  eth_type 0000\n  ct_mark 5\n"
+
+
+def test_what_changes_an_action_leaves_its_flags_and_its_second_verdict() -> None:
+    world = ingress()
+    world.ok("actions add action gact drop random determ pass 5 index 3 no_percpu")
+    world.ok("actions change action gact pipe index 3")
+    listing = world.ok("actions ls action gact")
+    assert "gact action pipe\n\t random type determ pass val 5\n" in listing
+    assert "\tno_percpu\tnot_in_hw" in listing

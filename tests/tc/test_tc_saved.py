@@ -43,6 +43,7 @@ WORLDS = {
         "chain add dev eth0 ingress chain 3",
     ],
     "templates": ["chain add dev eth0 ingress protocol 802.1q chain 4 flower vlan_id 0 vlan_ethtype ip dst_ip 0.0.0.0/16 indev eth1"],
+    "a template without a protocol": ["chain add dev eth0 ingress chain 4 flower dst_mac 02:00:00:00:00:01 ct_mark 5/7"],
     "shared actions with cookies": [
         "actions add action simple sdata 'x y' index 8 cookie aabb no_percpu",
         "actions add action gact drop random determ pass 5 hw_stats disabled",
