@@ -27,7 +27,7 @@ EVERYWHERE = {"help"}  # prints the usage wherever it stands; the page says so o
 # ---------------------------------------------------------------- tc
 
 RULES = {"bpf action": "bpf_action"}
-KINDS = {*FILTERS, *READ_ONLY.values()}
+KINDS = list(dict.fromkeys([*FILTERS, *READ_ONLY.values()]))  # in one order for all workers
 PARTS = {
     "OBJECTS": (
         ("start",),
