@@ -73,6 +73,7 @@ class Store:
         try:
             self._db = sqlite3.connect(path, timeout=patience, isolation_level=None, cached_statements=512)
             self._db.execute(f"PRAGMA mmap_size = {MAPPED}")
+            self._db.execute("PRAGMA temp_store = MEMORY")  # what a statement of many rows would take back, else written to a file
         except sqlite3.Error as slip:
             raise explain(slip, path) from slip
         try:
