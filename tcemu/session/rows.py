@@ -67,12 +67,16 @@ class TableShelf(Generic[R]):
 
     def put_all(self, records: Iterable[R]) -> None:
         """Many `put` at once: most in statements of several rows, which are half the work of as many statements."""
-        together = self._put.replace(ROW, ", ".join([ROW] * TOGETHER))
+        rows = ", ".join([ROW] * TOGETHER)
+        fresh = f"INSERT OR FAIL INTO {self._table} VALUES {rows}"  # needs no way back within the statement
         values: list[Value] = []
         for record in records:
             values += (record.key, record.parent, record.rank, record.tag, bytearray(_encode(record)))
             if len(values) == TOGETHER * COLUMNS:
-                self._store.rows(together, values)
+                try:
+                    self._store.rows(fresh, values)
+                except sqlite3.IntegrityError:  # some are there already; those before them are, now
+                    self._store.rows(self._put.replace(ROW, rows), values)
                 values = []
         self._store.many(self._put, [values[place : place + COLUMNS] for place in range(0, len(values), COLUMNS)])
 
